@@ -1,0 +1,70 @@
+"""The one owner of partial input: bytes in, whole frames out.
+
+The length of a frame is checked as soon as its four bytes are there, so that nobody can make us keep more
+than ``limit`` bytes by promising a large frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .codec import HEADER_BYTES
+from .errors import ProtocolError
+
+__all__ = ["FrameBuffer"]
+
+
+class FrameBuffer:
+    """Cuts a stream of bytes into frames.
+
+    Args:
+        limit: the most bytes a frame may have after its length; may be changed at any time and holds from the
+            next frame on (4 KiB before authentication, ``max_frame`` afterwards).
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._pending = bytearray()
+
+    def __len__(self) -> int:
+        """Return how many bytes wait for the rest of their frame."""
+        return len(self._pending)
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, memoryview]]:
+        """Yield the type and the body of each frame that ``data`` completes.
+
+        Must be read to its end, unless the connection is given up. A body is valid until the next frame is asked for.
+
+        Raises:
+            ProtocolError: a frame is empty, or longer than the limit.
+        """
+        if self._pending:
+            self._pending += data
+            if not self._complete():
+                return
+            data = bytes(self._pending)
+            self._pending.clear()
+        view, start, end = memoryview(data), 0, len(data)
+        while end - start >= HEADER_BYTES - 1:
+            size = int.from_bytes(view[start : start + 4], "big")
+            self._check(size)
+            stop = start + 4 + size
+            if stop > end:
+                break
+            yield view[start + 4], view[start + HEADER_BYTES : stop]
+            start = stop
+        self._pending += view[start:]
+
+    def _complete(self) -> bool:
+        """Whether the first pending frame is whole, so that one in many pieces is put together once."""
+        if len(self._pending) < HEADER_BYTES - 1:
+            return False
+        size = int.from_bytes(self._pending[:4], "big")
+        self._check(size)
+        return len(self._pending) >= 4 + size
+
+    def _check(self, size: int) -> None:
+        if size == 0:
+            raise ProtocolError("an empty frame")
+        if size > self.limit:
+            raise ProtocolError(f"a frame of {size} bytes, where {self.limit} are allowed")

@@ -1,0 +1,249 @@
+"""Every frame between a client and its node, and the table that says who may send which one when.
+
+The form of a frame is that of :mod:`.frames`. A ``ref`` numbers what a client asked, on its connection; a
+``subscription`` is a number of the client's choice.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from .envelope import BATCH_MAX, U64, Items, Name, Text
+from .frame import Frame, Row
+
+__all__ = [
+    "CLIENT_FRAMES",
+    "CLIENT_PROTO",
+    "ClientFrame",
+    "ClientGap",
+    "ClientOutcome",
+    "ClientPublish",
+    "Confirm",
+    "Connect",
+    "Connected",
+    "Credit",
+    "Deliver",
+    "Disconnect",
+    "Ended",
+    "Failure",
+    "KeepAlive",
+    "KeepAliveReply",
+    "Reply",
+    "Request",
+    "Subscribe",
+    "Subscribed",
+    "Unsubscribe",
+    "Writable",
+]
+
+CLIENT_PROTO: Final = (1, 1)
+"""The range of client protocol versions that this code speaks: lowest, highest."""
+
+
+class ClientFrame(Frame, frozen=True):
+    """A frame between a client and its node."""
+
+
+# --- clients: the connection ------------------------------------------------------------------------
+
+
+class Connect(ClientFrame, frozen=True):
+    """A client's first frame."""
+
+    proto_min: U64
+    proto_max: U64
+    client: Name
+    token: Name | None = None
+
+
+class Connected(ClientFrame, frozen=True):
+    """The node's answer: the version chosen, who it is, the connection's process number, and its limits by name."""
+
+    proto: U64
+    version: Name
+    node: Name
+    epoch: U64
+    number: U64
+    limits: Annotated[dict[Name, U64], Meta(max_length=64)]
+    capabilities: Annotated[list[Name], Meta(max_length=32)] = []
+
+
+class Disconnect(ClientFrame, frozen=True):
+    """Why the connection ends; from the node it may name other addresses to go to."""
+
+    code: Name
+    reason: Text
+    others: Annotated[list[Name], Meta(max_length=64)] = []
+
+
+class KeepAlive(ClientFrame, frozen=True):
+    """A client's sign of life, answered with :class:`KeepAliveReply`."""
+
+    id: U64
+
+
+class KeepAliveReply(ClientFrame, frozen=True):
+    """The answer."""
+
+    id: U64
+
+
+# --- clients: publish -------------------------------------------------------------------------------
+
+
+class ClientPublish(ClientFrame, frozen=True):
+    """Publishes of a client on one channel, in order; ``ref`` numbers the first of them on this connection.
+
+    ``mode`` is 0 to hear only of refusals, 1 to have each confirmed, 2 to have each answered with its outcome.
+    ``ack`` is the acknowledgement that was asked for ("" for the channel's own), ``timeout_ms`` its patience.
+    Only an envelope's encoding, body and options count; the node numbers it.
+    """
+
+    ref: U64
+    mode: Annotated[int, Meta(ge=0, le=2)]
+    channel: Name
+    ack: Name
+    timeout_ms: U64
+    items: Items
+
+
+class Confirm(ClientFrame, frozen=True):
+    """``count`` publishes from ``ref`` on were acknowledged as asked; ``undelivered`` of them by no subscriber."""
+
+    ref: U64
+    count: U64
+    undelivered: U64 = 0
+
+
+class ClientOutcome(ClientFrame, frozen=True):
+    """The outcome of publish ``ref``; pressure is a decision and its four numbers."""
+
+    ref: U64
+    message_id: U64
+    delivered: bool | None
+    local: U64
+    nodes: Annotated[dict[Name, Name], Meta(max_length=BATCH_MAX)]
+    pressure: tuple[Name, U64, U64, U64, U64]
+
+
+class Failure(ClientFrame, frozen=True):
+    """``count`` requests from ``ref`` on were refused or failed: an error by its class and its fields as msgpack."""
+
+    ref: U64
+    error: Name
+    fields: bytes
+    count: U64 = 1
+
+
+class Writable(ClientFrame, frozen=True):
+    """There is room again on this channel after a refused publish."""
+
+    channel: Name
+
+
+# --- clients: subscribe and ask ---------------------------------------------------------------------
+
+
+class Subscribe(ClientFrame, frozen=True):
+    """Open subscription ``subscription`` (a number of the client's choice) on a channel or a pattern."""
+
+    ref: U64
+    subscription: U64
+    channel: Name
+    max_in_flight: Annotated[int, Meta(ge=1, le=1_000_000)]
+    wait: Name
+    timeout_ms: U64
+
+
+class Subscribed(ClientFrame, frozen=True):
+    """It stands, as process ``number`` of the node."""
+
+    ref: U64
+    subscription: U64
+    number: U64
+
+
+class Unsubscribe(ClientFrame, frozen=True):
+    """Close it; answered with :class:`Ended`."""
+
+    subscription: U64
+
+
+class Credit(ClientFrame, frozen=True):
+    """The client's program took ``count`` items of the subscription."""
+
+    subscription: U64
+    count: U64
+
+
+class Deliver(ClientFrame, frozen=True):
+    """Items for a subscription. ``number`` counts its deliveries from 1 without holes."""
+
+    subscription: U64
+    number: U64
+    channel: Name
+    origin: Name
+    epoch: U64
+    items: Items
+
+
+class ClientGap(ClientFrame, frozen=True):
+    """Messages that the subscription will not get; it takes one number, as a delivery does."""
+
+    subscription: U64
+    number: U64
+    channel: Name
+    origin: Name
+    first: U64
+    last: U64
+    count: U64
+    reason: Name
+
+
+class Ended(ClientFrame, frozen=True):
+    """The subscription is over: by request (``error`` is empty), or with an error."""
+
+    subscription: U64
+    error: Name = ""
+    fields: bytes = b""
+
+
+class Request(ClientFrame, frozen=True):
+    """Ask the node for something by name; ``arguments`` is msgpack."""
+
+    ref: U64
+    verb: Name
+    arguments: bytes = b"\xc0"
+
+
+class Reply(ClientFrame, frozen=True):
+    """The answer, as msgpack."""
+
+    ref: U64
+    result: bytes
+
+
+CLIENT_FRAMES: Final[dict[int, Row]] = {
+    0x40: Row(Connect, "client", ("connect",), "control"),
+    0x41: Row(Connected, "node", ("connect",), "control"),
+    0x42: Row(Disconnect, "any", ("connect", "open"), "control"),
+    0x43: Row(KeepAlive, "client", ("open",), "control"),
+    0x44: Row(KeepAliveReply, "node", ("open",), "control"),
+    0x50: Row(ClientPublish, "client", ("open",), "data"),
+    0x51: Row(Confirm, "node", ("open",), "control"),
+    0x52: Row(ClientOutcome, "node", ("open",), "control"),
+    0x53: Row(Failure, "node", ("open",), "control"),
+    0x54: Row(Writable, "node", ("open",), "control"),
+    0x60: Row(Subscribe, "client", ("open",), "control"),
+    0x61: Row(Subscribed, "node", ("open",), "control"),
+    0x62: Row(Unsubscribe, "client", ("open",), "control"),
+    0x63: Row(Credit, "client", ("open",), "control"),
+    0x64: Row(Deliver, "node", ("open",), "data"),
+    0x65: Row(ClientGap, "node", ("open",), "data"),
+    0x66: Row(Ended, "node", ("open",), "data"),
+    0x67: Row(Request, "client", ("open",), "control"),
+    0x68: Row(Reply, "node", ("open",), "control"),
+}
+"""Type byte to row, for clients."""

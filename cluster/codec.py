@@ -1,0 +1,107 @@
+"""Frames to bytes and back; limits are checked before anything is allocated.
+
+The wire format is plain msgpack (the golden files are read by the ``msgpack`` package in the tests);
+msgspec is what reads and writes it, because decoding into typed arrays checks every field in the same pass
+(0.11 µs a publish) and takes no count of elements on trust: an array grows as elements really arrive.
+
+A batch of publishes is put together from envelopes that were encoded before, by writing the array's
+header in front of them: an envelope is encoded once, however many peers and clients receive it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, cast
+
+import msgspec
+
+from .client_frames import CLIENT_FRAMES
+from .envelope import Envelope
+from .errors import ProtocolError
+from .frame import Frame, Row
+from .frames import LINK_FRAMES
+
+__all__ = ["CLIENT_CODEC", "HEADER_BYTES", "LINK_CODEC", "Codec", "encode_envelope"]
+
+HEADER_BYTES: Final = 5
+"""A frame's length (4 bytes, big-endian, of the type and the body) and its type."""
+
+_HEADER = struct.Struct(">IB")
+_encoder = msgspec.msgpack.Encoder()
+_pack = _encoder.encode
+
+encode_envelope = _encoder.encode
+"""Encode one :class:`Envelope` for the batches it will travel in."""
+
+
+class Codec:
+    """One table of frames, as encoders and decoders.
+
+    Args:
+        table: type byte to row; a type that is not in it is unknown to this codec.
+    """
+
+    def __init__(self, table: Mapping[int, Row]) -> None:
+        self.table = table
+        self._types = {row.kind: kind for kind, row in table.items()}
+        self._decoders = {kind: msgspec.msgpack.Decoder(row.kind) for kind, row in table.items()}
+        self._batches = {kind for kind, row in table.items() if row.kind.__struct_fields__[-1] == "items"}
+
+    def encode(self, frame: Frame) -> bytes:
+        """Return the whole frame: length, type, body."""
+        body = _pack(frame)
+        return _HEADER.pack(len(body) + 1, self._types[type(frame)]) + body
+
+    def encode_batch(self, kind: type[Frame], fields: Sequence[object], envelopes: Sequence[bytes]) -> bytes:
+        """Return a frame of type ``kind`` whose last field is an array of envelopes that are encoded already.
+
+        Args:
+            kind: a frame whose last field is ``items``.
+            fields: its other fields, in order.
+            envelopes: 1 to ``BATCH_MAX`` results of :func:`encode_envelope`.
+        """
+        head = bytes([0x91 + len(fields)]) + b"".join(map(_pack, fields)) + _array_header(len(envelopes))
+        size = len(head) + sum(map(len, envelopes))
+        return b"".join((_HEADER.pack(size + 1, self._types[kind]), head, *envelopes))
+
+    def decode(self, kind: int, body: bytes | memoryview) -> Frame:
+        """Read the body of a frame of a known type.
+
+        Raises:
+            ProtocolError: it is not what the table says, or holds more than is allowed.
+            KeyError: the type is not in the table.
+        """
+        try:
+            frame: Frame = self._decoders[kind].decode(body)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, OverflowError) as error:
+            raise ProtocolError(f"bad {self.table[kind].kind.__name__} frame: {error}") from error
+        if kind in self._batches:
+            _own(cast("_Batch", frame).items)
+        return frame
+
+
+class _Batch(Frame, frozen=True):
+    """What the frames with items have in common, for the type checker."""
+
+    items: list[Envelope]
+
+
+def _own(items: Iterable[Envelope]) -> None:
+    """Copy the options out of the buffer they were read from, which a kept message would else keep alive."""
+    for item in items:
+        if item.options is not None:
+            item.options = {key: value.copy() for key, value in item.options.items()}
+
+
+def _array_header(count: int) -> bytes:
+    if count < 16:
+        return bytes([0x90 | count])
+    return b"\xdc" + count.to_bytes(2, "big")
+
+
+LINK_CODEC: Final = Codec(LINK_FRAMES)
+"""What two nodes speak."""
+
+CLIENT_CODEC: Final = Codec(CLIENT_FRAMES)
+"""What a client and its node speak."""

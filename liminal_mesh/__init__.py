@@ -1,0 +1,1 @@
+"""A clustered message bus: a mesh of equal nodes, no broker."""
