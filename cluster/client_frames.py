@@ -16,6 +16,7 @@ from .frame import Frame, Row
 __all__ = [
     "CLIENT_FRAMES",
     "CLIENT_PROTO",
+    "Anchored",
     "ClientFrame",
     "ClientGap",
     "ClientOutcome",
@@ -202,6 +203,19 @@ class ClientGap(ClientFrame, frozen=True):
     reason: Name
 
 
+class Anchored(ClientFrame, frozen=True):
+    """From here on the subscription gets or is told of everything that ``origin`` publishes.
+
+    ``heads`` are the last sequences before that; a channel that is not named stands at 0. After a reconnect the
+    client compares them with what it saw last, and knows what it missed.
+    """
+
+    subscription: U64
+    origin: Name
+    epoch: U64
+    heads: Annotated[list[tuple[Name, U64]], Meta(max_length=BATCH_MAX)]
+
+
 class Ended(ClientFrame, frozen=True):
     """The subscription is over: by request (``error`` is empty), or with an error."""
 
@@ -245,5 +259,6 @@ CLIENT_FRAMES: Final[dict[int, Row]] = {
     0x66: Row(Ended, "node", ("open",), "data"),
     0x67: Row(Request, "client", ("open",), "control"),
     0x68: Row(Reply, "node", ("open",), "control"),
+    0x69: Row(Anchored, "node", ("open",), "data"),
 }
 """Type byte to row, for clients."""

@@ -1,0 +1,191 @@
+"""What waits to be written to one connection: bounded, in order, and honest about what did not fit.
+
+A lane holds envelopes that are encoded already, in segments that become one batch frame each, and finished
+frames that must keep their place among them. It is bounded by bytes and by age. A full lane refuses: the
+newest publish is dropped for this peer alone, counted, and told to the peer in a ``Lost`` frame that precedes
+whatever follows on that channel, so that the loss shows there as a gap.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from typing import Final, Generic, TypeVar
+
+from .codec import LINK_CODEC
+from .envelope import BATCH_MAX
+from .frames import Heads, Lost, Publish
+
+__all__ = ["STALL_S", "Lane", "PeerLane"]
+
+SEGMENT_BYTES: Final = 256 * 1024
+"""A segment is closed at this size: one write of the socket, and far below the largest frame."""
+
+STALL_S: Final = 0.5
+"""A full lane whose oldest entry is older than this belongs to a peer that is too slow to wait for."""
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class _Segment(Generic[Key]):
+    __slots__ = ("envelopes", "frame", "key", "number", "since", "size")
+
+    def __init__(self, key: Key | None, number: int, frame: bytes | None = None) -> None:
+        self.key = key
+        self.number = number
+        self.frame = frame
+        self.envelopes: list[bytes] = []
+        self.size = 0 if frame is None else len(frame)
+        self.since: float | None = None
+
+
+class Lane(Generic[Key]):
+    """A bounded queue of envelopes on their way into batch frames.
+
+    Args:
+        encode: builds the frame of a segment from its key, the number of its first envelope, and the envelopes.
+        bytes_max: how much may wait.
+        age_max_s: how long the oldest may wait before nothing more is taken.
+    """
+
+    def __init__(self, encode: Callable[[Key, int, Sequence[bytes]], bytes], bytes_max: int, age_max_s: float) -> None:
+        self._encode = encode
+        self._segments: deque[_Segment[Key]] = deque()
+        self._open: _Segment[Key] | None = None
+        self.bytes = 0
+        self.bytes_max = bytes_max
+        self.age_max_s = age_max_s
+        self.stalled = False
+        self.expired = False
+
+    def __bool__(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._segments)
+
+    @property
+    def full(self) -> bool:
+        """Whether the next envelope might be refused."""
+        return self.expired or self.bytes >= self.bytes_max
+
+    def put(self, key: Key, number: int, envelopes: Sequence[bytes]) -> int:
+        """Queue as many of ``envelopes`` as there is room for, from the first on; return how many.
+
+        ``number`` is the first one's; 0 when envelopes under this key are not numbered.
+        """
+        taken = 0
+        for envelope in envelopes:
+            size = len(envelope)
+            if self.expired or self.bytes + size > self.bytes_max:
+                break
+            segment = self._open
+            if (
+                segment is None
+                or segment.key != key
+                or segment.size + size > SEGMENT_BYTES
+                or len(segment.envelopes) == BATCH_MAX
+            ):
+                segment = self._open = _Segment(key, number + taken if number else 0)
+                self._segments.append(segment)
+            segment.envelopes.append(envelope)
+            segment.size += size
+            self.bytes += size
+            taken += 1
+        return taken
+
+    def put_frame(self, frame: bytes) -> None:
+        """Queue a finished frame behind everything that waits; never refused, since it reports and does not carry."""
+        self._open = None
+        self._segments.append(_Segment(None, 0, frame))
+        self.bytes += len(frame)
+
+    def take(self, bytes_max: int) -> list[bytes]:
+        """Remove and return frames, oldest first, until ``bytes_max`` is reached."""
+        frames: list[bytes] = []
+        size = 0
+        while self._segments and size < bytes_max:
+            segment = self._segments.popleft()
+            if segment is self._open:
+                self._open = None
+            self.bytes -= segment.size
+            size += segment.size
+            if segment.frame is not None:
+                frames.append(segment.frame)
+            else:
+                assert segment.key is not None
+                frames.append(self._encode(segment.key, segment.number, segment.envelopes))
+        return frames
+
+    def age(self, now: float) -> None:
+        """Note how old the oldest entry is; to be called in every turn that writes, and by the node's sweep.
+
+        Entries get their time here and not when they are queued, which spares each publish a look at the clock.
+        """
+        if not self._segments:
+            self.stalled = self.expired = False
+            return
+        for segment in reversed(self._segments):
+            if segment.since is not None:
+                break
+            segment.since = now
+        oldest = self._segments[0].since
+        assert oldest is not None
+        self.stalled = now - oldest > STALL_S
+        self.expired = now - oldest > self.age_max_s
+
+
+class PeerLane(Lane[tuple[str, bool]]):
+    """The data lane of a link; its key is a channel and whether receipts are asked for.
+
+    Args:
+        epoch: this node's, which every frame bears.
+        bytes_max: how much may wait.
+        age_max_s: how long the oldest may wait.
+    """
+
+    def __init__(self, epoch: int, bytes_max: int, age_max_s: float) -> None:
+        super().__init__(self._publish, bytes_max, age_max_s)
+        self._epoch = epoch
+        self._lost: dict[str, tuple[int, int]] = {}
+        self._receipt = 1
+        self.dropped = 0
+
+    def publish(self, channel: str, sequence: int, envelopes: Sequence[bytes], receipts: bool) -> int:
+        """Queue consecutive publishes of ``channel`` from ``sequence`` on; return how many were taken.
+
+        The rest is dropped for this peer, which will be told.
+        """
+        if channel in self._lost and not self.full:
+            self._report(channel)
+        number = self._receipt if receipts else 0
+        taken = self.put((channel, receipts), number, envelopes)
+        if receipts:
+            self._receipt += taken
+        if taken < len(envelopes):
+            self._lose(channel, sequence + taken, sequence + len(envelopes) - 1)
+        return taken
+
+    def heads(self, applied: int, heads: Sequence[tuple[str, int]]) -> None:
+        """Queue where this node's channels stand, for a peer that has just become interested in them."""
+        for start in range(0, max(len(heads), 1), BATCH_MAX):
+            self.put_frame(LINK_CODEC.encode(Heads(self._epoch, applied, list(heads[start : start + BATCH_MAX]))))
+
+    def take(self, bytes_max: int) -> list[bytes]:
+        """Remove and return frames; losses are told as soon as nothing waits before them."""
+        frames = super().take(bytes_max)
+        if self._lost and not self:
+            for channel in tuple(self._lost):
+                self._report(channel)
+            frames += super().take(bytes_max)
+        return frames
+
+    def _lose(self, channel: str, first: int, last: int) -> None:
+        self.dropped += last - first + 1
+        first = self._lost.get(channel, (first, last))[0]
+        self._lost[channel] = (first, last)
+
+    def _report(self, channel: str) -> None:
+        first, last = self._lost.pop(channel)
+        self.put_frame(LINK_CODEC.encode(Lost(self._epoch, channel, first, last)))
+
+    def _publish(self, key: tuple[str, bool], number: int, envelopes: Sequence[bytes]) -> bytes:
+        return LINK_CODEC.encode_batch(Publish, (self._epoch, key[0], number), envelopes)

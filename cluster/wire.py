@@ -1,0 +1,175 @@
+"""One TCP connection that carries frames: the shell around a buffer, with one door for writing.
+
+Writes are collected and go out once per turn of the loop, control before data, as one ``write`` of up to
+256 KiB (joined: ``writelines`` never pauses on some versions of Python, CVE-2024-12254). Data is pulled from its
+owner only while the transport takes it, so that what waits, waits where it is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from .buffer import FrameBuffer
+from .errors import ProtocolError
+
+__all__ = ["Wire", "WireOwner"]
+
+WRITE_BYTES: Final = 256 * 1024
+HIGH_WATER_BYTES: Final = 64 * 1024
+CONTROL_BYTES_MAX: Final = 8 * 1024 * 1024
+"""More control than this in front of a transport that does not take it means that the other side is gone."""
+
+
+class WireOwner(Protocol):
+    """Who gets what happens on a wire. All calls come from the loop, and must not block."""
+
+    def wire_frame(self, wire: Wire, kind: int, body: memoryview) -> None:
+        """A whole frame arrived; a ProtocolError raised here is handed to ``wire_broken``."""
+
+    def wire_heard(self, wire: Wire) -> None:
+        """Some bytes arrived; comes before the frames in them."""
+
+    def wire_broken(self, wire: Wire, error: ProtocolError) -> None:
+        """The other side broke the protocol; nothing more is read."""
+
+    def wire_closed(self, wire: Wire, reason: str) -> None:
+        """The connection is gone; comes once."""
+
+    def wire_pull(self, wire: Wire, bytes_max: int) -> list[bytes]:
+        """Return data frames to write now, [] when there are none."""
+
+
+class Wire(asyncio.Protocol):
+    """A connection of frames.
+
+    Args:
+        loop: the running loop.
+        owner: gets the events.
+        limit: the largest frame at first; see :attr:`FrameBuffer.limit`.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, owner: WireOwner, limit: int) -> None:
+        self._loop = loop
+        self._owner = owner
+        self._transport: asyncio.Transport | None = None
+        self._control: list[bytes] = []
+        self._control_bytes = 0
+        self._scheduled = False
+        self._paused = False
+        self._closing = ""
+        self._reason = "closed by the other side"
+        self.buffer = FrameBuffer(limit)
+        self.blocked_since: float | None = None
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.peer_address = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport (called by the loop)."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        peer = transport.get_extra_info("peername")
+        self.peer_address = f"{peer[0]}:{peer[1]}" if peer else ""
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def user_timeout(self, seconds: float) -> None:
+        """Let the kernel give up on bytes that nobody acknowledged for so long (TCP_USER_TIMEOUT, RFC 5482)."""
+        sock = self._transport.get_extra_info("socket") if self._transport else None
+        if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            with contextlib.suppress(OSError):  # a socket that is gone already is reported by its end
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
+
+    def data_received(self, data: bytes) -> None:
+        """Cut bytes into frames (called by the loop)."""
+        if self._closing:
+            return
+        self.bytes_in += len(data)
+        self._owner.wire_heard(self)
+        try:
+            for kind, body in self.buffer.feed(data):
+                self._owner.wire_frame(self, kind, body)
+                if self._closing:
+                    return
+        except ProtocolError as error:
+            self._owner.wire_broken(self, error)
+
+    def send(self, frame: bytes) -> None:
+        """Queue a control frame for the end of this turn."""
+        self._control.append(frame)
+        self._control_bytes += len(frame)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def wake(self) -> None:
+        """Say that there is data to pull."""
+        if not self._scheduled and not self._paused:
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
+
+    @property
+    def queued_bytes(self) -> int:
+        """Control and bytes in the transport that the kernel has not taken."""
+        buffered = self._transport.get_write_buffer_size() if self._transport else 0
+        return self._control_bytes + buffered
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        parts, self._control, self._control_bytes = self._control, [], 0
+        if not self._paused and not self._closing:
+            data = self._owner.wire_pull(self, WRITE_BYTES)
+            if data:
+                parts += data
+                self.wake()
+        if parts:
+            block = parts[0] if len(parts) == 1 else b"".join(parts)
+            self.bytes_out += len(block)
+            transport.write(block)
+        if self._closing:
+            transport.close()
+        elif transport.get_write_buffer_size() > CONTROL_BYTES_MAX:
+            self.abort("the other side does not read")
+
+    def pause_writing(self) -> None:
+        """The transport is full (called by the loop)."""
+        self._paused = True
+        self.blocked_since = self._loop.time()
+
+    def resume_writing(self) -> None:
+        """The transport has room again (called by the loop)."""
+        self._paused = False
+        self.blocked_since = None
+        self.wake()
+
+    def close(self, reason: str) -> None:
+        """Write what was sent so far, then close; nothing more is read."""
+        if not self._closing:
+            self._closing = self._reason = reason
+            if not self._scheduled:
+                self._scheduled = True
+                self._loop.call_soon(self._flush)
+
+    def abort(self, reason: str) -> None:
+        """Close at once, dropping what waits."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._closing = self._reason = reason
+            self._transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Report the end (called by the loop)."""
+        self._transport = None
+        self._control.clear()
+        reason = self._reason
+        if error is not None and not self._closing:
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+        self._owner.wire_closed(self, reason)
