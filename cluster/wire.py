@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
 from typing import Final, Protocol
 
 from .buffer import FrameBuffer
@@ -20,6 +19,9 @@ __all__ = ["Wire", "WireOwner"]
 
 WRITE_BYTES: Final = 256 * 1024
 HIGH_WATER_BYTES: Final = 64 * 1024
+CLOSE_S: Final = 2.0
+"""How long a closed connection may take to hand its last bytes to the kernel."""
+
 CONTROL_BYTES_MAX: Final = 8 * 1024 * 1024
 """More control than this in front of a transport that does not take it means that the other side is gone."""
 
@@ -62,6 +64,7 @@ class Wire(asyncio.Protocol):
         self._paused = False
         self._closing = ""
         self._reason = "closed by the other side"
+        self._grace: asyncio.TimerHandle | None = None
         self.buffer = FrameBuffer(limit)
         self.blocked_since: float | None = None
         self.bytes_in = 0
@@ -137,6 +140,7 @@ class Wire(asyncio.Protocol):
             transport.write(block)
         if self._closing:
             transport.close()
+            self._grace = self._loop.call_later(CLOSE_S, self.abort, self._reason)
         elif transport.get_write_buffer_size() > CONTROL_BYTES_MAX:
             self.abort("the other side does not read")
 
@@ -161,7 +165,7 @@ class Wire(asyncio.Protocol):
 
     def abort(self, reason: str) -> None:
         """Close at once, dropping what waits."""
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is not None:
             self._closing = self._reason = reason
             self._transport.abort()
 
@@ -169,6 +173,8 @@ class Wire(asyncio.Protocol):
         """Report the end (called by the loop)."""
         self._transport = None
         self._control.clear()
+        if self._grace is not None:
+            self._grace.cancel()
         reason = self._reason
         if error is not None and not self._closing:
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -1,0 +1,248 @@
+"""What waits for one subscriber: bounded, in order, with every loss on record.
+
+The bus hands over *runs*: consecutive messages of one origin on one channel, shared by all subscribers that get
+them, so that a fan-out costs one append a subscriber and not one object a message. The bound is a credit (what the
+subscriber has in hand, ``max_in_flight``) and a buffer behind it, both in messages, and a number of bytes.
+Up to the credit a message is *accepted*, up to the buffer *deferred*; beyond both the overflow policy decides whom it
+costs. What is lost is merged into gaps, which the subscriber gets in their place: before whatever followed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, Literal, TypeAlias
+
+from liminal_mesh.cluster import Envelope, NodeId, encode_envelope
+
+from .values import Gap, Pressure
+
+__all__ = ["MESSAGE_OVERHEAD_BYTES", "Inbox", "Overflow", "Run"]
+
+Overflow = Literal["drop-oldest", "drop-newest", "reject", "disconnect"]
+
+MESSAGE_OVERHEAD_BYTES: Final = 160
+"""What an envelope weighs beside its body, so that empty messages are not free."""
+
+Gaps: TypeAlias = "dict[tuple[str, NodeId, str], Gap]"
+"""Losses by channel, origin and reason."""
+
+
+class Run:
+    """Consecutive messages of one origin on one channel; shared, and never changed.
+
+    Attributes:
+        items: the envelopes, with sequences that grow by one.
+        size: their weight in bytes.
+    """
+
+    __slots__ = ("_encoded", "channel", "items", "origin", "size")
+
+    def __init__(self, channel: str, origin: NodeId, items: list[Envelope], encoded: list[bytes] | None = None) -> None:
+        self.channel = channel
+        self.origin = origin
+        self.items = items
+        self.size = sum([len(item.body) for item in items]) + MESSAGE_OVERHEAD_BYTES * len(items)
+        self._encoded = encoded
+
+    def encoded(self) -> list[bytes]:
+        """Return each envelope's bytes, made once for all clients that get the run."""
+        if self._encoded is None:
+            self._encoded = [encode_envelope(item) for item in self.items]
+        return self._encoded
+
+
+def weight(envelope: Envelope) -> int:
+    """Return what one envelope counts against a bound, in bytes."""
+    return len(envelope.body) + MESSAGE_OVERHEAD_BYTES
+
+
+class Inbox:
+    """The bounded inbox of one subscription.
+
+    What the subscriber has been handed and has not finished is *lent*; it uses the credit. :meth:`take` lends,
+    :meth:`settle` (or ``lent -= 1``) takes back.
+
+    Args:
+        credit: messages that may be lent before the buffer is used (``max_in_flight``).
+        messages: messages in the buffer behind the credit.
+        size: bytes that may wait.
+        overflow: what happens when credit and buffer are both full.
+    """
+
+    __slots__ = (
+        "_after", "_before", "_queue", "bytes", "credit", "dropped", "lent", "limit", "messages", "overflow",
+        "overflowed", "queued", "size",
+    )  # fmt: skip
+
+    def __init__(self, credit: int, messages: int, size: int, overflow: Overflow) -> None:
+        self.credit = credit
+        self.messages = messages
+        self.size = size
+        self.overflow: Overflow = overflow
+        self.limit = credit + messages
+        self.queued = 0
+        self.lent = 0
+        self.bytes = 0
+        self.dropped = 0
+        self.overflowed = False
+        """Set for good when the policy is ``disconnect`` and it had to act: nothing more is taken."""
+        self._queue: deque[tuple[Run, int] | tuple[NodeId, Gap]] = deque()
+        self._before: Gaps = {}
+        self._after: Gaps = {}
+
+    def __len__(self) -> int:
+        """Return how many messages are held."""
+        return self.queued + self.lent
+
+    def __bool__(self) -> bool:
+        """Whether :meth:`take` would return something, given credit."""
+        return bool(self._queue or self._before or self._after)
+
+    def offer(self, run: Run) -> int:
+        """Take messages from the front of ``run`` as the bounds and the policy allow; return how many were accepted."""
+        count = len(run.items)
+        if self.queued + self.lent + count > self.limit or self.bytes + run.size > self.size or self.overflowed:
+            return self._overflow(run)
+        if self._after:
+            self._place_gaps()
+        self._queue.append((run, 0))
+        self.queued += count
+        self.bytes += run.size
+        return count
+
+    def room(self, run: Run) -> bool:
+        """Whether the whole run fits."""
+        return len(self) + len(run.items) <= self.limit and self.bytes + run.size <= self.size
+
+    def note_gap(self, origin: NodeId, gap: Gap) -> None:
+        """Put a gap behind everything that waits; gaps of one stream and reason become one."""
+        _merge(self._after, origin, gap)
+
+    def take(self, most: int) -> tuple[Run, int, int] | Gap | None:
+        """Return the next gap, or lend up to ``most`` messages: a run and the slice of it that is meant.
+
+        Returns None when nothing waits, or when ``most`` is not positive and no gap comes first.
+        """
+        if self._before:
+            return self._before.pop(next(iter(self._before)))
+        if not self._queue:
+            if not self._after:
+                return None
+            self._place_gaps()
+        run, start = self._queue[0]
+        if isinstance(start, Gap):
+            self._queue.popleft()
+            return start
+        if most <= 0:
+            return None
+        assert isinstance(run, Run)
+        stop = len(run.items)
+        if start == 0 and stop <= most:
+            self._queue.popleft()
+            self.bytes -= run.size
+        else:
+            stop = min(stop, start + most)
+            self._consume(run, start, stop)
+        self.queued -= stop - start
+        self.lent += stop - start
+        return run, start, stop
+
+    def settle(self, count: int) -> None:
+        """The subscriber is done with ``count`` of what it was lent; more than that is ignored."""
+        self.lent = max(0, self.lent - count)
+
+    def pressure(self) -> Pressure:
+        """Return the decision that the next message would meet, and its four numbers."""
+        held = len(self)
+        in_flight = min(held, self.credit)
+        if held < self.credit:
+            decision = "accept"
+        else:
+            decision = "defer" if held < self.limit and self.bytes < self.size else "reject"
+        return Pressure(decision, in_flight, self.credit, held - in_flight, self.messages)
+
+    def _consume(self, run: Run, start: int, stop: int) -> None:
+        """Take ``start`` to ``stop`` off the run at the head of the queue."""
+        self.bytes -= sum([weight(item) for item in run.items[start:stop]])
+        if stop == len(run.items):
+            self._queue.popleft()
+        else:
+            self._queue[0] = (run, stop)
+
+    def _overflow(self, run: Run) -> int:
+        if self.overflow == "drop-oldest":
+            return self._drop_oldest(run)
+        accepted = 0 if self.overflowed else self._fitting(run)
+        if accepted:
+            if self._after:
+                self._place_gaps()
+            part = Run(run.channel, run.origin, run.items[:accepted])
+            self._queue.append((part, 0))
+            self.queued += accepted
+            self.bytes += part.size
+        self._lose(self._after, run, accepted, len(run.items))
+        if self.overflow == "disconnect":
+            self.overflowed = True
+        return accepted
+
+    def _fitting(self, run: Run) -> int:
+        """Return how many messages from the front of ``run`` fit."""
+        most = min(len(run.items), max(0, self.limit - len(self)))
+        room = self.size - self.bytes
+        for index in range(most):
+            room -= weight(run.items[index])
+            if room < 0:
+                return index
+        return most
+
+    def _drop_oldest(self, run: Run) -> int:
+        """Make room by dropping from the head, and, when that is not enough, from the front of the run itself."""
+        if self._after:
+            self._place_gaps()
+        self._queue.append((run, 0))
+        self.queued += len(run.items)
+        self.bytes += run.size
+        while self._queue and (len(self) > self.limit or self.bytes > self.size):
+            head, start = self._queue[0]
+            if isinstance(start, Gap):
+                assert isinstance(head, NodeId)
+                self._queue.popleft()
+                _merge(self._before, head, start)
+                continue
+            assert isinstance(head, Run)
+            stop = self._surplus(head, start)
+            self._consume(head, start, stop)
+            self.queued -= stop - start
+            self._lose(self._before, head, start, stop)
+        return len(run.items)
+
+    def _surplus(self, run: Run, start: int) -> int:
+        """Return the end of what must go of the run at the head, at least one message."""
+        surplus_messages, surplus_bytes = len(self) - self.limit, self.bytes - self.size
+        stop = start
+        while stop < len(run.items) and (surplus_messages > 0 or surplus_bytes > 0):
+            surplus_messages -= 1
+            surplus_bytes -= weight(run.items[stop])
+            stop += 1
+        return stop
+
+    def _lose(self, gaps: Gaps, run: Run, start: int, stop: int) -> None:
+        count = stop - start
+        if count:
+            self.dropped += count
+            first, last = run.items[start].sequence, run.items[stop - 1].sequence
+            _merge(gaps, run.origin, Gap(run.channel, run.origin.name, first, last, count, "overflow"))
+
+    def _place_gaps(self) -> None:
+        """Move the gaps that wait behind everything into the queue: something follows them."""
+        self._queue.extend((key[1], gap) for key, gap in self._after.items())
+        self._after.clear()
+
+
+def _merge(gaps: Gaps, origin: NodeId, gap: Gap) -> None:
+    key = (gap.channel, origin, gap.reason)
+    former = gaps.get(key)
+    if former is not None:
+        first, last = min(former.first, gap.first), max(former.last, gap.last)
+        gap = Gap(gap.channel, gap.origin, first, last, former.count + gap.count, gap.reason)
+    gaps[key] = gap
