@@ -1,0 +1,279 @@
+"""Errors of the bus, and how any error of ours crosses a connection.
+
+::
+
+    LiminalError
+    ├── Refused
+    │   ├── Busy                  a bound of the publisher's own is reached: wait, then call again
+    │   ├── ChannelClosed         the channel was closed
+    │   ├── ChannelExists         a channel of this name is there already
+    │   ├── ChannelNotConfigured  no configuration covers this channel
+    │   ├── ConfigError           the configuration has problems, all of them listed
+    │   ├── Draining              the node is leaving and takes nothing new
+    │   ├── LimitExceeded         a bound of [limits] would be passed
+    │   ├── NotAuthorized         the caller may not do this here
+    │   └── Rejected              a subscription with the overflow policy "reject" has no room
+    ├── Failed
+    │   ├── ChannelFailed         the channel broke, for the reason given
+    │   └── NoConnection          the session with the node ended, or cannot be had
+    ├── Unknown
+    │   └── OutcomeUnknown        the connection ended before the answer came
+    └── DeadlineExceeded          the caller's time was up: Refused when nothing was sent, else Unknown
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Final, get_type_hints
+
+import msgspec
+from msgspec import Struct
+
+from liminal_mesh.cluster import AddressInUse, CookieRejected, NameInUse, ProtocolError, StaleEpoch
+from liminal_mesh.storage import Failed, LiminalError, Refused, Unknown
+
+from .values import Pressure
+
+__all__ = [
+    "Busy",
+    "ChannelClosed",
+    "ChannelExists",
+    "ChannelFailed",
+    "ChannelNotConfigured",
+    "ConfigError",
+    "DeadlineExceeded",
+    "Draining",
+    "LimitExceeded",
+    "NoConnection",
+    "NotAuthorized",
+    "OutcomeUnknown",
+    "Problem",
+    "Rejected",
+    "from_wire",
+    "to_wire",
+]
+
+
+class Busy(Refused):
+    """A bound of the publisher's own (window, lane, connection) is reached: nothing was sent; try again later."""
+
+    def __init__(self, retry_after: float, where: str = "") -> None:
+        self.retry_after = retry_after
+        self.where = where
+        at = f" ({where})" if where else ""
+        super().__init__(f"no room for this publish{at}: wait {retry_after:g} s, or for 'writable', and try again")
+
+
+class ChannelClosed(Refused):
+    """The channel was closed: it takes no publishes and no subscriptions."""
+
+    def __init__(self, channel: str) -> None:
+        self.channel = channel
+        super().__init__(f"channel {channel!r} is closed")
+
+
+class ChannelExists(Refused):
+    """A channel of this name is there already: it was left as it is."""
+
+    def __init__(self, channel: str) -> None:
+        self.channel = channel
+        super().__init__(f"channel {channel!r} exists already")
+
+
+class ChannelNotConfigured(Refused):
+    """No configuration covers the channel: the name is misspelt, or its declaration is missing on this node."""
+
+    def __init__(self, channel: str, nearest: str = "") -> None:
+        self.channel = channel
+        self.nearest = nearest
+        hint = f"did you mean {nearest!r}?" if nearest else "declare it in [[channels]]"
+        super().__init__(f"channel {channel!r} is not configured: {hint}")
+
+
+class Problem(Struct, frozen=True):
+    """One thing that is wrong with a configuration.
+
+    ``path`` is where in the model (``channels[2].inbox.overflow``), ``place`` is where it was written: a file and
+    line, an environment variable or a flag.
+    """
+
+    path: str
+    message: str
+    place: str = ""
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (self.place, self.path, self.message)))
+
+
+class ConfigError(Refused):
+    """The configuration has problems, all of them listed: nothing was started."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = f"{len(self.problems)} problems" if len(self.problems) != 1 else "1 problem"
+        super().__init__("\n".join((f"{count} in the configuration:", *(f"  {problem}" for problem in self.problems))))
+
+
+class Draining(Refused):
+    """The node is leaving and takes nothing new: go to one of the other addresses."""
+
+    def __init__(self, other_addresses: Sequence[str] = ()) -> None:
+        self.other_addresses = tuple(other_addresses)
+        others = f": go to {', '.join(self.other_addresses)}" if self.other_addresses else ""
+        super().__init__(f"the node is draining and takes nothing new{others}")
+
+
+class LimitExceeded(Refused):
+    """A bound of ``[limits]`` would be passed: nothing was done; the bound has a name, and can be raised by it."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        self.name = name
+        self.limit = limit
+        super().__init__(f"limits.{name} is {limit}, and this would pass it")
+
+
+class NotAuthorized(Refused):
+    """The caller may not do this here."""
+
+    def __init__(self, verb: str, name: str) -> None:
+        self.verb = verb
+        self.name = name
+        super().__init__(f"not allowed to {verb} {name!r}")
+
+
+class Rejected(Refused):
+    """A subscription with the overflow policy ``reject`` has no room: nothing was stored or sent to anyone."""
+
+    def __init__(self, reason: str, pressure: Pressure) -> None:
+        self.reason = reason
+        self.pressure = pressure
+        super().__init__(
+            f"rejected: {reason} ({pressure.in_flight} of {pressure.max_in_flight} in flight, "
+            f"{pressure.buffered} of {pressure.max_buffered} buffered)"
+        )
+
+
+class ChannelFailed(Failed):
+    """The channel broke after it had accepted work, for the reason given."""
+
+    def __init__(self, channel: str, reason: str) -> None:
+        self.channel = channel
+        self.reason = reason
+        super().__init__(f"channel {channel!r} failed: {reason}")
+
+
+class NoConnection(Failed):
+    """The session with the node ended, or none can be had. Normal when nodes or networks fail."""
+
+    def __init__(self, node: str, reason: str = "") -> None:
+        self.node = node
+        self.reason = reason
+        super().__init__(f"no connection to {node}" + (f": {reason}" if reason else ""))
+
+
+class OutcomeUnknown(Unknown):
+    """The connection or the peer went before the answer came: retry with the same key."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the outcome is unknown: {reason}")
+
+
+class DeadlineExceeded(LiminalError):
+    """The caller's time was up during ``phase``; what was begun may still happen, unless nothing was ``sent``.
+
+    An instance is :class:`Refused` when nothing was sent, and :class:`Unknown` otherwise.
+    ``missing`` names the nodes that had not answered.
+    """
+
+    def __new__(cls, *args: object, **fields: object) -> DeadlineExceeded:  # noqa: D102 - picks the kind
+        kind = cls
+        if cls is DeadlineExceeded:
+            sent = args[4] if len(args) > 4 else fields.get("sent", True)
+            kind = _DeadlineUnknown if sent else _DeadlineRefused
+        return super().__new__(kind)
+
+    def __init__(
+        self, phase: str, node: str = "", attempts: int = 1, missing: Sequence[str] = (), sent: bool = True
+    ) -> None:
+        self.phase = phase
+        self.node = node
+        self.attempts = attempts
+        self.missing = tuple(missing)
+        self.sent = sent
+        at = f" at {node}" if node else ""
+        tries = f", after {attempts} attempts" if attempts > 1 else ""
+        without = f"; missing: {', '.join(self.missing)}" if self.missing else ""
+        unsent = "" if sent else "; nothing was sent"
+        super().__init__(f"time was up during {phase}{at}{tries}{without}{unsent}")
+
+
+class _DeadlineRefused(DeadlineExceeded, Refused):
+    """Nothing was sent."""
+
+
+class _DeadlineUnknown(DeadlineExceeded, Unknown):
+    """Something was sent, and may have happened."""
+
+
+_KINDS: Final[dict[str, type[LiminalError]]] = {kind.__name__: kind for kind in (Refused, Failed, Unknown)}
+_LEAVES: Final[dict[str, type[LiminalError]]] = {
+    kind.__name__: kind
+    for kind in (
+        AddressInUse,
+        Busy,
+        ChannelClosed,
+        ChannelExists,
+        ChannelFailed,
+        ChannelNotConfigured,
+        ConfigError,
+        CookieRejected,
+        DeadlineExceeded,
+        Draining,
+        LimitExceeded,
+        NameInUse,
+        NoConnection,
+        NotAuthorized,
+        OutcomeUnknown,
+        ProtocolError,
+        Rejected,
+        StaleEpoch,
+    )
+}
+
+
+def to_wire(error: LiminalError) -> tuple[str, dict[str, Any]]:
+    """Return an error as its class's name and its fields, in types that msgpack holds.
+
+    An error without a class of its own on the other side travels as its kind and its text.
+    """
+    for base in type(error).__mro__:
+        if base.__name__ in _LEAVES:
+            return base.__name__, {name: msgspec.to_builtins(value) for name, value in error.fields().items()}
+    kind = next((name for name, base in _KINDS.items() if isinstance(error, base)), "Failed")
+    return kind, {"text": str(error)}
+
+
+def from_wire(name: str, fields: Mapping[str, Any]) -> LiminalError:
+    """Build the error that :func:`to_wire` was given; never raises.
+
+    A class that this version does not know, or fields that do not fit, become a :class:`Failed` with the facts in
+    its text. Fields that a newer version added are left out.
+    """
+    if name in _KINDS:
+        return _KINDS[name](str(fields.get("text", name)))
+    try:
+        hints = _hints(name)
+        return _LEAVES[name](**{key: msgspec.convert(fields[key], hints[key]) for key in hints if key in fields})
+    except (KeyError, TypeError, ValueError):
+        facts = ", ".join(f"{key}={value!r}" for key, value in fields.items())
+        return Failed(f"{name}({facts})")
+
+
+@cache
+def _hints(name: str) -> dict[str, Any]:
+    init = _LEAVES[name].__init__
+    hints = get_type_hints(init)
+    return {key: hints[key] for key in list(inspect.signature(init).parameters)[1:]}

@@ -1,0 +1,54 @@
+"""The frozen values that the bus hands to its callers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+__all__ = ["Gap", "Pressure", "PublishOutcome"]
+
+
+class Pressure(Struct, frozen=True, gc=False):
+    """The worst decision that a local subscription made about a publish, and the four numbers behind it.
+
+    ``decision`` is ``accept`` (credit left), ``defer`` (kept in the inbox) or ``reject`` (both full).
+    """
+
+    decision: str = "accept"
+    in_flight: int = 0
+    max_in_flight: int = 0
+    buffered: int = 0
+    max_buffered: int = 0
+
+
+class Gap(Struct, frozen=True, gc=False):
+    """Messages that this subscription will not get: ``count`` of those from ``first`` to ``last``.
+
+    ``reason`` is ``overflow`` (the inbox was full), ``link`` (lost between two nodes, or while not connected),
+    ``retention`` or ``log``. The numbers are the origin's sequences on the channel.
+    """
+
+    channel: str
+    origin: str
+    first: int
+    last: int
+    count: int
+    reason: str
+
+
+class PublishOutcome(Struct, frozen=True):
+    """How one publish fared, as far as was asked for.
+
+    ``local`` counts this node's subscribers that took it. ``delivered`` is ``None`` when only other nodes are
+    interested and no receipt was asked for. ``nodes`` maps each interested node to ``sent``, ``delivered``,
+    ``dropped``, ``lost`` or ``unknown``. ``position`` is ``None`` on an ephemeral channel.
+    """
+
+    message_id: int
+    delivered: bool | None
+    local: int
+    duplicate: bool
+    position: int | None
+    nodes: Mapping[str, str]
+    pressure: Pressure
