@@ -166,8 +166,10 @@ class PeerLane(Lane[tuple[str, bool]]):
 
     def heads(self, applied: int, heads: Sequence[tuple[str, int]]) -> None:
         """Queue where this node's channels stand, for a peer that has just become interested in them."""
-        for start in range(0, max(len(heads), 1), BATCH_MAX):
-            self.put_frame(LINK_CODEC.encode(Heads(self._epoch, applied, list(heads[start : start + BATCH_MAX]))))
+        parts = [list(heads[start : start + BATCH_MAX]) for start in range(0, len(heads), BATCH_MAX)] or [[]]
+        for part in parts[:-1]:  # only the last part may say that all was told
+            self.put_frame(LINK_CODEC.encode(Heads(self._epoch, 0, part)))
+        self.put_frame(LINK_CODEC.encode(Heads(self._epoch, applied, parts[-1])))
 
     def take(self, bytes_max: int) -> list[bytes]:
         """Remove and return frames; losses are told as soon as nothing waits before them."""

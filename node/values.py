@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-__all__ = ["Gap", "Pressure", "PublishOutcome"]
+__all__ = ["Gap", "Pressure", "PublishOutcome", "PublisherStatistics", "SubscriptionStatistics"]
 
 
 class Pressure(Struct, frozen=True, gc=False):
@@ -52,3 +52,22 @@ class PublishOutcome(Struct, frozen=True):
     position: int | None
     nodes: Mapping[str, str]
     pressure: Pressure
+
+
+class SubscriptionStatistics(Struct, frozen=True, gc=False):
+    """What a subscription has seen: messages handed out, gaps and what they counted, nacks, and what waits."""
+
+    delivered: int
+    gaps: int
+    missed: int
+    nacked: int
+    waiting: int
+
+
+class PublisherStatistics(Struct, frozen=True, gc=False):
+    """What a windowed publisher has done: ``sent``, of those acknowledged, of those taken by no subscriber, in flight."""
+
+    sent: int
+    acknowledged: int
+    undelivered: int
+    in_flight: int

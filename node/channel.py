@@ -1,0 +1,232 @@
+"""Channels by name, and this node's subscribers by channel: who gets a publish, kept ready.
+
+A channel is made when it is first used, from the configuration that covers its name. What a publish needs - the
+local subscribers, the routes to interested peers - is worked out once and kept until something changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from liminal_mesh.cluster import NodeId, Pid, TokenTrie
+
+from .errors import ChannelNotConfigured, LimitExceeded
+from .inbox import Inbox, Overflow, Run
+from .names import is_pattern, matches, nearest
+from .values import Gap
+
+if TYPE_CHECKING:
+    from .route import Route
+
+__all__ = ["Channel", "ChannelSettings", "ChannelTable", "Group", "Subscriber"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    """What the configuration says of a channel, or of a family of them."""
+
+    name: str
+    messages: int = 4096
+    size: int = 4 * 1024 * 1024
+    overflow: Overflow = "drop-oldest"
+    ack: str = "accepted"
+
+
+class Listener(Protocol):
+    """The shell of a subscriber. Called from within a publish: must be quick, and must not publish."""
+
+    def ready(self) -> None:
+        """Something waits in the inbox."""
+
+    def anchored(self, origin: NodeId, heads: Mapping[str, int]) -> None:
+        """From ``heads`` on, everything of ``origin`` arrives or shows as a gap."""
+
+
+class Subscriber:
+    """One subscription of this node, whoever holds it."""
+
+    __slots__ = ("inbox", "listener", "pattern", "pid")
+
+    def __init__(self, pid: Pid, pattern: str, inbox: Inbox, listener: Listener) -> None:
+        self.pid = pid
+        self.pattern = pattern
+        self.inbox = inbox
+        self.listener = listener
+
+    def offer(self, run: Run) -> int:
+        """Take what the inbox accepts of a run; return how many messages."""
+        accepted = self.inbox.offer(run)
+        self.listener.ready()
+        return accepted
+
+    def note_gap(self, origin: NodeId, gap: Gap) -> None:
+        """Take a gap."""
+        self.inbox.note_gap(origin, gap)
+        self.listener.ready()
+
+
+@dataclass(slots=True)
+class Group:
+    """This node's subscribers of one pattern: one group of the registry.
+
+    ``joined_at`` is the position of this node's log at which the group came to be; an origin in ``anchored`` has
+    applied it and said where its channels stood, so that from there on whatever is missing is a gap.
+    """
+
+    pattern: str
+    joined_at: int
+    subscribers: list[Subscriber] = field(default_factory=list)
+    anchored: set[NodeId] = field(default_factory=set)
+
+
+class Channel:
+    """One channel in use.
+
+    Attributes:
+        sequence: this node's publishes on it so far.
+        heads: the last sequence of each other origin that was delivered or told as lost.
+    """
+
+    __slots__ = (
+        "groups",
+        "heads",
+        "interested",
+        "name",
+        "rejecting",
+        "routes",
+        "sequence",
+        "settings",
+        "stamp",
+        "subscribers",
+    )
+
+    def __init__(self, name: str, settings: ChannelSettings) -> None:
+        self.name = name
+        self.settings = settings
+        self.sequence = 0
+        self.heads: dict[NodeId, int] = {}
+        self.stamp = -1
+        self.groups: tuple[Group, ...] = ()
+        self.subscribers: tuple[Subscriber, ...] = ()
+        self.rejecting: tuple[Subscriber, ...] = ()
+        self.interested: frozenset[str] = frozenset()
+        self.routes: tuple[Route, ...] = ()
+
+    def pass_over(self, origin: NodeId, last: int, reason: str) -> None:
+        """Count everything of ``origin`` up to ``last`` that did not arrive as lost, and tell who waits for it."""
+        head = self.heads.get(origin, 0)
+        if last <= head:
+            return
+        self.heads[origin] = last
+        gap = Gap(self.name, origin.name, head + 1, last, last - head, reason)
+        for group in self.groups:
+            if origin in group.anchored:
+                for subscriber in group.subscribers:
+                    subscriber.note_gap(origin, gap)
+
+
+class ChannelTable:
+    """All channels in use and all local groups.
+
+    Args:
+        settings: what is configured, exact names and families.
+        channels_max: how many channels may be in use.
+    """
+
+    def __init__(self, settings: Iterable[ChannelSettings], channels_max: int) -> None:
+        configured = tuple(settings)
+        self._exact = {entry.name: entry for entry in configured if not is_pattern(entry.name)}
+        self._families = tuple(entry for entry in configured if is_pattern(entry.name))
+        self._default = ChannelSettings("")
+        self._channels_max = channels_max
+        self.channels: dict[str, Channel] = {}
+        self.groups: dict[str, Group] = {}
+        self._patterns = TokenTrie()
+
+    def configured(self) -> tuple[ChannelSettings, ...]:
+        """Return what is configured, families last."""
+        return (*self._exact.values(), *self._families)
+
+    def settings(self, name: str) -> ChannelSettings:
+        """Return what the configuration says of an exact name or a pattern.
+
+        A pattern takes the settings of the family that bears its text or covers it, else the defaults.
+
+        Raises:
+            ChannelNotConfigured: no configuration covers the exact name.
+        """
+        entry = self._exact.get(name) or next((one for one in self._families if one.name == name), None)
+        entry = entry or next((one for one in self._families if matches(one.name, name)), None)
+        if entry is None and is_pattern(name):
+            return self._default
+        if entry is None:
+            raise ChannelNotConfigured(name, nearest(name, self._exact))
+        return entry
+
+    def channel(self, name: str) -> Channel:
+        """Return the channel of an exact name, made when it is first asked for.
+
+        Raises:
+            ChannelNotConfigured: no configuration covers it.
+            LimitExceeded: too many channels are in use.
+        """
+        return self.channels.get(name) or self._make(name, self.settings(name))
+
+    def wanted(self, name: str) -> Channel | None:
+        """Return the channel of a remote publish if a local group covers it; it need not be configured here."""
+        channel = self.channels.get(name)
+        if channel is not None:
+            return channel
+        if not self._covering(name):
+            return None
+        try:
+            settings = self.settings(name)
+        except ChannelNotConfigured:
+            settings = self._default
+        return self._make(name, settings)
+
+    def subscribe(self, subscriber: Subscriber, joined_at: int) -> Group:
+        """Add a subscriber; ``joined_at`` counts when it is the first of its pattern. Return its group."""
+        group = self.groups.get(subscriber.pattern)
+        if group is None:
+            group = self.groups[subscriber.pattern] = Group(subscriber.pattern, joined_at)
+            if is_pattern(subscriber.pattern):
+                self._patterns.add(subscriber.pattern)
+        group.subscribers.append(subscriber)
+        return group
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Remove a subscriber, and its group when it was the last."""
+        group = self.groups.get(subscriber.pattern)
+        if group is None or subscriber not in group.subscribers:
+            return
+        group.subscribers.remove(subscriber)
+        if not group.subscribers:
+            del self.groups[subscriber.pattern]
+            if is_pattern(subscriber.pattern):
+                self._patterns.remove(subscriber.pattern)
+
+    def refresh(self, channel: Channel) -> None:
+        """Work out the channel's local groups and subscribers anew."""
+        channel.groups = tuple(self._covering(channel.name))
+        channel.subscribers = tuple(one for group in channel.groups for one in group.subscribers)
+        channel.rejecting = tuple(one for one in channel.subscribers if one.inbox.overflow == "reject")
+
+    def matching(self, pattern: str) -> Iterable[Channel]:
+        """Return the channels in use that a pattern or an exact name covers."""
+        if not is_pattern(pattern):
+            channel = self.channels.get(pattern)
+            return () if channel is None else (channel,)
+        return [channel for channel in self.channels.values() if matches(pattern, channel.name)]
+
+    def _covering(self, name: str) -> list[Group]:
+        names = [name, *self._patterns.match(name)]
+        return [self.groups[one] for one in names if one in self.groups]
+
+    def _make(self, name: str, settings: ChannelSettings) -> Channel:
+        if len(self.channels) >= self._channels_max:
+            raise LimitExceeded("channels", self._channels_max)
+        channel = self.channels[name] = Channel(name, settings)
+        return channel

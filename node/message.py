@@ -1,0 +1,150 @@
+"""What a subscriber gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
+
+from liminal_mesh.cluster import Envelope, OptionKey, Pid, ProtocolError
+
+from .payload import convert_payload, decode_payload
+
+if TYPE_CHECKING:
+    from .inbox import Run
+
+__all__ = ["Message", "encode_headers"]
+
+T = TypeVar("T")
+
+_headers = msgspec.msgpack.Decoder(dict[str, str])
+
+
+class Nacked(Protocol):
+    """Whoever counts what was not handled."""
+
+    def note_nack(self) -> None:
+        """Count one."""
+
+
+class Message(msgspec.Struct, eq=False, repr_omit_defaults=True):
+    """One message, as one subscription got it. Made by the bus; its attributes do not change."""
+
+    _envelope: Envelope
+    _run: Run
+    _subscription: Nacked
+
+    def __repr__(self) -> str:
+        return f"<Message {self.channel} {self.origin}#{self.sequence} {len(self._envelope.body)} bytes>"
+
+    @property
+    def channel(self) -> str:
+        """The channel it was published on."""
+        return self._run.channel
+
+    @property
+    def payload(self) -> Any:
+        """The value that was published; decoded anew each time it is asked for."""
+        return decode_payload(self._envelope.encoding, self._envelope.body)
+
+    @property
+    def body(self) -> bytes:
+        """The payload as it travelled."""
+        return self._envelope.body
+
+    def decode(self, kind: type[T]) -> T:
+        """Return the payload as a ``kind``.
+
+        Raises:
+            TypeError: it does not fit.
+        """
+        return convert_payload(self.payload, kind)
+
+    @property
+    def id(self) -> int:
+        """Grows with every publish of its origin; unique together with :attr:`origin`."""
+        return self._envelope.id
+
+    @property
+    def origin(self) -> str:
+        """The name of the node that it was published at."""
+        return self._run.origin.name
+
+    @property
+    def epoch(self) -> int:
+        """The run of the origin."""
+        return self._run.origin.epoch
+
+    @property
+    def log(self) -> int | None:
+        """The stored stream it belongs to; None on an ephemeral channel."""
+        return None
+
+    @property
+    def sequence(self) -> int:
+        """Counts the origin's publishes on this channel, from 1."""
+        return self._envelope.sequence
+
+    @property
+    def publisher(self) -> Pid:
+        """The process that published it: a connection of the origin, or the origin itself."""
+        return Pid(*self._run.origin, self._envelope.publisher)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers it was published with.
+
+        Raises:
+            ProtocolError: they are not a map of texts.
+        """
+        raw = (self._envelope.options or {}).get(OptionKey.HEADERS)
+        if raw is None:
+            return {}
+        try:
+            return _headers.decode(raw)
+        except msgspec.MsgspecError as error:
+            raise ProtocolError(f"bad headers: {error}") from error
+
+    @property
+    def causal(self) -> int | None:
+        """The id of the message that caused this one, when its publisher named one."""
+        raw = (self._envelope.options or {}).get(OptionKey.PARENT)
+        return None if raw is None else msgspec.msgpack.decode(raw, type=int)
+
+    @property
+    def published_at(self) -> float:
+        """When, in seconds since 1970 by the origin's clock."""
+        return self._envelope.published_at / 1_000_000
+
+    async def ack(self) -> None:
+        """Say that the message is done. On an ephemeral channel taking the next item says it already."""
+
+    async def nack(self, delay: float = 0.0) -> None:
+        """Say that the message was not handled. On an ephemeral channel this only counts; nothing is redelivered."""
+        del delay
+        self._subscription.note_nack()
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether it may have been delivered before; never on an ephemeral channel."""
+        return False
+
+    @property
+    def attempt(self) -> int:
+        """How often it was delivered, this time included; 1 on an ephemeral channel."""
+        return 1
+
+
+def encode_headers(headers: Mapping[str, str]) -> dict[int, msgspec.Raw] | None:
+    """Return headers as an envelope's options.
+
+    Raises:
+        TypeError: a name or a value is not text.
+    """
+    if not headers:
+        return None
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"header {name!r}: names and values are text")
+    return {OptionKey.HEADERS.value: msgspec.Raw(msgspec.msgpack.encode(dict(headers)))}

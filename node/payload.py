@@ -1,0 +1,77 @@
+"""Values to bytes and back, at the edge where users hand them over; no node does this on the way."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, TypeVar, cast
+
+import msgpack
+import msgspec
+import pydantic
+
+from liminal_mesh.cluster import Encoding, ProtocolError
+
+__all__ = ["convert_payload", "decode_payload", "encode_payload"]
+
+T = TypeVar("T")
+
+
+def encode_payload(value: object) -> tuple[int, bytes]:
+    """Return how a value is encoded, and its bytes.
+
+    ``bytes`` and ``str`` travel as they are; anything that msgpack can hold, and pydantic models, dataclasses and
+    msgspec structs, as msgpack.
+
+    Raises:
+        TypeError: the value, or something in it, cannot be encoded.
+    """
+    if type(value) is bytes:
+        return Encoding.RAW.value, value
+    if isinstance(value, str):
+        return Encoding.TEXT.value, value.encode()
+    if isinstance(value, bytes | bytearray | memoryview):
+        return Encoding.RAW.value, bytes(value)
+    try:
+        return Encoding.MSGPACK.value, cast("bytes", msgpack.packb(value, default=_plain))
+    except (ValueError, OverflowError) as error:
+        raise TypeError(f"this payload cannot be encoded: {error}") from error
+
+
+def decode_payload(encoding: int, body: bytes) -> Any:
+    """Return the value that was published; bytes when the encoding is not known here.
+
+    Raises:
+        ProtocolError: the body is not what its encoding says.
+    """
+    try:
+        if encoding == Encoding.TEXT:
+            return body.decode()
+        if encoding == Encoding.MSGPACK:
+            return msgpack.unpackb(body, strict_map_key=False)
+        if encoding == Encoding.JSON:
+            return msgspec.json.decode(body)
+    except (ValueError, msgpack.UnpackException, msgspec.MsgspecError, RecursionError) as error:
+        raise ProtocolError(f"the payload is not the {Encoding(encoding).name} it says it is: {error}") from error
+    return body
+
+
+def convert_payload(value: object, kind: type[T]) -> T:
+    """Return a payload as a ``kind``: a pydantic model, a dataclass, a msgspec struct, or a plain type.
+
+    Raises:
+        TypeError: it does not fit; the message says where.
+    """
+    try:
+        if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
+            return cast("T", kind.model_validate(value))
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, pydantic.ValidationError) as error:
+        raise TypeError(f"the payload is no {getattr(kind, '__name__', kind)}: {error}") from error
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, pydantic.BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, msgspec.Struct) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+        return msgspec.to_builtins(value)
+    raise TypeError(f"{type(value).__name__} cannot be encoded: publish bytes, text, or what msgpack can hold")
