@@ -1,0 +1,174 @@
+"""What a node is told at its start: :class:`NodeConfig` and its sections.
+
+Built in code it reads neither files nor the environment; :mod:`.config_sources` does that for ``liminal serve``
+and ``Node.from_file``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, field_validator
+
+from liminal_mesh.cluster import Address, parse_address
+
+from .config_checks import problems_between
+from .config_limits import LimitsConfig
+from .config_types import ChannelName, Count, Duration, File, Flag, Items, Listen, Name, NodeName, Section, Size
+from .errors import ConfigError
+
+__all__ = [
+    "ChannelConfig",
+    "ClientConfig",
+    "ClusterConfig",
+    "HttpConfig",
+    "InboxConfig",
+    "LimitsConfig",
+    "LogConfig",
+    "NodeConfig",
+]
+
+
+def _check_seed(seed: str) -> str:
+    scheme, found, _ = seed.partition("://")
+    if found:
+        raise ValueError(f"{seed!r}: seeds by {scheme}:// come in a later version; name them as host:port")
+    if parse_address(seed).port == 0:
+        raise ValueError(f"{seed!r} names no port to dial")
+    return seed
+
+
+Seed = Annotated[str, AfterValidator(_check_seed)]
+
+
+class ClientConfig(Section):
+    """The listener for clients."""
+
+    listen: Listen = "127.0.0.1:7600"
+    """Where clients connect. Port 0 takes a free one."""
+    allow_insecure: Flag = False
+    """Listen off loopback although there are neither tokens nor TLS: whoever reaches the port may do everything."""
+
+    @property
+    def address(self) -> Address:
+        """``listen``, read."""
+        return parse_address(self.listen)
+
+
+class HttpConfig(Section):
+    """The listener for HTTP: health, metrics, administration."""
+
+    listen: Listen = "127.0.0.1:7602"
+    """Where HTTP is served. Port 0 takes a free one."""
+    allow_insecure: Flag = False
+    """Listen off loopback although there are neither tokens nor TLS: whoever reaches the port may do everything."""
+    allowed_hosts: Items[str] = ()
+    """Host names under which the node may be asked, beside 127.0.0.1, localhost and [::1]; others are refused."""
+
+    @property
+    def address(self) -> Address:
+        """``listen``, read."""
+        return parse_address(self.listen)
+
+
+class LogConfig(Section):
+    """The log of ``liminal serve``; an embedded node leaves logging to its program."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important kind of line that is written."""
+    format: Literal["auto", "console", "json"] = "auto"
+    """``auto`` is console on a terminal, JSON elsewhere."""
+
+
+class ClusterConfig(Section):
+    """The mesh. Without this section no mesh port opens, and readiness has no membership condition."""
+
+    name: Name = "default"
+    """The cluster's name; nodes of another one are refused."""
+    listen: Listen = "127.0.0.1:7601"
+    """Where peers connect. Port 0 takes a free one."""
+    advertise: Listen | None = None
+    """What peers dial, a host name is fine; as listened when it is absent."""
+    seeds: Items[Seed] = ()
+    """Addresses of other nodes, ``host:port``; any one that answers is enough."""
+    cookie_file: File | None = None
+    """The file with the secret that all nodes share; ``liminal cookie new FILE`` makes one."""
+    cookie_files: Annotated[Items[File], Field(max_length=2)] = ()
+    """Instead of ``cookie_file``: a ring of two for rotation; the first is used to dial, each is accepted."""
+    expected: Count | None = None
+    """How many nodes make the mesh whole."""
+    ready: Literal["alone", "joined", "majority"] = "alone"
+    """What readiness demands of the mesh: nothing, a first peer, or a majority of ``expected``."""
+    dial_overrides: Mapping[NodeName, Listen] = Field(default_factory=dict)
+    """Node names to addresses: dial them there, whatever they advertise."""
+    allow_insecure_peers: Flag = False
+    """Speak with peers off loopback without TLS: whoever sits on the network can read and alter everything."""
+
+    @property
+    def address(self) -> Address:
+        """``listen``, read."""
+        return parse_address(self.listen)
+
+    @property
+    def cookie_paths(self) -> tuple[Path, ...]:
+        """The files of the cookie ring, the one to dial with first."""
+        return (self.cookie_file,) if self.cookie_file else tuple(self.cookie_files)
+
+
+class InboxConfig(Section):
+    """The bounds of each subscription's inbox on a channel."""
+
+    messages: Count | None = None
+    """Messages that may wait; ``limits.inbox_messages`` when absent."""
+    bytes: Size | None = None
+    """Bytes that may wait; ``limits.inbox_bytes`` when absent."""
+    overflow: Literal["drop-oldest", "drop-newest", "reject", "disconnect"] = "drop-oldest"
+    """Whom a full inbox costs what."""
+
+
+class ChannelConfig(Section):
+    """One channel, or a family of channels."""
+
+    name: ChannelName
+    """The channel's name; a pattern such as ``metrics.*`` declares a family."""
+    durable: Flag = False
+    """Only false in this version: every channel is ephemeral."""
+    inbox: InboxConfig = InboxConfig()
+    """The bounds of each subscription's inbox."""
+    ack: Literal["accepted", "nodes"] = "accepted"
+    """What a publish waits for, unless it says otherwise: this node alone, or every interested node's receipt."""
+
+    @field_validator("durable")
+    @classmethod
+    def _refuse_durable(cls, durable: bool) -> bool:
+        if durable:
+            raise ValueError("durable channels are not available in this version")
+        return durable
+
+
+class NodeConfig(Section):
+    """Everything that a node is told at its start. Each key has a safe default: ``NodeConfig()`` stays on loopback."""
+
+    name: NodeName | None = None
+    """The node's name, the same at every start; by default the host's name and a random tail."""
+    data_dir: File | None = None
+    """Where the node keeps what outlives it, its name and epoch for now; absent: nothing is kept."""
+    drain_timeout: Duration = 30.0
+    """How long the node may take to finish what it has accepted, when it is told to stop."""
+    client: ClientConfig = ClientConfig()
+    http: HttpConfig = HttpConfig()
+    log: LogConfig = LogConfig()
+    cluster: ClusterConfig | None = None
+    channels: Items[ChannelConfig] = ()
+    limits: LimitsConfig = LimitsConfig()
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, /, **data: Any) -> None:
+            super().__init__(**data)
+            if problems := problems_between(self):
+                raise ConfigError(problems)
+
+        __init__.__pydantic_base_init__ = True

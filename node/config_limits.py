@@ -1,0 +1,56 @@
+"""The section ``[limits]``: every bound of a node, each with a name and a default, none zero or unlimited."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .config_types import Count, Duration, Section, Size
+
+__all__ = ["LimitsConfig"]
+
+
+class LimitsConfig(Section):
+    """Every bound of the node. What would pass one is refused with its name, or waits."""
+
+    max_frame: Annotated[Size, Field(ge=64 << 10, le=64 << 20)] = 1 << 20
+    """The largest frame, from a client or a peer; what claims to be larger ends its connection."""
+    envelope: Annotated[Size, Field(ge=1 << 10)] = 64 << 10
+    """The largest envelope: a publish's key, headers and options, without its body."""
+    preauth_frame: Annotated[Size, Field(ge=1 << 10, le=64 << 10)] = 4 << 10
+    """The largest frame before the other side has said who it is."""
+    connections: Count = 1024
+    """Client connections of the node."""
+    connections_per_ip: Count = 128
+    """Client connections from one IP address; not applied to loopback unless it is set."""
+    handshakes: Count = 64
+    """Connections that have not yet said who they are; further ones wait in the listen backlog."""
+    handshake_timeout: Duration = 5.0
+    """How long a connection may take to say who it is."""
+    listen_backlog: Count = 1024
+    """Connections that the system holds until the node takes them."""
+    subscriptions_per_connection: Count = 1024
+    """Subscriptions of one client connection."""
+    inbox_messages: Count = 4096
+    """Messages that wait for one subscription, where its channel does not say otherwise."""
+    inbox_bytes: Size = 4 << 20
+    """Bytes that wait for one subscription, where its channel does not say otherwise."""
+    inbox_bytes_connection: Size = 64 << 20
+    """Bytes that wait for all subscriptions of one client connection."""
+    inbox_bytes_node: Size = 256 << 20
+    """Bytes that wait for all subscriptions of the node; beyond it the largest inbox is emptied into a gap."""
+    write_high_water: Size = 64 << 10
+    """Bytes that wait in one connection's socket buffer before the node stops writing to it."""
+    write_deadline: Duration = 10.0
+    """How long a client may leave what was written to it unread before its connection ends."""
+    peers: Count = 256
+    """Nodes that this one is linked with."""
+    registry_entries: Count = 100_000
+    """Members of channels and groups that one peer may announce."""
+    channel_lane_bytes: Size = 8 << 20
+    """Bytes of publishes that wait for one peer; further ones are dropped for that peer, and it is told."""
+    lane_age: Duration = 5.0
+    """How long a publish may wait for one peer before nothing more is taken for it."""
+    publisher_window: Count = 65_536
+    """The largest window of a client's pipelined publisher."""

@@ -1,0 +1,89 @@
+"""What the sections of the configuration are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
+
+from liminal_mesh.cluster import NODE_NAME, parse_address
+
+from .config_problems import problems_in
+from .errors import ConfigError
+from .names import check_name, check_pattern
+from .units import parse_duration, parse_size
+
+__all__ = ["ChannelName", "Count", "Duration", "File", "Flag", "Items", "Listen", "Name", "NodeName", "Section", "Size"]
+
+T = TypeVar("T")
+
+
+def _check_address(text: str) -> str:
+    return str(parse_address(text))
+
+
+def _check_node_name(name: str) -> str:
+    if not NODE_NAME.match(name):
+        raise ValueError(f"{name!r} is no node name: 1 to 63 of A-Z a-z 0-9 _ -")
+    return name
+
+
+_UNIT_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}]}
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    Field(json_schema_extra={**_UNIT_SCHEMA, "examples": ["250ms", "5s", "10m"]}),
+]
+"""Seconds; written ``250ms``, ``5s``, ``10m``, ``2h``, ``7d``, or as a number."""
+
+Size = Annotated[
+    int, BeforeValidator(parse_size), Field(json_schema_extra={**_UNIT_SCHEMA, "examples": ["4KiB", "64MiB"]})
+]
+"""Bytes; written ``4KiB``, ``64MiB``, ``1GiB``, or as a number."""
+
+Count = Annotated[int, Strict(), Field(ge=1)]
+"""A whole number above zero."""
+
+Flag = Annotated[bool, Strict()]
+"""true or false, and nothing that merely looks like it."""
+
+Listen = Annotated[str, AfterValidator(_check_address)]
+"""``host:port``, or ``[v6]:port``."""
+
+NodeName = Annotated[str, AfterValidator(_check_node_name)]
+"""A node's name."""
+
+Name = Annotated[str, AfterValidator(lambda name: check_name(name, "cluster"))]
+"""The exact name of a cluster."""
+
+ChannelName = Annotated[str, AfterValidator(check_pattern)]
+"""A channel's name, or a pattern that declares a family of channels."""
+
+File = Annotated[Path, Field(json_schema_extra={"type": "string"})]
+"""A path; in a file it is relative to that file's folder."""
+
+Items = Annotated[Sequence[T], AfterValidator(tuple)]
+"""A list, kept as a tuple."""
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, without unknown keys, and a :class:`ConfigError` when it is wrong."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=False, hide_input_in_errors=True
+    )
+
+    # Type checkers take the signature from the fields; this one would hide it from them.
+    if not TYPE_CHECKING:
+
+        def __init__(self, /, **data: Any) -> None:
+            try:
+                super().__init__(**data)
+            except ValidationError as error:
+                raise ConfigError(problems_in(error, type(self))) from None
+
+        # Without this mark pydantic would call it for nested sections too, and report only the first that is wrong.
+        __init__.__pydantic_base_init__ = True
