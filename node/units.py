@@ -44,10 +44,10 @@ def parse_size(value: object) -> int:
 def format_duration(seconds: float) -> str:
     """Write a duration in the largest unit that keeps it whole, so that it reads back as the same."""
     for unit, factor in reversed(_SECONDS.items()):
-        count = seconds / factor
-        if count >= 1 and count == int(count):
-            return f"{int(count)}{unit}"
-    return f"{seconds * 1000:g}ms" if seconds < 1 else f"{seconds:g}s"
+        count = round(seconds / factor)
+        if count >= 1 and math.isclose(count, seconds / factor):
+            return f"{count}{unit}"
+    return f"{seconds * 1000:f}ms"
 
 
 def format_size(size: int) -> str:

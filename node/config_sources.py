@@ -1,0 +1,234 @@
+"""Where a configuration comes from: a flag, else the environment, else the file, else the default.
+
+The environment names a key as ``LIMINAL_SECTION__KEY``, a key outside the sections as ``LIMINAL_KEY``. Lists are
+divided by commas, tables are written ``b=127.0.0.1:17601,c=...``. Whatever holds two underscores in a row has to be
+a key of ours; other names (such as those that Kubernetes makes for a service called ``liminal``) are left alone.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from .config import NodeConfig
+from .config_checks import file_problems, problems_between
+from .config_problems import Location, path_text, problems_in, section_at, unknown_key
+from .errors import ConfigError, Problem
+
+__all__ = ["LoadedConfig", "load_config"]
+
+_PREFIX: Final = "LIMINAL_"
+_FILE_BYTES_MAX: Final = 4 << 20
+_MENDINGS_MAX: Final = 4
+"""How often a wrong tree is validated again: what is wrong inside comes out at once, what hides behind it next."""
+
+_HEADING = re.compile(r"\s*(\[\[?)\s*([\w.-]+)\s*\]")
+_KEY = re.compile(r"\s*([\w-]+)\s*=")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """A configuration, and where each of its values came from.
+
+    ``origins`` maps paths such as ``cluster.seeds`` to ``node.toml:14``, ``LIMINAL_CLUSTER__SEEDS`` or
+    ``command line``; what is not in it is a default. ``path`` is the file, if there was one.
+    """
+
+    config: NodeConfig
+    origins: Mapping[str, str]
+    path: Path | None
+
+    def origin(self, path: str) -> str:
+        """Return where the value at ``path`` came from."""
+        return _place(self.origins, path) or "default"
+
+
+@dataclass(slots=True)
+class _Tree:
+    """What the sources say together: later values replace earlier ones."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def load_config(
+    path: Path | None = None, environ: Mapping[str, str] | None = None, overrides: Mapping[str, object] | None = None
+) -> LoadedConfig:
+    """Put a configuration together and check it, with the files that it names.
+
+    Args:
+        path: a TOML file, or ``None`` to start from the defaults.
+        environ: the environment; nothing is read from it when it is ``None``.
+        overrides: values by path (``log.level``), from the command line.
+
+    Raises:
+        ConfigError: with everything that is wrong, in whichever source.
+    """
+    tree = _Tree()
+    if path is not None:
+        _read_file(tree, path)
+    for name, text in sorted((environ or {}).items()):
+        _read_variable(tree, name, text)
+    for key, value in (overrides or {}).items():
+        _put(tree, tuple(key.split(".")), value, "command line")
+    config, problems = _validate(tree.values)
+    problems += [*problems_between(config), *file_problems(config)]
+    if tree.problems or problems:
+        raise ConfigError([*tree.problems, *(_placed(tree, problem) for problem in problems)])
+    return LoadedConfig(config, tree.origins, path)
+
+
+def _read_file(tree: _Tree, path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            text = file.read(_FILE_BYTES_MAX + 1).decode()
+        if len(text) > _FILE_BYTES_MAX:
+            raise ValueError("is larger than 4 MiB")
+        tree.values = tomllib.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        tree.problems.append(Problem("", f"cannot be read: {said}", str(path)))
+        return
+    tree.origins = {where: f"{path.name}:{line}" for where, line in _lines(text).items()}
+    _anchor(tree.values, path.parent)
+
+
+def _lines(text: str) -> dict[str, int]:
+    """Find the line of each key, by its path; what stands inside a value is found by the key before it."""
+    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    section = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if heading := _HEADING.match(line):
+            section = heading[2]
+            if heading[1] == "[[":
+                counts[section] = counts.get(section, -1) + 1
+                section = f"{section}[{counts[section]}]"
+            found.setdefault(section, number)
+        elif key := _KEY.match(line):
+            found.setdefault(f"{section}.{key[1]}" if section else key[1], number)
+    return found
+
+
+def _anchor(values: dict[str, Any], folder: Path) -> None:
+    """Make the paths in a file relative to the file's folder, so that it means the same from everywhere."""
+    cluster = values.get("cluster")
+    _anchor_keys(values, ("data_dir",), folder)
+    if isinstance(cluster, dict):
+        _anchor_keys(cluster, ("cookie_file", "cookie_files"), folder)
+
+
+def _anchor_keys(section: dict[str, Any], keys: tuple[str, ...], folder: Path) -> None:
+    for key in keys:
+        match section.get(key):
+            case str() as name:
+                section[key] = str(folder / name)
+            case list() as names:
+                section[key] = [str(folder / name) if isinstance(name, str) else name for name in names]
+
+
+def _read_variable(tree: _Tree, name: str, text: str) -> None:
+    # Compose files pass on what is not set as an empty text.
+    if not (name.startswith(_PREFIX) and text):
+        return
+    location = tuple(name.removeprefix(_PREFIX).lower().split("__"))
+    if len(location) > 1 or _kind_at(location) in (str, float, int, bool, Path):
+        _put(tree, location, text, name)
+
+
+def _put(tree: _Tree, location: tuple[str, ...], value: object, origin: str) -> None:
+    kind = _kind_at(location)
+    if "channels" in location[:1]:
+        tree.problems.append(Problem("channels", "channels are declared in a file", origin))
+    elif kind is None:
+        tree.problems.append(Problem(path_text(location), unknown_key(location, NodeConfig), origin))
+    else:
+        section = tree.values
+        for step in location[:-1]:
+            section = section.setdefault(step, {})
+            if not isinstance(section, dict):
+                return  # The file has something else in the section's place, and that is reported.
+        section[location[-1]] = _parse(value, kind) if isinstance(value, str) else value
+        tree.origins[path_text(location)] = origin
+
+
+def _kind_at(location: Location) -> type | None:
+    """Return what a key holds: a scalar's type, a list, a mapping; ``None`` when there is no such key."""
+    section = section_at(NodeConfig, location[:-1])
+    found = section.model_fields.get(str(location[-1])) if section else None
+    return _kind(found.annotation) if found else None
+
+
+def _kind(annotation: Any) -> type | None:
+    origin = get_origin(annotation)
+    if origin is None:
+        is_value = isinstance(annotation, type) and not issubclass(annotation, BaseModel | type(None))
+        return annotation if is_value else None
+    if origin in (Sequence, Mapping):
+        return origin  # type: ignore[no-any-return]
+    if origin is Literal:
+        return str
+    inside = get_args(annotation)[:1] if origin is Annotated else get_args(annotation)
+    return next((kind for kind in map(_kind, inside) if kind), None)
+
+
+def _parse(text: str, kind: type) -> object:
+    """Read a value as the environment spells it; what does not fit is left for the checks to refuse."""
+    if kind is bool:
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+    if kind is int:
+        return int(text) if text.isdecimal() else text
+    items = [item.strip() for item in text.split(",") if item.strip()]
+    if kind is Sequence:
+        return items
+    if kind is Mapping:
+        return {key: value for key, _, value in (item.partition("=") for item in items)}
+    return text
+
+
+def _validate(values: dict[str, Any]) -> tuple[NodeConfig, list[Problem]]:
+    """Validate, and again without what was wrong, so that what depends on the rest can be checked all the same."""
+    problems: list[Problem] = []
+    for _ in range(_MENDINGS_MAX):
+        try:
+            return NodeConfig.model_validate(values), problems
+        except ValidationError as error:
+            known = {problem.path for problem in problems}
+            problems += [problem for problem in problems_in(error, NodeConfig) if problem.path not in known]
+            for found in reversed(error.errors(include_url=False, include_context=False)):
+                _mend(values, found["loc"])
+    return NodeConfig(), problems
+
+
+def _mend(values: dict[str, Any], location: Location) -> None:
+    """Take out what is wrong. A channel is replaced, so that those behind it keep their places."""
+    if location[-1] == "[key]":
+        location = location[:-1]
+    parent: Any = values
+    for step in location[:-1]:
+        parent = parent[step]
+    last: Any = location[-1]
+    if location[0] == "channels" and (len(location) == 2 or location[2:] == ("name",)):
+        values["channels"][location[1]] = {"name": f"unnamed-{location[1]}"}
+    elif isinstance(parent, list):
+        del parent[last]
+    else:
+        parent.pop(last, None)
+
+
+def _placed(tree: _Tree, problem: Problem) -> Problem:
+    return Problem(problem.path, problem.message, _place(tree.origins, problem.path))
+
+
+def _place(origins: Mapping[str, str], path: str) -> str:
+    """Return the place of the nearest part of a path whose place is known, or ""."""
+    while path and path not in origins:
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]
+    return origins.get(path, "")
