@@ -1,0 +1,113 @@
+"""Writes the golden files: one sample of every frame, byte by byte, for the present protocol versions.
+
+Run ``python -m tests.golden.make`` only for a new protocol version or a new frame; the bytes of a frame that a
+released version speaks never change. The script refuses to change one that is there; while a version is
+unreleased, its file may be deleted first.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+import msgpack
+from msgspec import Raw
+
+from liminal_mesh.cluster import client_frames as client
+from liminal_mesh.cluster import frames as link
+from liminal_mesh.cluster.codec import CLIENT_CODEC, LINK_CODEC, Codec
+from liminal_mesh.cluster.envelope import Encoding, Envelope, OptionKey
+from liminal_mesh.cluster.frame import Frame
+
+HERE: Final = Path(__file__).parent
+NONCE: Final = bytes(range(32))
+MAC: Final = bytes(range(255, 223, -1))
+BIG: Final = 2**64 - 1
+
+PLAIN = Envelope(1, 1, 1_700_000_000_000_000, 3, Encoding.TEXT, "Grüße".encode())
+FULL = Envelope(
+    70_000,
+    BIG,
+    1_700_000_000_000_001,
+    300,
+    Encoding.MSGPACK,
+    msgpack.packb({"a": [1, 2.5, None]}),
+    {
+        OptionKey.KEY: Raw(msgpack.packb("order-7")),
+        OptionKey.DEADLINE: Raw(msgpack.packb(1_700_000_030_000_000)),
+        OptionKey.HEADERS: Raw(msgpack.packb({"tenant": b"\x00\xff"})),
+        4711: Raw(msgpack.packb([True, {"unknown": -1}])),
+    },
+)
+HELLO = link.Hello(1, 1, "prod", "node-a", 1_700_000_000, NONCE[:8], NONCE, "10.0.0.1:7601", ["sync"])
+ENTRIES: Final = [("news.de", [1, 200, 70_000]), ("sport.*", [BIG])]
+
+LINK: Final[list[Frame]] = [
+    HELLO,
+    link.Welcome(HELLO, 1_700_000_000, 41, 42, MAC),
+    link.Auth(0, 0, 0, MAC),
+    link.Refusal("name_in_use", "another live node bears this name", 1_700_000_000, "10.0.0.2:7601"),
+    link.Adopt(1_700_000_000, 43),
+    link.AdoptAck(43),
+    link.Redundant("the other connection is kept"),
+    link.Ping(127),
+    link.Pong(128),
+    link.Sync(0, 1_700_000_000, 65_536, BIG),
+    link.SnapBegin(1, 1_700_000_000, 5, 4, 2**63),
+    link.SnapChunk(0, 1_700_000_000, 5, ENTRIES),
+    link.SnapEnd(0, 1_700_000_000, 5),
+    link.Range(0, 1_700_000_000, 6, 9, ENTRIES, [("old", [7])], 255),
+    link.Ack(0, 1_700_000_000, 9),
+    link.Heartbeat(9, 8, 43, [link.Position(0, 9, 255)], [link.Peer("node-b", 1_700_000_001, "[::1]:7601")]),
+    link.Drain("stopping"),
+    link.Publish(1_700_000_000, "news.de", 17, [PLAIN, FULL]),
+    link.Lost(1_700_000_000, "news.de", 3, 300),
+    link.Heads(1_700_000_000, 9, [("news.de", 300), ("sport.a", 0)]),
+    link.Receipt([link.ReceiptRun(17, 2, True), link.ReceiptRun(19, 1, False)]),
+]
+
+CLIENT: Final[list[Frame]] = [
+    client.Connect(1, 1, "app", None),
+    client.Connected(1, "0.1.0", "node-a", 1_700_000_000, 12, {"max_frame": 1_048_576, "inbox": 4096}, ["push"]),
+    client.Disconnect("draining", "the node stops", ["10.0.0.2:7600"]),
+    client.KeepAlive(1),
+    client.KeepAliveReply(1),
+    client.ClientPublish(1, 2, "news.de", "cluster", 5000, [PLAIN, FULL]),
+    client.Confirm(1, 2, 1),
+    client.ClientOutcome(1, 70_000, None, 2, {"node-b": "delivered"}, ("accept", 0, 1, 2, 3)),
+    client.Failure(3, "Busy", msgpack.packb({"channel": "news.de"}), 2),
+    client.Writable("news.de"),
+    client.Subscribe(4, 1, "news.>", 100, "cluster", 5000),
+    client.Subscribed(4, 1, 13),
+    client.Unsubscribe(1),
+    client.Credit(1, 64),
+    client.Deliver(1, 1, "news.de", "node-b", 1_700_000_001, [FULL]),
+    client.ClientGap(1, 2, "news.de", "node-b", 2, 9, 8, "overflow"),
+    client.Ended(1, "Closed", msgpack.packb({})),
+    client.Request(5, "members", msgpack.packb([])),
+    client.Reply(5, msgpack.packb(["node-a"])),
+    client.Anchored(1, "node-b", 1_700_000_001, [("news.de", 300)]),
+]
+
+FILES: Final[dict[str, tuple[Codec, list[Frame]]]] = {
+    f"link-v{link.LINK_PROTO[1]}.json": (LINK_CODEC, LINK),
+    f"client-v{client.CLIENT_PROTO[1]}.json": (CLIENT_CODEC, CLIENT),
+}
+"""Golden file to what it holds: the whole frame in hex, by the name of its class."""
+
+
+def main() -> None:
+    """Add what is new to the golden files."""
+    for name, (codec, frames) in FILES.items():
+        path = HERE / name
+        old: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        new = {type(frame).__name__: codec.encode(frame).hex() for frame in frames}
+        changed = [frame for frame, wire in old.items() if new.get(frame) != wire]
+        if changed:
+            raise SystemExit(f"{name}: {', '.join(changed)} would change: that takes a new protocol version")
+        path.write_text(json.dumps(new, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
