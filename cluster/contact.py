@@ -1,0 +1,97 @@
+"""One connection as the session core sees it, and which frames it may carry when."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .errors import ProtocolError
+from .frames import LINK_FRAMES, Adopt
+from .handshake import Handshake
+from .heartbeat import Pulse
+from .identity import NodeId
+from .session import NameCheck
+
+__all__ = ["Contact", "Session"]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session that stands, for whoever asks. ``rtt_s`` is None until it was measured."""
+
+    conn: int
+    peer: NodeId
+    address: str
+    g: int
+    since: float
+    rtt_s: float | None
+
+
+@dataclass(slots=True)
+class Contact:
+    """A connection, from its first byte to its end.
+
+    ``target`` is what was dialled ("" when the other side did), ``deadline`` until when the next state must be
+    reached, ``offer`` a decider's Adopt that cannot be answered yet, ``check`` the question to this session
+    whether it lives, ``flowing`` that the lane was given registry frames and owes us word of room.
+    """
+
+    conn: int
+    handshake: Handshake
+    target: str
+    deadline: float
+    adopting: bool = False
+    offer: Adopt | None = None
+    check: NameCheck | None = None
+    pulse: Pulse | None = None
+    g: int = 0
+    since: float = 0.0
+    flowing: bool = False
+
+    @property
+    def name(self) -> str:
+        """The peer's name."""
+        return self.handshake.node.name
+
+    @property
+    def state(self) -> str:
+        """Where the connection stands, as the table of frames calls it."""
+        if self.pulse is not None:
+            return "session"
+        return "adopting" if self.adopting else self.handshake.state
+
+    def admit(self, kind: int, me: str) -> None:
+        """Check a frame of type ``kind`` against the table.
+
+        Raises:
+            ProtocolError: the peer may not send it, or not now.
+        """
+        row = LINK_FRAMES[kind]
+        if self.state not in row.states:
+            raise ProtocolError(f"a {row.kind.__name__} frame in state {self.state!r}")
+        match row.senders:
+            case "dialler" | "listener":
+                wrong = row.senders == self.handshake.role
+            case "decider":
+                wrong = me < self.name
+            case "other":
+                wrong = self.name < me
+            case _:
+                wrong = False
+        if wrong:
+            raise ProtocolError(f"a {row.kind.__name__} frame from the wrong side")
+
+    def next_due(self) -> float:
+        """Return when this connection wants a tick."""
+        return self.pulse.next_due() if self.pulse is not None else self.deadline
+
+    def establish(self, pulse: Pulse, g: int, now: float) -> None:
+        """Make this connection a session."""
+        self.pulse, self.g, self.since, self.deadline = pulse, g, now, math.inf
+
+    def view(self) -> Session:
+        """Return what there is to know of the session."""
+        assert self.pulse is not None
+        peer = self.handshake.peer
+        assert peer is not None
+        return Session(self.conn, self.handshake.node, peer.address, self.g, self.since, self.pulse.rtt_s)

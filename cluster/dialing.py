@@ -1,0 +1,165 @@
+"""Whom to dial, and when: for ever, but never all at once.
+
+A *target* is a seed (by its address) or a peer (by its name): peers are learned from their own Hello and from
+what other peers say of whom they are linked with, so any one seed is enough. Each target has at most one dial
+in flight, and so has each peer, however many targets lead to it. After a failure the pause doubles up to a cap,
+and the dial falls at random into it (full jitter), so that nodes which lost each other in one moment do not
+come back in one moment.
+
+Of two nodes that learn of each other the lower name dials first, and the higher gives it a head start. A seed
+rests while the peer it leads to is linked, or is dialled at that same address as a peer. A peer that said
+goodbye is not dialled; a seed always is, since whoever is started there next may bear any name. An address at
+which we met ourselves is dropped.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from random import Random
+
+from .options import PeeringOptions
+
+__all__ = ["Dialer", "Target"]
+
+
+@dataclass(slots=True)
+class Target:
+    """One address that is dialled.
+
+    ``name`` is the peer it leads to, as far as known; ``busy`` says that a dial, or the connection made by it,
+    has not come to an end; ``seen`` is when the peer was last linked or first learned of.
+    """
+
+    key: str
+    address: str
+    seed: bool
+    due: float
+    name: str = ""
+    epoch: int = 0
+    attempts: int = 0
+    busy: bool = False
+    left: bool = False
+    seen: float = 0.0
+
+
+class Dialer:
+    """The plan of all dials of one node."""
+
+    def __init__(self, me: str, options: PeeringOptions, rng: Random) -> None:
+        self._me = me
+        self._options = options
+        self._rng = rng
+        self._linked: set[str] = set()
+        self._stopped = False
+        self._targets = {seed: Target(seed, seed, True, -math.inf) for seed in options.seeds}
+
+    def stop(self) -> None:
+        """Dial nobody any more."""
+        self._stopped = True
+
+    def due(self, now: float) -> list[Target]:
+        """Return the targets to be dialled now, longest due first; they are in flight from here on."""
+        chosen: list[Target] = []
+        flying = sum(target.busy for target in self._targets.values())
+        for target in sorted(self._targets.values(), key=lambda target: (target.due, target.key)):
+            if target.due <= now and flying < self._options.dials_max and not self._rests(target):
+                target.busy = True
+                flying += 1
+                chosen.append(target)
+        return chosen
+
+    def next_due(self) -> float:
+        """Return when :meth:`due` should be asked again, as things stand."""
+        flying = sum(target.busy for target in self._targets.values())
+        if flying >= self._options.dials_max:
+            return math.inf
+        return min((target.due for target in self._targets.values() if not self._rests(target)), default=math.inf)
+
+    def learn(self, name: str, epoch: int, address: str, now: float) -> None:
+        """Note that somebody is linked with a peer of this name and address."""
+        target = self._targets.get(name)
+        if target is None:
+            if name == self._me or self._learned() >= self._options.peers_max:
+                return
+            due = now + self._head_start(name, self._options.yield_first_s)
+            self._targets[name] = Target(name, address, False, due, name, epoch, seen=now)
+        elif epoch > target.epoch:
+            # A later run counts for more than what we were told before, a goodbye included.
+            target.epoch, target.address, target.left = epoch, address, False
+
+    def linked(self, name: str, epoch: int, address: str, now: float) -> None:
+        """Note that a session stands with this peer; what it says of itself overrules what others said."""
+        self._linked.add(name)
+        target = self._targets.setdefault(name, Target(name, address, False, now, name))
+        target.epoch, target.address, target.left, target.seen = epoch, address, False, now
+        for other in self._leading_to(name):
+            other.attempts, other.busy = 0, False
+
+    def unlinked(self, name: str, now: float) -> None:
+        """Note that the session with this peer is over."""
+        self._linked.discard(name)
+        pause = self._head_start(name, self._options.yield_again_s) + self._rng.random() * self._options.redial_base_s
+        for target in self._leading_to(name):
+            target.due = now + pause
+        if name in self._targets:
+            self._targets[name].seen = now
+
+    def departed(self, name: str) -> None:
+        """Note that this peer said goodbye."""
+        if name in self._targets:
+            self._targets[name].left = True
+
+    def reached(self, key: str, name: str) -> None:
+        """Note who answered at a target."""
+        target = self._targets.get(key)
+        if target is None:
+            return
+        if target.seed:
+            target.name = name
+        elif target.name != name:
+            # Another node got that address; where the peer is now, somebody will tell who is linked with it.
+            del self._targets[key]
+
+    def failed(self, key: str, now: float) -> None:
+        """Note that a dial, or the connection it made, came to nothing."""
+        target = self._targets.get(key)
+        if target is None:
+            return
+        options = self._options
+        pause = min(options.redial_cap_s, options.redial_base_s * 2.0 ** min(target.attempts, 16))
+        target.busy, target.attempts, target.due = False, target.attempts + 1, now + self._rng.random() * pause
+
+    def itself(self, key: str) -> None:
+        """Note that the target is this very node."""
+        self._targets.pop(key, None)
+
+    def forget(self, now: float) -> list[str]:
+        """Drop the peers that were not linked for too long, and return their names."""
+        horizon = now - self._options.forget_s
+        names = [
+            target.key
+            for target in self._targets.values()
+            if not target.seed and target.key not in self._linked and target.seen < horizon
+        ]
+        for name in names:
+            del self._targets[name]
+        return names
+
+    def _rests(self, target: Target) -> bool:
+        if self._stopped or target.busy or target.name in self._linked:
+            return True
+        if not target.seed:
+            return target.left or any(other.busy for other in self._leading_to(target.name))
+        peer = self._targets.get(target.name)
+        return peer is not None and (peer.busy or (peer.address == target.address and not peer.left))
+
+    def _leading_to(self, name: str) -> list[Target]:
+        return [target for target in self._targets.values() if target.name == name]
+
+    def _learned(self) -> int:
+        return sum(not target.seed for target in self._targets.values())
+
+    def _head_start(self, name: str, pause: float) -> float:
+        """Return how long to leave the first dial to that peer: not at all if our name is the lower one."""
+        return 0.0 if self._me < name else pause * (1.0 + 0.5 * self._rng.random())

@@ -1,0 +1,67 @@
+"""The times and bounds of the session layer, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["PeeringOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class PeeringOptions:
+    """How a node meets its peers. ``address`` is what peers shall dial, ``seeds`` whom to dial first."""
+
+    cluster: str
+    address: str
+    seeds: tuple[str, ...] = ()
+
+    heartbeat_s: float = 1.0
+    """How often each session says that it lives; its cost is one small frame."""
+
+    heartbeat_early_s: float = 0.05
+    """How soon a change of our peers is told, so that a burst of changes is told once."""
+
+    silence_s: float = 5.0
+    """A session without a byte, or whose heartbeats are not echoed, for so long is dead."""
+
+    late_s: float = 0.5
+    """A tick that comes later than this means that we were stopped ourselves: then nobody else is to blame."""
+
+    handshake_s: float = 5.0
+    """What a connection may take to prove itself."""
+
+    adopt_s: float = 2.0
+    """What a session offered to a peer may wait for its answer."""
+
+    name_check_s: float = 0.5
+    """What the live bearer of a name has to give a sign of life when a newcomer claims it."""
+
+    connect_s: float = 1.0
+    """What a dial may take."""
+
+    redial_base_s: float = 0.1
+    """The first pause after a failed dial, before jitter; it doubles."""
+
+    redial_cap_s: float = 1.5
+    """The longest pause: a mesh heals within about this."""
+
+    yield_first_s: float = 1.0
+    """How long the higher name leaves the first dial to the lower one."""
+
+    yield_again_s: float = 0.25
+    """The same after a session was lost: whoever noticed may be the only one who did."""
+
+    replica_keep_s: float = 60.0
+    """How long what we know of a lost peer is kept, so that a short loss costs a difference and no snapshot."""
+
+    forget_s: float = 86_400.0
+    """How long a dead peer is dialled and shown."""
+
+    peers_max: int = 256
+    """The most sessions, and the most peers that are dialled because others named them."""
+
+    dials_max: int = 32
+    """The most dials in flight."""
+
+    pump_entries: int = 1024
+    """The most registry entries put into a lane before it has to report room again."""
