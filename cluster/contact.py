@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .errors import ProtocolError
-from .frames import LINK_FRAMES, Adopt
+from .frames import LINK_FRAMES, Adopt, Hello
 from .handshake import Handshake
 from .heartbeat import Pulse
 from .identity import NodeId
@@ -15,12 +16,11 @@ from .session import NameCheck
 __all__ = ["Contact", "Session"]
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """A session that stands, for whoever asks. ``rtt_s`` is None until it was measured."""
 
-    conn: int
     peer: NodeId
+    conn: int
     address: str
     g: int
     since: float
@@ -52,6 +52,24 @@ class Contact:
     def name(self) -> str:
         """The peer's name."""
         return self.handshake.node.name
+
+    @property
+    def hello(self) -> Hello:
+        """What the peer said of itself."""
+        assert self.handshake.peer is not None
+        return self.handshake.peer
+
+    @property
+    def who(self) -> str:
+        """Whom a log line should name: the peer by what it said, or what was dialled."""
+        peer = self.handshake.peer
+        return peer.name if peer is not None else self.target
+
+    @property
+    def live(self) -> Pulse:
+        """The pulse of the session."""
+        assert self.pulse is not None
+        return self.pulse
 
     @property
     def state(self) -> str:
@@ -91,7 +109,4 @@ class Contact:
 
     def view(self) -> Session:
         """Return what there is to know of the session."""
-        assert self.pulse is not None
-        peer = self.handshake.peer
-        assert peer is not None
-        return Session(self.conn, self.handshake.node, peer.address, self.g, self.since, self.pulse.rtt_s)
+        return Session(self.handshake.node, self.conn, self.hello.address, self.g, self.since, self.live.rtt_s)

@@ -1,0 +1,64 @@
+"""What the parts of the session core share: its connections, its agreements, and the effects on their way out."""
+
+from __future__ import annotations
+
+from random import Random
+
+from .contact import Contact
+from .dialing import Dialer
+from .effects import Effect, Level, Send
+from .frames import LinkFrame
+from .identity import NodeId
+from .membership import LinkMembership
+from .notices import Notices
+from .options import PeeringOptions
+from .session import Pair
+
+__all__ = ["Ledger"]
+
+_REASON_MAX = 200
+"""How much of a stranger's words goes into a log line."""
+
+
+class Ledger:
+    """The state of one node's session core.
+
+    ``contacts`` are the connections by number, ``pairs`` the agreements by the peer's name, ``out`` the effects
+    of the input that is being worked on, and ``wake`` when a tick is wanted (None: to be found out again).
+    """
+
+    def __init__(self, me: NodeId, run: bytes, options: PeeringOptions, rng: Random) -> None:
+        self.me = me
+        self.run = run
+        self.options = options
+        self.membership = LinkMembership(me, options.address)
+        self.dialer = Dialer(me.name, options, rng)
+        self.contacts: dict[int, Contact] = {}
+        self.pairs: dict[str, Pair] = {}
+        self.out: list[Effect] = []
+        self.wake: float | None = None
+        self.draining = False
+        self._notices = Notices()
+
+    def send(self, contact: Contact, *frames: LinkFrame) -> None:
+        """Put frames at the end of a connection's control lane."""
+        self.out.extend(Send(contact.conn, frame) for frame in frames)
+
+    def notice(self, level: Level, event: str, key: str, now: float, **fields: object) -> None:
+        """Tell the log, unless the same was told just now; strangers' words are made safe to print."""
+        safe = {
+            name: ascii(value[:_REASON_MAX])[1:-1] if isinstance(value, str) else value
+            for name, value in fields.items()
+        }
+        notice = self._notices.take(level, event, key[:_REASON_MAX], now, **safe)
+        if notice is not None:
+            self.out.append(notice)
+
+    def take(self) -> list[Effect]:
+        """Return the effects so far, once."""
+        out, self.out = self.out, []
+        return out
+
+    def linked(self) -> list[Contact]:
+        """Return the connections that are sessions."""
+        return [contact for contact in self.contacts.values() if contact.pulse is not None]

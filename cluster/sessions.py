@@ -1,0 +1,141 @@
+"""The sessions that stand: heartbeats, and the registry that travels on them.
+
+Everything here happens on a connection that both sides agreed on; how they came to agree is :mod:`.admission`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .contact import Contact
+from .effects import SessionDown, SessionUp
+from .errors import ProtocolError
+from .exchange import RegistryFrame
+from .frames import Ack, Drain, Heartbeat, Peer, Ping, Range, SnapBegin, SnapChunk, SnapEnd, Sync
+from .heartbeat import Pulse
+from .ledger import Ledger
+from .registry import Registry
+from .session import Pair
+
+__all__ = ["Sessions"]
+
+
+class Sessions:
+    """Opens, feeds and ends the sessions of one node."""
+
+    def __init__(self, ledger: Ledger, registry: Registry) -> None:
+        self._ledger = ledger
+        self._registry = registry
+
+    def up(self, contact: Contact, g: int, now: float) -> None:
+        """Make a connection a session: from here on its peer's members can be seen."""
+        ledger, node, hello = self._ledger, contact.handshake.node, contact.hello
+        contact.establish(Pulse(ledger.options, now), g, now)
+        pair = ledger.pairs[node.name]
+        pair.address, pair.free_at = hello.address, math.inf
+        ledger.membership.linked(node, hello.address)
+        ledger.dialer.linked(node.name, node.epoch, hello.address, now)
+        ledger.out.append(SessionUp(contact.conn, node, hello.address, g))
+        ledger.send(contact, *self._registry.session_up(node, hello.run))
+        self._news()
+
+    def down(self, contact: Contact, pair: Pair, reason: str, now: float) -> None:
+        """End a session: its peer's members are out of sight from here on."""
+        ledger = self._ledger
+        removed = self._registry.session_down(contact.name, reason)
+        pair.free_at = now + ledger.options.replica_keep_s
+        ledger.membership.unlinked(contact.name)
+        ledger.dialer.unlinked(contact.name, now)
+        ledger.out.append(SessionDown(contact.conn, contact.handshake.node, reason, removed))
+        self._news()
+
+    def free(self, name: str) -> None:
+        """Drop what was kept of a peer that did not come back."""
+        self._registry.free(name)
+
+    def beat(self, contact: Contact, now: float) -> None:
+        """Send the heartbeat that is due, and now and then a ping to measure the way."""
+        ledger, pulse = self._ledger, contact.live
+        ident, echo = pulse.beat(now)
+        views = sorted(other.view() for other in ledger.linked())
+        peers = [Peer(view.peer.name, view.peer.epoch, view.address) for view in views]
+        ledger.send(contact, Heartbeat(ident, echo, contact.g, self._registry.positions(contact.name), peers))
+        probe = pulse.probe(now)
+        if probe is not None:
+            ledger.send(contact, Ping(probe))
+        ledger.wake = None
+
+    def beaten(self, contact: Contact, beat: Heartbeat, now: float) -> None:
+        """Take a peer's heartbeat: it lives, it hears us, it is linked with these, and it has sent us so much.
+
+        Raises:
+            ProtocolError: it is of another session, or echoes what was never sent.
+        """
+        ledger = self._ledger
+        if beat.g != contact.g:
+            raise ProtocolError("a heartbeat of another session")
+        if not contact.live.received(beat, now):
+            return
+        for peer in beat.peers:
+            ledger.dialer.learn(peer.name, peer.epoch, peer.address, now)
+        ledger.wake = None
+        self.replicate(contact, beat)
+
+    def replicate(self, contact: Contact, frame: RegistryFrame) -> None:
+        """Hand a frame to the registry and send what it answers.
+
+        Raises:
+            ProtocolError: the peer does not speak for itself, or the registry refuses it.
+        """
+        node = contact.handshake.node
+        if isinstance(frame, SnapBegin | SnapChunk | SnapEnd | Range) and frame.epoch != node.epoch:
+            raise ProtocolError("a frame in the name of another node")
+        answers = self._registry.receive(node, frame)
+        last = {answer.scope: answer for answer in answers if isinstance(answer, Ack)}
+        for answer in answers:
+            # Of several acknowledgements of one log only the last says anything.
+            if not isinstance(answer, Ack) or last[answer.scope] is answer:
+                self._ledger.send(contact, answer)
+        if isinstance(frame, Sync):
+            self.pump(contact)
+
+    def pump(self, contact: Contact) -> bool:
+        """Put the next registry frames for a peer into its lane; returns whether there were any."""
+        frames = self._registry.pump(contact.name, self._ledger.options.pump_entries)
+        self._ledger.send(contact, *frames)
+        contact.flowing = bool(frames) and self._registry.lag(contact.name) > 0
+        return bool(frames)
+
+    def changed(self) -> None:
+        """Tell our own changes to the peers whose lanes have room; the others will ask."""
+        for contact in self._ledger.linked():
+            if not contact.flowing:
+                self.pump(contact)
+
+    def drain(self, reason: str) -> None:
+        """Tell every peer that we leave, and that our members are gone."""
+        self._registry.leave_all()
+        for contact in self._ledger.linked():
+            self._ledger.send(contact, Drain(reason))
+            while self.pump(contact):
+                pass  # all of it must be in the lane before the connection ends
+
+    def drained(self, contact: Contact, drain: Drain, now: float) -> None:
+        """Take a peer's goodbye."""
+        self._ledger.membership.drained(contact.name)
+        self._ledger.dialer.departed(contact.name)
+        self._ledger.notice("info", "peer_drains", contact.name, now, peer=contact.name, reason=drain.reason)
+
+    def missing(self) -> tuple[tuple[str, str], ...]:
+        """Return the links that should be there and are not: (from, to)."""
+        linked = self._ledger.linked()
+        seen = {contact.name: {peer.name for peer in contact.live.peers} for contact in linked}
+        seen[self._ledger.me.name] = {contact.name for contact in linked}
+        everyone = set(seen).union(*seen.values())
+        return tuple((name, other) for name in sorted(seen) for other in sorted(everyone - seen[name] - {name}))
+
+    def _news(self) -> None:
+        """Let the next heartbeats, which tell whom we are linked with, go out early."""
+        self._ledger.wake = None
+        for contact in self._ledger.linked():
+            contact.live.hasten()
