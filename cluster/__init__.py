@@ -1,5 +1,6 @@
 """Who is there, and what links us: the wire, the links, the process-group registry, the mesh."""
 
+from .auth import check_cookie, derive_key
 from .client_frames import (
     CLIENT_FRAMES,
     CLIENT_PROTO,
@@ -29,8 +30,16 @@ from .codec import CLIENT_CODEC, encode_envelope
 from .envelope import BATCH_MAX, Encoding, Envelope, OptionKey
 from .errors import AddressInUse, CookieRejected, NameInUse, ProtocolError, StaleEpoch
 from .frames import Heads, Lost, Publish, Receipt, ReceiptRun
+from .group_events import Interest, Joined, Left, Purged
 from .identity import NODE_NAME, Address, NodeId, Pid, parse_address
 from .lanes import Lane, PeerLane
+from .listener import Listener
+from .membership import Member, MemberChanged, Membership
+from .mesh import Link, Mesh, MeshLimits
+from .options import PeeringOptions
+from .peering import Peering
+from .registry import Registry
+from .trie import TokenTrie
 from .wire import Wire, WireOwner
 
 __all__ = [
@@ -58,28 +67,45 @@ __all__ = [
     "Envelope",
     "Failure",
     "Heads",
+    "Interest",
+    "Joined",
     "KeepAlive",
     "KeepAliveReply",
     "Lane",
+    "Left",
+    "Link",
+    "Listener",
     "Lost",
+    "Member",
+    "MemberChanged",
+    "Membership",
+    "Mesh",
+    "MeshLimits",
     "NameInUse",
     "NodeId",
     "OptionKey",
     "PeerLane",
+    "Peering",
+    "PeeringOptions",
     "Pid",
     "ProtocolError",
     "Publish",
+    "Purged",
     "Receipt",
     "ReceiptRun",
+    "Registry",
     "Reply",
     "Request",
     "StaleEpoch",
     "Subscribe",
     "Subscribed",
+    "TokenTrie",
     "Unsubscribe",
     "Wire",
     "WireOwner",
     "Writable",
+    "check_cookie",
+    "derive_key",
     "encode_envelope",
     "parse_address",
 ]

@@ -97,13 +97,13 @@ class KeepAliveReply(ClientFrame, frozen=True):
 class ClientPublish(ClientFrame, frozen=True):
     """Publishes of a client on one channel, in order; ``ref`` numbers the first of them on this connection.
 
-    ``mode`` is 0 to hear only of refusals, 1 to have each confirmed, 2 to have each answered with its outcome.
+    ``mode`` is 1 to have them confirmed, in runs, and 2 to have each answered with its outcome.
     ``ack`` is the acknowledgement that was asked for ("" for the channel's own), ``timeout_ms`` its patience.
     Only an envelope's encoding, body and options count; the node numbers it.
     """
 
     ref: U64
-    mode: Annotated[int, Meta(ge=0, le=2)]
+    mode: Annotated[int, Meta(ge=1, le=2)]
     channel: Name
     ack: Name
     timeout_ms: U64

@@ -67,6 +67,11 @@ class Lane(Generic[Key]):
         """Whether the next envelope might be refused."""
         return self.expired or self.bytes >= self.bytes_max
 
+    @property
+    def crowded(self) -> bool:
+        """Whether a publisher should wait for room: the lane is half full, and its peer is not too slow to wait for."""
+        return self.bytes * 2 > self.bytes_max and not self.stalled
+
     def put(self, key: Key, number: int, envelopes: Sequence[bytes]) -> int:
         """Queue as many of ``envelopes`` as there is room for, from the first on; return how many.
 

@@ -29,6 +29,9 @@ CONTROL_BYTES_MAX: Final = 8 * 1024 * 1024
 class WireOwner(Protocol):
     """Who gets what happens on a wire. All calls come from the loop, and must not block."""
 
+    def wire_opened(self, wire: Wire) -> None:
+        """The connection stands."""
+
     def wire_frame(self, wire: Wire, kind: int, body: memoryview) -> None:
         """A whole frame arrived; a ProtocolError raised here is handed to ``wire_broken``."""
 
@@ -70,6 +73,8 @@ class Wire(asyncio.Protocol):
         self.bytes_in = 0
         self.bytes_out = 0
         self.peer_address = ""
+        self.tag = 0
+        """A number of the owner's choice."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport (called by the loop)."""
@@ -81,6 +86,7 @@ class Wire(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._owner.wire_opened(self)
 
     def user_timeout(self, seconds: float) -> None:
         """Let the kernel give up on bytes that nobody acknowledged for so long (TCP_USER_TIMEOUT, RFC 5482)."""
@@ -116,6 +122,21 @@ class Wire(asyncio.Protocol):
         if not self._scheduled and not self._paused:
             self._scheduled = True
             self._loop.call_soon(self._flush)
+
+    def pause_reading(self) -> None:
+        """Read no more for now, so that the other side feels it."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the transport takes no more data for now."""
+        return self._paused
 
     @property
     def queued_bytes(self) -> int:

@@ -46,6 +46,8 @@ class LimitsConfig(Section):
     """How long a client may leave what was written to it unread before its connection ends."""
     peers: Count = 256
     """Nodes that this one is linked with."""
+    channels: Count = 10_000
+    """Channels in use at once, those of families included."""
     registry_entries: Count = 100_000
     """Members of channels and groups that one peer may announce."""
     channel_lane_bytes: Size = 8 << 20

@@ -85,7 +85,7 @@ class Exchange:
         items: list[Envelope],
         publisher: int,
         pendings: Sequence[Pending] | None = None,
-        nodes: dict[str, str] | None = None,
+        receipts: bool = False,
     ) -> int:
         """Number publishes of one publisher, deliver them here, and queue them for every interested peer.
 
@@ -93,8 +93,8 @@ class Exchange:
             channel: from :meth:`resolve`, in this same turn.
             items: envelopes of which only encoding, body and options count so far.
             publisher: the number of the publishing process.
-            pendings: one for each item when receipts are wanted; what stands in them is filled in.
-            nodes: gets ``sent`` or ``dropped`` for each interested node (of the last item).
+            pendings: one for each item, when somebody wants to hear of it: filled in as far as it is known.
+            receipts: ask interested nodes for receipts; each pending with ``left`` above 0 will be finished later.
 
         Returns:
             How many local subscribers accepted all of them.
@@ -110,9 +110,9 @@ class Exchange:
         local = self._deliver(channel, run)
         if pendings is not None:
             for pending, item in zip(pendings, items, strict=True):
-                pending.message_id, pending.local, pending.delivered = item.id, local, local > 0
+                pending.message_id, pending.local = item.id, local
         if channel.routes:
-            self._forward(channel, run, first, pendings, nodes)
+            self._forward(channel, run, first, pendings, receipts)
         return local
 
     def _number(self, channel: Channel, items: list[Envelope], publisher: int) -> None:
@@ -137,33 +137,30 @@ class Exchange:
         return local
 
     def _forward(
-        self,
-        channel: Channel,
-        run: Run,
-        first: int,
-        pendings: Sequence[Pending] | None,
-        nodes: dict[str, str] | None,
+        self, channel: Channel, run: Run, first: int, pendings: Sequence[Pending] | None, receipts: bool
     ) -> None:
         encoded, count = run.encoded(), len(run.items)
-        interested = channel.interested
         for route in channel.routes:
             name = route.peer.name
-            if pendings is not None and name in interested:
+            if pendings is not None and name in channel.interested:
                 for pending in pendings:
                     pending.nodes[name] = "sent"
-            taken = route.publish(channel.name, first, encoded, pendings)
+            taken = route.publish(channel.name, first, encoded, pendings if receipts else None)
             if taken < count:
                 self.statistics.lane_dropped += count - taken
                 for pending in pendings[taken:] if pendings is not None else ():
                     pending.nodes[name] = "dropped"
-            if nodes is not None and name in interested:
-                nodes[name] = "sent" if taken == count else "dropped"
 
     def _ask_room(self, channel: Channel, run: Run) -> None:
         for subscriber in channel.rejecting:
             if not subscriber.inbox.room(run):
                 self.statistics.rejected += len(run.items)
                 raise Rejected(f"subscription {subscriber.pid} is full", subscriber.inbox.pressure())
+
+    @staticmethod
+    def crowded(channel: Channel) -> bool:
+        """Whether a publisher on the channel should wait: a peer that keeps up has half a lane of it before it."""
+        return any(route.lane.crowded for route in channel.routes)
 
     @staticmethod
     def pressure(channel: Channel) -> Pressure:

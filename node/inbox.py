@@ -10,21 +10,32 @@ costs. What is lost is merged into gaps, which the subscriber gets in their plac
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from liminal_mesh.cluster import Envelope, NodeId, encode_envelope
 
 from .values import Gap, Pressure
 
-__all__ = ["MESSAGE_OVERHEAD_BYTES", "Inbox", "Overflow", "Run"]
+__all__ = ["MESSAGE_OVERHEAD_BYTES", "Anchor", "Inbox", "Overflow", "Run"]
 
 Overflow = Literal["drop-oldest", "drop-newest", "reject", "disconnect"]
 
 MESSAGE_OVERHEAD_BYTES: Final = 160
 """What an envelope weighs beside its body, so that empty messages are not free."""
 
-Gaps: TypeAlias = "dict[tuple[str, NodeId, str], Gap]"
-"""Losses by channel, origin and reason."""
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """From ``heads`` (channel to sequence) on, everything of ``origin`` is delivered or shows as a gap."""
+
+    origin: NodeId
+    heads: Mapping[str, int]
+
+
+Notes: TypeAlias = "dict[tuple[str, NodeId, str], Gap | Anchor]"
+"""What is to be told beside messages: losses by channel, origin and reason; anchors by origin."""
 
 
 class Run:
@@ -86,9 +97,9 @@ class Inbox:
         self.dropped = 0
         self.overflowed = False
         """Set for good when the policy is ``disconnect`` and it had to act: nothing more is taken."""
-        self._queue: deque[tuple[Run, int] | tuple[NodeId, Gap]] = deque()
-        self._before: Gaps = {}
-        self._after: Gaps = {}
+        self._queue: deque[tuple[Run, int] | tuple[NodeId, Gap | Anchor]] = deque()
+        self._before: Notes = {}
+        self._after: Notes = {}
 
     def __len__(self) -> int:
         """Return how many messages are held."""
@@ -118,10 +129,14 @@ class Inbox:
         """Put a gap behind everything that waits; gaps of one stream and reason become one."""
         _merge(self._after, origin, gap)
 
-    def take(self, most: int) -> tuple[Run, int, int] | Gap | None:
-        """Return the next gap, or lend up to ``most`` messages: a run and the slice of it that is meant.
+    def note_anchor(self, anchor: Anchor) -> None:
+        """Put an anchor behind everything that waits."""
+        _merge(self._after, anchor.origin, anchor)
 
-        Returns None when nothing waits, or when ``most`` is not positive and no gap comes first.
+    def take(self, most: int) -> tuple[Run, int, int] | Gap | Anchor | None:
+        """Return the next note, or lend up to ``most`` messages: a run and the slice of it that is meant.
+
+        Returns None when nothing waits, or when ``most`` is not positive and no note comes first.
         """
         if self._before:
             return self._before.pop(next(iter(self._before)))
@@ -130,7 +145,7 @@ class Inbox:
                 return None
             self._place_gaps()
         run, start = self._queue[0]
-        if isinstance(start, Gap):
+        if not isinstance(start, int):
             self._queue.popleft()
             return start
         if most <= 0:
@@ -204,7 +219,7 @@ class Inbox:
         self.bytes += run.size
         while self._queue and (len(self) > self.limit or self.bytes > self.size):
             head, start = self._queue[0]
-            if isinstance(start, Gap):
+            if not isinstance(start, int):
                 assert isinstance(head, NodeId)
                 self._queue.popleft()
                 _merge(self._before, head, start)
@@ -226,12 +241,12 @@ class Inbox:
             stop += 1
         return stop
 
-    def _lose(self, gaps: Gaps, run: Run, start: int, stop: int) -> None:
+    def _lose(self, notes: Notes, run: Run, start: int, stop: int) -> None:
         count = stop - start
         if count:
             self.dropped += count
             first, last = run.items[start].sequence, run.items[stop - 1].sequence
-            _merge(gaps, run.origin, Gap(run.channel, run.origin.name, first, last, count, "overflow"))
+            _merge(notes, run.origin, Gap(run.channel, run.origin.name, first, last, count, "overflow"))
 
     def _place_gaps(self) -> None:
         """Move the gaps that wait behind everything into the queue: something follows them."""
@@ -239,10 +254,13 @@ class Inbox:
         self._after.clear()
 
 
-def _merge(gaps: Gaps, origin: NodeId, gap: Gap) -> None:
-    key = (gap.channel, origin, gap.reason)
-    former = gaps.get(key)
-    if former is not None:
-        first, last = min(former.first, gap.first), max(former.last, gap.last)
-        gap = Gap(gap.channel, gap.origin, first, last, former.count + gap.count, gap.reason)
-    gaps[key] = gap
+def _merge(notes: Notes, origin: NodeId, note: Gap | Anchor) -> None:
+    if isinstance(note, Anchor):
+        notes["", origin, "anchor"] = note
+        return
+    key = (note.channel, origin, note.reason)
+    former = notes.get(key)
+    if isinstance(former, Gap):
+        first, last = min(former.first, note.first), max(former.last, note.last)
+        note = Gap(note.channel, note.origin, first, last, former.count + note.count, note.reason)
+    notes[key] = note

@@ -10,7 +10,7 @@ from typing import Self
 from liminal_mesh.cluster import Envelope, Pid
 
 from .errors import LimitExceeded
-from .inbox import Inbox, Run
+from .inbox import Anchor, Inbox, Run
 from .message import Message
 from .values import Gap, SubscriptionStatistics
 
@@ -159,6 +159,7 @@ class Subscription:
             self._gaps += 1
             self._missed += entry.count
             return entry
+        assert not isinstance(entry, Anchor), "only connections note anchors"
         self._run, start, self._stop = entry
         self._items = self._run.items
         self._at = start + 1

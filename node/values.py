@@ -65,7 +65,7 @@ class SubscriptionStatistics(Struct, frozen=True, gc=False):
 
 
 class PublisherStatistics(Struct, frozen=True, gc=False):
-    """What a windowed publisher has done: ``sent``, of those acknowledged, of those taken by no subscriber, in flight."""
+    """What a windowed publisher has done: sent, of those acknowledged, of these taken by no subscriber; in flight."""
 
     sent: int
     acknowledged: int

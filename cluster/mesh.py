@@ -1,0 +1,351 @@
+"""The shell of the mesh: sockets, timers and tasks around the core in ``peering``, and one link for each peer.
+
+Whatever happens is told to the core as it happens, in the loop's turn in which it happens; the effects that the core
+returns are carried out before anything else is looked at. Frames with publishes do not pass through the core: they go
+from the link straight to the bus, if the link's session is the current one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from .codec import LINK_CODEC
+from .effects import Close, Dial, Effect, Failed, Notice, Send, SessionDown, SessionUp
+from .errors import ProtocolError
+from .frames import LINK_FRAMES, Heads, LinkFrame, Lost, Publish, Receipt
+from .identity import NodeId, parse_address
+from .lanes import PeerLane
+from .listener import Listener
+from .peering import Peering
+from .registry import Registry
+from .wire import Wire
+
+__all__ = ["Bus", "Link", "Mesh", "MeshLimits"]
+
+log = logging.getLogger("liminal.mesh")
+
+WATCH_S: Final = 0.1
+"""How often the age of what waits for a slow peer is looked at."""
+
+_DATA = {kind for kind, row in LINK_FRAMES.items() if row.kind in {Publish, Lost, Heads, Receipt}}
+
+
+@dataclass(frozen=True, slots=True)
+class MeshLimits:
+    """The bounds of links."""
+
+    frame: int = 1024 * 1024
+    preauth: int = 4096
+    lane_bytes: int = 8 * 1024 * 1024
+    lane_age_s: float = 5.0
+    handshakes: int = 64
+    backlog: int = 1024
+    user_timeout_s: float = 5.0
+
+
+class Link:
+    """The current session with one peer, and what waits to be written to it."""
+
+    def __init__(
+        self, peer: NodeId, address: str, g: int, wire: Wire, lane: PeerLane, watch: Callable[[], None]
+    ) -> None:
+        self.peer = peer
+        self.address = address
+        self.g = g
+        self.wire = wire
+        self.lane = lane
+        self._watch = watch
+
+    def wake(self) -> None:
+        """Say that something waits in the lane."""
+        self.wire.wake()
+        if self.wire.paused:
+            self._watch()
+
+    def send(self, frame: Receipt) -> None:
+        """Send a control frame."""
+        self.wire.send(LINK_CODEC.encode(frame))
+
+
+class Bus(Protocol):
+    """What the mesh calls; the bus of the node. Calls come from the loop, and must not block."""
+
+    def link_up(self, link: Link) -> None:
+        """A session with a peer stands."""
+
+    def link_down(self, link: Link, reason: str) -> None:
+        """It ended; its members are masked already."""
+
+    def link_frame(self, link: Link, frame: Publish | Lost | Heads | Receipt) -> None:
+        """A frame with publishes, or about them."""
+
+    def mesh_changed(self) -> None:
+        """The registry's visible view, a peer's acknowledgement, the links or what they hold may have changed."""
+
+    def lane_room(self) -> None:
+        """A lane that was crowded is not any more, or its peer is too slow to be waited for."""
+
+    def mesh_failed(self, error: Exception) -> None:
+        """The node cannot go on in this mesh."""
+
+
+class Mesh:
+    """Owns the links of a node.
+
+    Args:
+        core: the session core; its seeds and advertised address are settled.
+        registry: the same one as the core's.
+        bus: gets what arrives.
+        me: this node.
+        listener: where peers connect.
+        dial_overrides: peer name or address to the address to dial instead.
+        limits: bounds.
+    """
+
+    def __init__(
+        self,
+        core: Peering,
+        registry: Registry,
+        bus: Bus,
+        me: NodeId,
+        listener: Listener,
+        dial_overrides: Mapping[str, str],
+        limits: MeshLimits,
+    ) -> None:
+        self._core = core
+        self._registry = registry
+        self._bus = bus
+        self._me = me
+        self._listener = listener
+        self._overrides = {name: parse_address(address) for name, address in dial_overrides.items()}
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._wires: dict[int, Wire] = {}
+        self._newcomers: set[int] = set()
+        self._by_wire: dict[int, Link] = {}
+        self.links: dict[str, Link] = {}
+        self._tags = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._changed_scheduled = False
+        self._watcher: asyncio.TimerHandle | None = None
+        self._draining = False
+        self._first: set[str] | None = None
+        self._targets: dict[int, str] = {}
+        self.unknown_frames = 0
+        self.fenced_frames = 0
+
+    async def run(self) -> None:
+        """Dial, accept and keep links until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                tasks.create_task(self._listener.run(self._accepted), name="mesh-accept")
+                effects = self._core.start(self._loop.time())
+                self._first = {effect.target for effect in effects if isinstance(effect, Dial)}
+                self._do(effects)
+                await asyncio.get_running_loop().create_future()
+        finally:
+            self._tasks = None
+            self._listener.close()
+            for timer in (self._timer, self._watcher):
+                if timer is not None:
+                    timer.cancel()
+            for wire in tuple(self._wires.values()):
+                wire.abort("the node stops")
+
+    def changed(self) -> None:
+        """This node's own registry has changed: tell the peers at the end of the turn."""
+        if not self._changed_scheduled:
+            self._changed_scheduled = True
+            self._loop.call_soon(self._tell)
+
+    def drain(self, reason: str) -> None:
+        """Tell the peers that this node leaves."""
+        self._draining = True
+        self._do(self._core.drain(reason, self._loop.time()))
+
+    @property
+    def tried(self) -> bool:
+        """Whether each seed was dialled once, and it is known how that ended."""
+        return self._first is not None and not self._first
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be written to any peer."""
+        return not any(link.lane or link.wire.queued_bytes for link in self.links.values())
+
+    # --- the wires' events ---
+
+    def wire_opened(self, wire: Wire) -> None:
+        """A connection stands (the dialler's side is told by the dial)."""
+        wire.user_timeout(self._limits.user_timeout_s)
+
+    def wire_heard(self, wire: Wire) -> None:
+        """Some bytes came: the peer lives."""
+        self._core.heard(wire.tag, self._loop.time())
+
+    def wire_frame(self, wire: Wire, kind: int, body: memoryview) -> None:
+        """A frame came."""
+        if kind in _DATA:
+            link = self._by_wire.get(wire.tag)
+            if link is not None:
+                frame = LINK_CODEC.decode(kind, body)
+                assert isinstance(frame, Publish | Lost | Heads | Receipt)
+                self._bus.link_frame(link, frame)
+                return
+        if kind not in LINK_FRAMES and self._core.state(wire.tag) in {"adopting", "session"}:
+            self.unknown_frames += 1
+            return
+        if kind not in LINK_FRAMES:
+            raise ProtocolError(f"frame type {kind:#04x} before the handshake was done: this is no liminal peer")
+        frame = LINK_CODEC.decode(kind, body)
+        assert isinstance(frame, LinkFrame)
+        self._do(self._core.received(wire.tag, kind, frame, self._loop.time()))
+        if self._core.state(wire.tag) in {"adopting", "session"}:
+            wire.buffer.limit = self._limits.frame
+            self._admitted(wire)
+
+    def wire_broken(self, wire: Wire, error: ProtocolError) -> None:
+        """The peer broke the protocol: the core closes it, and says so."""
+        self._do(self._core.broken(wire.tag, error, self._loop.time()))
+
+    def wire_closed(self, wire: Wire, reason: str) -> None:
+        """A connection is gone."""
+        self._admitted(wire)
+        self._tried(self._targets.pop(wire.tag, ""))
+        if self._wires.pop(wire.tag, None) is not None:
+            self._do(self._core.closed(wire.tag, reason, self._loop.time()))
+
+    def wire_pull(self, wire: Wire, bytes_max: int) -> list[bytes]:
+        """Return data to write."""
+        link = self._by_wire.get(wire.tag)
+        if link is None:
+            return []
+        if self._registry.lag(link.peer.name):
+            self._do(self._core.pump(wire.tag, self._loop.time()))
+        if not link.lane:
+            return []
+        crowded = link.lane.crowded
+        link.lane.age(self._loop.time())
+        frames = link.lane.take(bytes_max)
+        if crowded and not link.lane.crowded:
+            self._bus.lane_room()
+        if not link.lane and self._draining:
+            self._loop.call_soon(self._bus.mesh_changed)
+        return frames
+
+    # --- the core's effects ---
+
+    def _do(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            self._carry_out(effect)
+        self._bus.mesh_changed()
+        self._schedule()
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Send(conn, frame):
+                if conn in self._wires:
+                    self._wires[conn].send(LINK_CODEC.encode(frame))
+            case Close(conn, reason):
+                if conn in self._wires:
+                    self._wires[conn].close(reason)
+            case Dial(target, address, timeout_s):
+                if self._tasks is not None:
+                    self._tasks.create_task(self._dial(target, address, timeout_s), name=f"dial-{target}")
+            case SessionUp():
+                self._session_up(effect)
+            case SessionDown():
+                self._session_down(effect)
+            case Failed(error):
+                self._bus.mesh_failed(error)
+            case Notice(level, event, fields):
+                log.log(logging.getLevelNamesMapping()[level.upper()], event, extra={"fields": dict(fields)})
+
+    def _session_up(self, effect: SessionUp) -> None:
+        lane = PeerLane(self._me.epoch, self._limits.lane_bytes, self._limits.lane_age_s)
+        link = Link(effect.peer, effect.address, effect.g, self._wires[effect.conn], lane, self._watch)
+        self._tried(self._targets.get(effect.conn, ""))
+        self._by_wire[effect.conn] = self.links[effect.peer.name] = link
+        self._bus.link_up(link)
+
+    def _session_down(self, effect: SessionDown) -> None:
+        link = self._by_wire.pop(effect.conn, None)
+        if link is not None:
+            del self.links[link.peer.name]
+            self._bus.link_down(link, effect.reason)
+
+    async def _dial(self, target: str, address: str, timeout_s: float) -> None:
+        where = self._overrides.get(target) or self._overrides.get(address) or parse_address(address)
+        wire = Wire(self._loop, self, self._limits.preauth)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._loop.create_connection(lambda: wire, where.host, where.port)
+        except OSError as error:  # TimeoutError is one
+            timed_out = isinstance(error, TimeoutError) and error.errno is None
+            reason = f"no answer within {timeout_s:g} s" if timed_out else error.strerror or str(error)
+            self._tried(target)
+            self._do(self._core.dial_failed(target, reason, self._loop.time()))
+            return
+        conn = self._adopt(wire)
+        self._targets[conn] = target
+        self._do(self._core.dialed(conn, target, self._loop.time()))
+
+    def _accepted(self) -> Wire:
+        wire = Wire(self._loop, self, self._limits.preauth)
+        conn = self._adopt(wire)
+        self._newcomers.add(conn)
+        self._do(self._core.accepted(conn, self._loop.time()))
+        return wire
+
+    def _adopt(self, wire: Wire) -> int:
+        self._tags += 1
+        wire.tag = self._tags
+        self._wires[wire.tag] = wire
+        return wire.tag
+
+    def _tried(self, target: str) -> None:
+        if self._first is not None:
+            self._first.discard(target)
+
+    def _admitted(self, wire: Wire) -> None:
+        if wire.tag in self._newcomers:
+            self._newcomers.discard(wire.tag)
+            self._listener.release()
+
+    def _tell(self) -> None:
+        self._changed_scheduled = False
+        self._do(self._core.changed(self._loop.time()))
+
+    # --- time ---
+
+    def _schedule(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._core.next_tick(), self._tick) if self._tasks is not None else None
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._do(self._core.tick(self._loop.time()))
+
+    def _watch(self) -> None:
+        """A peer does not take what we write: look at the age of what waits, until it does again."""
+        if self._watcher is None:
+            self._watcher = self._loop.call_later(WATCH_S, self._look)
+
+    def _look(self) -> None:
+        self._watcher = None
+        now, waiting = self._loop.time(), False
+        for link in self.links.values():
+            crowded = link.lane.crowded
+            link.lane.age(now)
+            waiting = waiting or bool(link.lane)
+            if crowded and not link.lane.crowded:
+                self._bus.lane_room()
+        if waiting:
+            self._watch()

@@ -1,0 +1,94 @@
+"""Who hears of the end of what a client asked of its node."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from liminal_mesh.cluster import ClientFrame, Subscribed
+
+if TYPE_CHECKING:
+    from .client_subscription import ClientSubscription
+
+__all__ = ["Answered", "Call", "Nowait", "Resubscription", "Sink"]
+
+
+class Sink(Protocol):
+    """Hears of the end of a publish or a request."""
+
+    def acknowledged(self, count: int, undelivered: int) -> None:
+        """``count`` publishes were confirmed, ``undelivered`` of them taken by no subscriber."""
+
+    def failed(self, error: Exception, count: int) -> None:
+        """They were refused, failed, or their outcome is unknown."""
+
+
+class Answered:
+    """Hears of the end of what is answered with a frame."""
+
+    def acknowledged(self, count: int, undelivered: int) -> None:
+        """Never comes: an answer does."""
+
+    def failed(self, error: Exception, count: int) -> None:
+        """It was refused, failed, or its outcome is unknown."""
+        raise NotImplementedError
+
+    def answer(self, frame: ClientFrame) -> None:
+        """It was answered."""
+        raise NotImplementedError
+
+
+class Call(Answered):
+    """Something that is awaited; ``phase`` says what."""
+
+    def __init__(self, phase: str) -> None:
+        self.future: asyncio.Future[ClientFrame] = asyncio.get_running_loop().create_future()
+        self.phase = phase
+
+    def failed(self, error: Exception, count: int) -> None:
+        """Raise the error in who waits."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def answer(self, frame: ClientFrame) -> None:
+        """Return the answer to who waits."""
+        if not self.future.done():
+            self.future.set_result(frame)
+
+
+class Resubscription(Answered):
+    """A subscription that comes back on a new connection."""
+
+    def __init__(self, subscription: ClientSubscription) -> None:
+        self._subscription = subscription
+
+    def failed(self, error: Exception, count: int) -> None:
+        """The node refuses it: whoever iterates is told. A lost connection makes another attempt, and is no refusal."""
+        self._subscription.refused(error)
+
+    def answer(self, frame: ClientFrame) -> None:
+        """It stands again."""
+        assert isinstance(frame, Subscribed)
+        self._subscription.stands(frame)
+
+
+class Nowait:
+    """The publishes without an answer, of one channel: what was refused waits for the next call."""
+
+    def __init__(self) -> None:
+        self.refused = 0
+        self._error: Exception | None = None
+
+    def acknowledged(self, count: int, undelivered: int) -> None:
+        """They were accepted."""
+
+    def failed(self, error: Exception, count: int) -> None:
+        """They were not, or nobody knows."""
+        self._error = error
+        self.refused += count
+
+    def raise_refusal(self) -> None:
+        """Raise what was refused since the last time."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error

@@ -1,0 +1,163 @@
+"""A subscription of a client: it outlives connections, and says what it missed between two of them.
+
+Per origin and channel the client keeps the last sequence that it got or was told as lost. When a subscription stands
+again, on the same node or on another, the node tells for each origin where its channels stand (``Anchored``), in order
+with the messages. Until then, what is older than that is skipped, and what is missing becomes a gap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from liminal_mesh.cluster import (
+    BATCH_MAX,
+    Anchored,
+    ClientGap,
+    Credit,
+    Deliver,
+    NodeId,
+    Pid,
+    ProtocolError,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+)
+
+from .errors import OutcomeUnknown
+from .inbox import Inbox, Run
+from .subscription import Subscription
+from .values import Gap
+
+if TYPE_CHECKING:
+    from .client import Client
+
+__all__ = ["ClientSubscription"]
+
+
+class ClientSubscription(Subscription):
+    """A subscription held by a client."""
+
+    def __init__(
+        self, client: Client, number: int, pattern: str, max_in_flight: int, wait: str | None, timeout_s: float
+    ) -> None:
+        super().__init__(pattern)
+        self.number = number
+        self._client = client
+        self._credit = max_in_flight
+        self._barrier = wait or ""
+        self._timeout_s = timeout_s
+        self._pid: Pid | None = None
+        self._expected = 1
+        self._stale = 0
+        self._heads: dict[NodeId, dict[str, int]] = {}
+        self._resuming: set[NodeId] = set()
+
+    @property
+    def id(self) -> Pid:
+        """The process of the bus that the subscription is, at the node that the client is connected to now."""
+        assert self._pid is not None, "a subscription has an id once it was entered"
+        return self._pid
+
+    # --- opening, again and again ---
+
+    async def _open(self) -> Inbox:
+        # What one connection still owed us may wait beside what the next one sends.
+        inbox = self._inbox = Inbox(self._credit, self._credit * 3, 1 << 62, "drop-newest")
+        try:
+            await self._client.open_subscription(self, self._timeout_s)
+        except BaseException:
+            self._close()
+            raise
+        return inbox
+
+    def request(self, ref: int) -> Subscribe:
+        """Return what asks the node for it."""
+        return Subscribe(ref, self.number, self.pattern, self._credit, self._barrier, int(self._timeout_s * 1000))
+
+    def begin(self) -> None:
+        """A new connection will carry it: deliveries count from 1, and what was known is compared with what comes."""
+        assert self._inbox is not None
+        self._expected = 1
+        self._stale = len(self._inbox)
+        self._resuming = set(self._heads)
+
+    def stands(self, frame: Subscribed) -> None:
+        """The node has opened it."""
+        node = self._client.pid
+        self._pid = Pid(node.node, node.epoch, frame.number)
+
+    def refused(self, error: Exception) -> None:
+        """The node would not open it again, or the connection was lost once more (then another attempt follows)."""
+        if not isinstance(error, OutcomeUnknown):
+            self.end(error)
+
+    def _close(self) -> None:
+        self._client.close_subscription(self)
+
+    def _finished(self, count: int) -> None:
+        stale = min(count, self._stale)
+        self._stale -= stale
+        if count > stale:
+            self._client.send(Credit(self.number, count - stale))
+
+    # --- what arrives ---
+
+    def deliver(self, frame: Deliver) -> None:
+        """Take messages."""
+        self._count(frame.number, len(frame.items))
+        origin = NodeId(frame.origin, frame.epoch)
+        items = frame.items
+        heads = self._heads.setdefault(origin, {})
+        if origin in self._resuming:
+            head = heads.get(frame.channel, 0)
+            repeated = sum(1 for item in items if item.sequence <= head)
+            if repeated:
+                items = items[repeated:]
+                self._client.send(Credit(self.number, repeated))
+            if not items:
+                return
+            self._missed_until(origin, frame.channel, items[0].sequence - 1)
+        heads[frame.channel] = items[-1].sequence
+        assert self._inbox is not None
+        self._inbox.offer(Run(frame.channel, origin, items))
+        self.ready()
+
+    def gap(self, frame: ClientGap) -> None:
+        """Take a gap that the node tells."""
+        self._count(frame.number, 1)
+        origin = next((one for one in self._heads if one.name == frame.origin), NodeId(frame.origin, 0))
+        heads = self._heads.get(origin)
+        if heads is not None and frame.reason == "link":
+            heads[frame.channel] = max(frame.last, heads.get(frame.channel, 0))
+        gap = Gap(frame.channel, frame.origin, frame.first, frame.last, frame.count, frame.reason)
+        assert self._inbox is not None
+        self._inbox.note_gap(origin, gap)
+        self.ready()
+
+    def anchored(self, frame: Anchored) -> None:
+        """From these heads on, everything of an origin arrives or is told."""
+        origin = NodeId(frame.origin, frame.epoch)
+        heads = self._heads.setdefault(origin, {})
+        for channel, sequence in frame.heads:
+            if origin in self._resuming:
+                self._missed_until(origin, channel, sequence)
+            heads[channel] = max(sequence, heads.get(channel, 0))
+        if len(frame.heads) < BATCH_MAX:  # else more of them follow
+            self._resuming.discard(origin)
+
+    def _missed_until(self, origin: NodeId, channel: str, last: int) -> None:
+        first = self._heads[origin].get(channel, 0) + 1
+        if last >= first:
+            self._heads[origin][channel] = last
+            assert self._inbox is not None
+            self._inbox.note_gap(origin, Gap(channel, origin.name, first, last, last - first + 1, "link"))
+            self.ready()
+
+    def _count(self, number: int, count: int) -> None:
+        if number != self._expected:
+            raise ProtocolError(f"subscription {self.number}: delivery {number} where {self._expected} was due")
+        self._expected += count
+
+    def goodbye(self) -> Unsubscribe:
+        """Return what ends it at the node."""
+        return Unsubscribe(self.number)

@@ -1,0 +1,424 @@
+"""One client of this node: its publishes, its subscriptions, and what is written to it.
+
+A frame is checked against the table of frames before it is looked at. Publishes are handed to the exchange in the
+turn in which they arrive; while a peer's lane is half full, or more, nothing more is read from who publishes to it, so
+that the pressure reaches the publisher's own lane (a peer that is too slow to wait for exerts none).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgpack
+import msgspec
+
+from liminal_mesh.cluster import (
+    BATCH_MAX,
+    CLIENT_CODEC,
+    CLIENT_FRAMES,
+    CLIENT_PROTO,
+    Anchored,
+    ClientFrame,
+    ClientGap,
+    ClientOutcome,
+    ClientPublish,
+    Confirm,
+    Connect,
+    Connected,
+    Credit,
+    Deliver,
+    Disconnect,
+    Ended,
+    Envelope,
+    Failure,
+    KeepAlive,
+    KeepAliveReply,
+    NodeId,
+    Pid,
+    ProtocolError,
+    Reply,
+    Request,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Wire,
+)
+from liminal_mesh.storage import LiminalError
+
+from .channel import Subscriber
+from .errors import LimitExceeded, OutcomeUnknown, to_wire
+from .inbox import Anchor, Inbox
+from .route import Pending, missing_receipts
+from .values import Gap, Pressure
+
+if TYPE_CHECKING:
+    from .server import Server
+
+__all__ = ["Connection"]
+
+_CONFIRM, _OUTCOME = 1, 2
+
+
+class _Held:
+    """A subscription of a client, as the listener of its subscriber."""
+
+    def __init__(self, connection: Connection, number: int) -> None:
+        self.connection = connection
+        self.number = number
+        self.delivery = 1
+        self.subscriber: Subscriber | None = None
+
+    def ready(self) -> None:
+        self.connection.subscription_ready(self)
+
+    def anchored(self, origin: NodeId, heads: Mapping[str, int]) -> None:
+        assert self.subscriber is not None
+        self.subscriber.inbox.note_anchor(Anchor(origin, dict(heads)))
+        self.ready()
+
+
+class Connection:
+    """A client's connection.
+
+    Args:
+        server: owns it.
+        wire: what it arrived on.
+        pid: the process that it is.
+    """
+
+    def __init__(self, server: Server, wire: Wire, pid: Pid, since: float) -> None:
+        self.pid = pid
+        self.client = ""
+        self.since = since
+        self.state = "connect"
+        self.heard_at = since
+        self.wire = wire
+        self._server = server
+        self._held: dict[int, _Held] = {}
+        self._ready: dict[int, _Held] = {}
+        self._confirms: list[tuple[int, int, int]] = []
+        self._confirming = False
+        self._reading = True
+        self._waits: set[asyncio.Task[None]] = set()
+
+    @property
+    def subscriptions(self) -> int:
+        """How many subscriptions it holds."""
+        return len(self._held)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something waits that could be written now."""
+        return bool(self._ready)
+
+    # --- what arrives ---
+
+    def frame(self, kind: int, body: memoryview) -> None:
+        """Take a frame.
+
+        Raises:
+            ProtocolError: the client may not send this now.
+        """
+        row = CLIENT_FRAMES.get(kind)
+        if row is None:
+            if self.state != "open":
+                raise ProtocolError(
+                    f"frame type {kind:#04x} before the connection was opened: this is no liminal client"
+                )
+            self._server.unknown_frames += 1
+            return
+        if row.senders == "node" or self.state not in row.states:
+            raise ProtocolError(f"{row.kind.__name__} from a client in state {self.state!r}")
+        frame = CLIENT_CODEC.decode(kind, body)
+        match frame:
+            case ClientPublish():
+                self._publish(frame)
+            case Credit():
+                self._credit(frame)
+            case Subscribe():
+                self._subscribe(frame)
+            case Unsubscribe():
+                self._unsubscribe(frame)
+            case Request():
+                self._request(frame)
+            case KeepAlive():
+                self.send(KeepAliveReply(frame.id))
+            case Connect():
+                self._connect(frame)
+            case Disconnect():
+                self.wire.close(f"the client left: {frame.reason}")
+
+    def send(self, frame: ClientFrame) -> None:
+        """Send a control frame."""
+        self.wire.send(CLIENT_CODEC.encode(frame))
+
+    def _connect(self, frame: Connect) -> None:
+        proto = min(frame.proto_max, CLIENT_PROTO[1])
+        if proto < max(frame.proto_min, CLIENT_PROTO[0]):
+            self.refuse(
+                "version",
+                f"the client speaks versions {frame.proto_min} to {frame.proto_max}, this node {CLIENT_PROTO[0]} to "
+                f"{CLIENT_PROTO[1]}",
+            )
+            return
+        self.client, self.state = frame.client, "open"
+        self._server.opened(self)
+        limits = self._server.limits
+        self.send(
+            Connected(
+                proto,
+                self._server.version,
+                self.pid.node,
+                self.pid.epoch,
+                self.pid.number,
+                {"max_frame": limits.max_frame},
+            )
+        )
+
+    def refuse(self, code: str, reason: str) -> None:
+        """End the connection with a reason that the client gets."""
+        self._server.refused(code, self, reason)
+        self.goodbye(code, reason, ())
+
+    def goodbye(self, code: str, reason: str, others: Sequence[str]) -> None:
+        """End the connection, naming other nodes' addresses to go to."""
+        self.send(Disconnect(code, reason, list(others)))
+        self.wire.close(reason)
+
+    # --- publishes ---
+
+    def _publish(self, frame: ClientPublish) -> None:
+        exchange = self._server.hub.exchange
+        done = 0
+        try:
+            self._server.hub.admit("publish", frame.channel)
+            channel = exchange.resolve(frame.channel)
+            receipts = (frame.ack or channel.settings.ack) == "nodes"
+            step = 1 if channel.rejecting else len(frame.items)
+            while done < len(frame.items):
+                self._publish_items(frame, frame.items[done : done + step], frame.ref + done, receipts)
+                done += step
+        except LiminalError as error:
+            name, fields = to_wire(error)
+            self.send(Failure(frame.ref + done, name, msgpack.packb(fields), len(frame.items) - done))
+            return
+        if self._reading and exchange.crowded(channel):
+            self._reading = False
+            self.wire.pause_reading()
+            self._server.hub.when_room(self.resume)
+
+    def resume(self) -> None:
+        """Read again, since the lanes have room."""
+        self._reading = True
+        self.wire.resume_reading()
+
+    def _publish_items(self, frame: ClientPublish, items: list[Envelope], ref: int, receipts: bool) -> None:
+        exchange = self._server.hub.exchange
+        channel = exchange.resolve(frame.channel)
+        if frame.mode == _CONFIRM and not (receipts and channel.routes):
+            local = exchange.accept(channel, items, self.pid.number)
+            self.confirm(ref, len(items), 0 if local or channel.routes else len(items))
+            return
+        kind = _Confirmed if frame.mode == _CONFIRM else _Answered
+        pendings = [kind(self, ref + index) for index in range(len(items))]
+        exchange.accept(channel, items, self.pid.number, pendings, receipts)
+        pressure = exchange.pressure(channel) if frame.mode == _OUTCOME else Pressure()
+        for pending in pendings:
+            pending.pressure = pressure
+            if pending.left:
+                self._server.hub.expect(pending, frame.timeout_ms / 1000)
+            else:
+                pending.finished()
+
+    def confirm(self, ref: int, count: int, undelivered: int) -> None:
+        """Confirm publishes; runs of them become one frame at the end of the turn."""
+        confirms = self._confirms
+        if confirms and confirms[-1][0] + confirms[-1][1] == ref:
+            first, former, lost = confirms[-1]
+            confirms[-1] = (first, former + count, lost + undelivered)
+        else:
+            confirms.append((ref, count, undelivered))
+        if not self._confirming:
+            self._confirming = True
+            self._server.loop.call_soon(self._send_confirms)
+
+    def _send_confirms(self) -> None:
+        self._confirming = False
+        confirms, self._confirms = self._confirms, []
+        for ref, count, undelivered in confirms:
+            self.send(Confirm(ref, count, undelivered))
+
+    # --- subscriptions ---
+
+    def _subscribe(self, frame: Subscribe) -> None:
+        try:
+            self._open_subscription(frame)
+        except LiminalError as error:
+            self.fail(frame.ref, error)
+
+    def _open_subscription(self, frame: Subscribe) -> None:
+        if frame.subscription in self._held:
+            raise ProtocolError(f"subscription {frame.subscription} is open already")
+        most = self._server.limits.subscriptions_per_connection
+        if len(self._held) >= most:
+            raise LimitExceeded("subscriptions_per_connection", most)
+        held = _Held(self, frame.subscription)
+        self._held[frame.subscription] = held
+        try:
+            held.subscriber = self._server.hub.make_subscriber(frame.channel, frame.max_in_flight, held)
+        except LiminalError:
+            del self._held[frame.subscription]
+            raise
+        self._server.hub.subscribe(held.subscriber)
+        if frame.wait == "cluster":
+            task = self._server.loop.create_task(self._barrier(frame, held))
+            self._waits.add(task)
+            task.add_done_callback(self._waits.discard)
+        else:
+            self._stands(frame, held)
+
+    async def _barrier(self, frame: Subscribe, held: _Held) -> None:
+        try:
+            await self._server.hub.barrier("subscribe", frame.timeout_ms / 1000)
+        except LiminalError as error:
+            if self._held.pop(frame.subscription, None) is not None:
+                self._drop(held)
+            self.fail(frame.ref, error)
+        else:
+            self._stands(frame, held)
+
+    def _stands(self, frame: Subscribe, held: _Held) -> None:
+        assert held.subscriber is not None
+        self.send(Subscribed(frame.ref, frame.subscription, held.subscriber.pid.number))
+
+    def _unsubscribe(self, frame: Unsubscribe) -> None:
+        held = self._held.pop(frame.subscription, None)
+        if held is not None:
+            self._drop(held)
+            self.send(Ended(frame.subscription))
+
+    def _drop(self, held: _Held) -> None:
+        assert held.subscriber is not None
+        self._ready.pop(held.number, None)
+        self._server.hub.unsubscribe(held.subscriber)
+
+    def _credit(self, frame: Credit) -> None:
+        held = self._held.get(frame.subscription)
+        if held is not None and held.subscriber is not None:
+            held.subscriber.inbox.settle(frame.count)
+            self.subscription_ready(held)
+
+    def subscription_ready(self, held: _Held) -> None:
+        """Something waits in a subscription's inbox, or there is credit again."""
+        self._ready[held.number] = held
+        self.wire.wake()
+
+    def _request(self, frame: Request) -> None:
+        try:
+            result = self._server.answer(frame.verb)
+        except LiminalError as error:
+            self.fail(frame.ref, error)
+        else:
+            self.send(Reply(frame.ref, msgspec.msgpack.encode(result)))
+
+    def fail(self, ref: int, error: LiminalError) -> None:
+        """Answer a request with an error."""
+        name, fields = to_wire(error)
+        self.send(Failure(ref, name, msgpack.packb(fields)))
+
+    # --- what is written ---
+
+    def pull(self, bytes_max: int) -> list[bytes]:
+        """Return frames of subscriptions that have something and have credit, in turns."""
+        frames: list[bytes] = []
+        size = 0
+        while self._ready and size < bytes_max:
+            number = next(iter(self._ready))
+            held = self._ready.pop(number)
+            frame = self._next_frame(held)
+            if frame is not None:
+                frames.append(frame)
+                size += len(frame)
+                self._ready[number] = held
+        return frames
+
+    def _next_frame(self, held: _Held) -> bytes | None:
+        assert held.subscriber is not None
+        inbox = held.subscriber.inbox
+        entry = inbox.take(min(_chunk(inbox), inbox.credit - inbox.lent))
+        match entry:
+            case None:
+                return self._overflowed(held, inbox) if inbox.overflowed and not inbox else None
+            case Gap():
+                gap = ClientGap(held.number, held.delivery, *(getattr(entry, name) for name in entry.__struct_fields__))
+                held.delivery += 1
+                return CLIENT_CODEC.encode(gap)
+            case Anchor(origin, heads):
+                return b"".join(
+                    CLIENT_CODEC.encode(Anchored(held.number, *origin, part)) for part in _parts(list(heads.items()))
+                )
+            case (run, start, stop):
+                fields = (held.number, held.delivery, run.channel, *run.origin)
+                held.delivery += stop - start
+                return CLIENT_CODEC.encode_batch(Deliver, fields, run.encoded()[start:stop])
+
+    def _overflowed(self, held: _Held, inbox: Inbox) -> bytes | None:
+        if self._held.pop(held.number, None) is None:
+            return None
+        self._server.loop.call_soon(self._drop, held)
+        name, fields = to_wire(LimitExceeded("inbox", inbox.limit))
+        return CLIENT_CODEC.encode(Ended(held.number, name, msgpack.packb(fields)))
+
+    # --- the end ---
+
+    def closed(self) -> None:
+        """The connection is gone: everything that was its own goes with it."""
+        self.state = "closed"
+        for task in self._waits:
+            task.cancel()
+        held, self._held = self._held, {}
+        for one in held.values():
+            if one.subscriber is not None:
+                self._drop(one)
+
+
+class _Confirmed(Pending):
+    """A publish of a client that is confirmed when its receipts are in."""
+
+    __slots__ = ("_connection", "_ref", "pressure")
+
+    def __init__(self, connection: Connection, ref: int) -> None:
+        super().__init__()
+        self._connection = connection
+        self._ref = ref
+        self.pressure = Pressure()
+
+    def finished(self) -> None:
+        """Confirm it, or say that its outcome is unknown."""
+        if "unknown" in self.nodes.values():
+            self._connection.fail(self._ref, OutcomeUnknown(missing_receipts(self.nodes)))
+        else:
+            self._connection.confirm(self._ref, 1, 1 if self.delivered is False else 0)
+
+
+class _Answered(_Confirmed):
+    """A publish of a client that is answered with its whole outcome."""
+
+    __slots__ = ()
+
+    def finished(self) -> None:
+        """Answer it."""
+        pressure = tuple(getattr(self.pressure, name) for name in self.pressure.__struct_fields__)
+        outcome = ClientOutcome(self._ref, self.message_id, self.delivered, self.local, self.nodes, pressure)
+        self._connection.send(outcome)
+
+
+def _chunk(inbox: Inbox) -> int:
+    """Return how many messages one frame may bear: a quarter of the credit, so that the rest is on its way meanwhile."""
+    return max(1, min(BATCH_MAX, inbox.credit // 4))
+
+
+def _parts(entries: list[tuple[str, int]]) -> list[list[tuple[str, int]]]:
+    return [entries[start : start + BATCH_MAX] for start in range(0, len(entries), BATCH_MAX)] or [[]]

@@ -1,0 +1,222 @@
+"""A client's connection, made again whenever it is lost: who to call next, and what to tell when it stands."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from liminal_mesh.cluster import (
+    CLIENT_CODEC,
+    CLIENT_FRAMES,
+    CLIENT_PROTO,
+    Address,
+    ClientFrame,
+    Connect,
+    Connected,
+    Disconnect,
+    KeepAlive,
+    KeepAliveReply,
+    ProtocolError,
+    Wire,
+)
+
+from .errors import NoConnection
+
+__all__ = ["Dialler", "Session"]
+
+log = logging.getLogger("liminal.client")
+
+FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
+"""The largest frame taken from a node, whatever its own limit is."""
+
+CONNECT_S: Final = 5.0
+"""What a connection and its greeting may take."""
+
+KEEPALIVE_S: Final = 15.0
+SILENCE_S: Final = 30.0
+"""A node that has not answered a keepalive for so long is gone."""
+
+BACKOFF_FIRST_S: Final = 0.25
+BACKOFF_MAX_S: Final = 30.0
+
+
+class Session(Protocol):
+    """The client, as its connection sees it. Calls come from the loop, and must not block."""
+
+    def session_up(self, greeting: Connected) -> None:
+        """A connection stands."""
+
+    def session_down(self, reason: str) -> None:
+        """It is gone; another one is being made."""
+
+    def session_frame(self, frame: ClientFrame) -> None:
+        """A frame came; raises ProtocolError when it makes no sense."""
+
+    def session_pull(self, bytes_max: int) -> list[bytes]:
+        """Return data to write."""
+
+
+class Dialler:
+    """Keeps one connection to one of several nodes.
+
+    Args:
+        addresses: tried in turn.
+        session: gets what happens.
+        name: what the client calls itself.
+    """
+
+    def __init__(self, addresses: Sequence[Address], session: Session, name: str) -> None:
+        self._addresses = addresses
+        self._session = session
+        self._name = name
+        self._loop = asyncio.get_running_loop()
+        self._wire: Wire | None = None
+        self._greeting: asyncio.Future[Connected] | None = None
+        self._lost: asyncio.Future[str] | None = None
+        self._next = 0
+        self._heard_at = 0.0
+        self._keepalives = 0
+        self._goodbye = ""
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection stands."""
+        return self._wire is not None and self._lost is not None
+
+    async def connect(self) -> None:
+        """Try each address once.
+
+        Raises:
+            NoConnection: none of them answered; it says what each said.
+        """
+        reasons = []
+        for _ in self._addresses:
+            address = self._addresses[self._next % len(self._addresses)]
+            self._next += 1
+            try:
+                return await self._open(address)
+            except (OSError, ProtocolError, NoConnection) as error:
+                reason = f"no answer within {CONNECT_S:g} s" if isinstance(error, TimeoutError) else str(error)
+                reasons.append(f"{address}: {getattr(error, 'strerror', None) or reason}")
+        raise NoConnection(", ".join(map(str, self._addresses)), "; ".join(reasons))
+
+    async def run(self) -> None:
+        """Keep the connection, made by :meth:`connect`, until cancelled."""
+        backoff = BACKOFF_FIRST_S
+        try:
+            while True:
+                if self._lost is not None:
+                    reason = await self._lost
+                    self._lost = None
+                    self._session.session_down(reason)
+                    backoff = BACKOFF_FIRST_S
+                # Full jitter, so that the clients of a node that restarts do not come back all at once.
+                await asyncio.sleep(random.uniform(0, backoff))  # noqa: S311
+                backoff = min(backoff * 2, BACKOFF_MAX_S)
+                try:
+                    await self.connect()
+                except NoConnection as error:
+                    log.info("not connected: %s", error)
+        finally:
+            if self._wire is not None:
+                self._wire.close("the client closed")
+
+    def send(self, frame: ClientFrame) -> bool:
+        """Send a control frame; False when no connection stands."""
+        if self._wire is None or self._lost is None:
+            return False
+        self._wire.send(CLIENT_CODEC.encode(frame))
+        return True
+
+    def wake(self) -> None:
+        """Say that there is data to pull."""
+        if self._wire is not None:
+            self._wire.wake()
+
+    @property
+    def queued_bytes(self) -> int:
+        """What was written and not yet taken by the system."""
+        return 0 if self._wire is None else self._wire.queued_bytes
+
+    async def _open(self, address: Address) -> None:
+        wire = Wire(self._loop, self, FRAME_BYTES_MAX)
+        self._greeting = self._loop.create_future()
+        self._goodbye = ""
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await self._loop.create_connection(lambda: wire, address.host, address.port)
+                self._wire = wire
+                wire.send(CLIENT_CODEC.encode(Connect(*CLIENT_PROTO, self._name)))
+                greeting = await self._greeting
+        except BaseException:
+            self._wire = None
+            wire.abort("not connected")
+            raise
+        finally:
+            self._greeting = None
+        if self._wire is not wire:
+            raise NoConnection(str(address), self._goodbye or "closed after its greeting")
+        self._lost = self._loop.create_future()
+        self._heard_at = self._loop.time()
+        self._loop.call_later(KEEPALIVE_S, self._keepalive, wire)
+        self._session.session_up(greeting)
+
+    def _keepalive(self, wire: Wire) -> None:
+        if wire is not self._wire:
+            return
+        if self._loop.time() - self._heard_at > SILENCE_S:
+            wire.abort(f"nothing was heard for {SILENCE_S:g} s")
+            return
+        self._keepalives += 1
+        self.send(KeepAlive(self._keepalives))
+        self._loop.call_later(KEEPALIVE_S, self._keepalive, wire)
+
+    # --- the wire's events ---
+
+    def wire_opened(self, wire: Wire) -> None:
+        """The connection stands; the greeting is awaited by who dialled."""
+
+    def wire_heard(self, wire: Wire) -> None:
+        """Some bytes came."""
+        self._heard_at = self._loop.time()
+
+    def wire_frame(self, wire: Wire, kind: int, body: memoryview) -> None:
+        """A frame came."""
+        row = CLIENT_FRAMES.get(kind)
+        if row is None:
+            return  # of a later version: skipped by its length
+        state = "connect" if self._lost is None else "open"
+        if row.senders == "client" or state not in row.states:
+            raise ProtocolError(f"{row.kind.__name__} from a node in state {state!r}")
+        frame = CLIENT_CODEC.decode(kind, body)
+        assert isinstance(frame, ClientFrame)
+        if isinstance(frame, Disconnect):
+            self._goodbye = f"the node said: {frame.reason}"
+            wire.close(self._goodbye)
+        elif isinstance(frame, Connected):
+            if self._greeting is not None and not self._greeting.done():
+                self._greeting.set_result(frame)
+        elif not isinstance(frame, KeepAliveReply):
+            self._session.session_frame(frame)
+
+    def wire_broken(self, wire: Wire, error: ProtocolError) -> None:
+        """The node broke the protocol."""
+        log.warning("the node broke the protocol: %s", error)
+        wire.abort(f"the node broke the protocol: {error}")
+
+    def wire_closed(self, wire: Wire, reason: str) -> None:
+        """The connection is gone."""
+        if wire is not self._wire:
+            return
+        self._wire = None
+        if self._greeting is not None and not self._greeting.done():
+            self._greeting.set_exception(NoConnection("the node", self._goodbye or reason))
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(self._goodbye or reason)
+
+    def wire_pull(self, wire: Wire, bytes_max: int) -> list[bytes]:
+        """Return data to write."""
+        return self._session.session_pull(bytes_max) if self._lost is not None else []

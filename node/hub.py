@@ -1,0 +1,300 @@
+"""What all parts of a running node share: the exchange, the registry, the links, and who waits for what.
+
+It is the bus that the mesh calls, and the one place where waits are kept: receipts with a deadline (one sweep, no
+timer each), barriers on the registry, and publishers that wait for room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from liminal_mesh.cluster import (
+    Envelope,
+    Heads,
+    Joined,
+    Left,
+    Link,
+    Lost,
+    NodeId,
+    Pid,
+    Publish,
+    Purged,
+    Receipt,
+    Registry,
+    encode_envelope,
+)
+from liminal_mesh.cluster import Interest as InterestGained
+
+from .channel import Channel, ChannelTable, Subscriber
+from .deadlines import STEP_S, Deadlines
+from .errors import DeadlineExceeded, Draining, LimitExceeded
+from .exchange import CHANNEL_SCOPE, Exchange
+from .inbox import Inbox
+from .names import check_pattern
+from .route import Pending, Route
+
+if TYPE_CHECKING:
+    from liminal_mesh.cluster import Mesh
+
+    from .channel import Listener
+    from .subscription import Subscription
+
+__all__ = ["Hub"]
+
+log = logging.getLogger("liminal.node")
+
+FRAME_OVERHEAD_BYTES: Final = 1024
+"""What a batch frame needs beside its one envelope: channel and origin names, numbers."""
+
+ENVELOPE_BYTES_MAX: Final = 64 * 1024
+"""The largest envelope without its body."""
+
+EVENTS_MAX: Final = 512
+"""How many past events are kept for whoever asks."""
+
+
+class Hub:
+    """The shared middle of a node.
+
+    Args:
+        me: the node.
+        registry: of process groups.
+        channels: the configured channels.
+        permit: the one permission check, called by every verb as ``permit(verb, name)``; raises NotAuthorized.
+        frame_max: the largest frame; a message must fit into one.
+    """
+
+    def __init__(
+        self,
+        me: NodeId,
+        registry: Registry,
+        channels: ChannelTable,
+        permit: Callable[[str, str], None],
+        frame_max: int,
+    ) -> None:
+        self.me = me
+        self.registry = registry
+        self.permit = permit
+        self.exchange = Exchange(me, registry, channels, lambda: time.time_ns() // 1000)
+        self.mesh: Mesh | None = None
+        self.draining = False
+        self.failure: Exception | None = None
+        self.subscriptions: set[Subscription] = set()
+        """The program's own subscriptions, to be ended with the node."""
+        self.events: deque[dict[str, object]] = deque(maxlen=EVENTS_MAX)
+        self._loop = asyncio.get_running_loop()
+        self._frame_max = frame_max
+        self._numbers = count(1)
+        self.pid = self.next_pid()
+        self._routes: dict[str, Route] = {}
+        self._version = -1
+        self._deadlines: Deadlines[Pending] = Deadlines()
+        self._sweep: asyncio.TimerHandle | None = None
+        self._changes: set[asyncio.Future[None]] = set()
+        self._on_room: set[Callable[[], None]] = set()
+        self._unwatch = registry.watch(self._group_event)
+
+    def close(self) -> None:
+        """Wake whoever still waits, and stop the sweep."""
+        self._unwatch()
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for pending in self._deadlines.due(float("inf")):
+            pending.expire()
+        self.lane_room()
+
+    def end_subscriptions(self) -> None:
+        """End the program's own subscriptions: they hand out what waits, and then stop."""
+        for subscription in tuple(self.subscriptions):
+            subscription.end(None)
+
+    def next_pid(self) -> Pid:
+        """Return the pid of a new process."""
+        return Pid(*self.me, next(self._numbers))
+
+    def admit(self, verb: str, name: str) -> None:
+        """Check that the verb may be used on ``name`` now.
+
+        Raises:
+            NotAuthorized: it may not.
+            Draining: the node leaves.
+        """
+        self.permit(verb, name)
+        if self.draining:
+            raise Draining(())
+
+    def note(self, kind: str, **facts: object) -> None:
+        """Keep an event for whoever asks, and write its one log line."""
+        self.events.append({"at": time.time(), "kind": kind, **facts})
+        log.info(kind, extra={"fields": facts})
+
+    # --- subscriptions ---
+
+    def make_subscriber(self, pattern: str, credit: int, listener: Listener) -> Subscriber:
+        """Return a subscriber that is not subscribed yet, with the inbox that its channel's configuration says.
+
+        Raises:
+            ChannelNotConfigured: nothing covers an exact name.
+            ValueError: the pattern is none.
+        """
+        check_pattern(pattern)
+        settings = self.exchange.channels.settings(pattern)
+        inbox = Inbox(credit, settings.messages, settings.size, settings.overflow)
+        return Subscriber(self.next_pid(), pattern, inbox, listener)
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Let a subscriber receive."""
+        self.exchange.subscribe(subscriber)
+        if self.mesh is not None:
+            self.mesh.changed()
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Let it receive no more."""
+        self.exchange.unsubscribe(subscriber)
+        if self.mesh is not None:
+            self.mesh.changed()
+
+    async def barrier(self, phase: str, timeout_s: float) -> None:
+        """Wait until every peer that is linked now has applied this node's channel log as it stands now.
+
+        A peer whose session ends meanwhile is not waited for.
+
+        Raises:
+            DeadlineExceeded: ``missing`` names who has not.
+        """
+        position = self.registry.position(CHANNEL_SCOPE)
+        routes = dict(self._routes)
+
+        def missing() -> list[str]:
+            current = (name for name, route in routes.items() if self._routes.get(name) is route)
+            return [name for name in current if self.registry.acknowledged(name, CHANNEL_SCOPE) < position]
+
+        if not await self.until(lambda: not missing(), self._loop.time() + timeout_s):
+            raise DeadlineExceeded(phase, node=self.me.name, missing=sorted(missing()))
+
+    async def until(self, condition: Callable[[], bool], deadline: float) -> bool:
+        """Wait until a condition on the state of the mesh holds, looked at after each change; False when it is too late."""
+        while not condition():
+            if not await self._changed_by(deadline):
+                return condition()
+        return True
+
+    async def _changed_by(self, deadline: float) -> bool:
+        """Wait for any change of the mesh; False when the time is up."""
+        change = self._loop.create_future()
+        self._changes.add(change)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await change
+        except TimeoutError:
+            return False
+        finally:
+            self._changes.discard(change)
+        return True
+
+    # --- publishes ---
+
+    def check_size(self, envelope: Envelope) -> None:
+        """Check that a message fits into a frame.
+
+        Raises:
+            LimitExceeded: it does not.
+        """
+        if len(envelope.body) > self._frame_max - FRAME_OVERHEAD_BYTES or envelope.options:
+            size = len(encode_envelope(envelope))
+            if size > self._frame_max - FRAME_OVERHEAD_BYTES:
+                raise LimitExceeded("max_frame", self._frame_max)
+            if size - len(envelope.body) > ENVELOPE_BYTES_MAX:
+                raise LimitExceeded("envelope", ENVELOPE_BYTES_MAX)
+
+    def expect(self, pending: Pending, timeout_s: float) -> None:
+        """Expire a pending publish when its time is up."""
+        self._deadlines.add(pending, self._loop.time() + timeout_s)
+        if self._sweep is None:
+            self._sweep = self._loop.call_later(STEP_S, self._expire)
+
+    def _expire(self) -> None:
+        self._sweep = None
+        for pending in self._deadlines.due(self._loop.time()):
+            pending.expire()
+        if self._deadlines:
+            self._sweep = self._loop.call_later(STEP_S, self._expire)
+
+    async def writable(self, channel: Channel) -> None:
+        """Wait until no peer that keeps up holds publishers on the channel back."""
+        while self.exchange.crowded(channel):
+            room = asyncio.Event()
+            self._on_room.add(room.set)
+            try:
+                await room.wait()
+            finally:
+                self._on_room.discard(room.set)
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once, the next time that a lane has room or is given up on."""
+        self._on_room.add(callback)
+
+    # --- what the mesh calls ---
+
+    def link_up(self, link: Link) -> None:
+        """A session with a peer stands."""
+        route = Route(link.peer, link.lane, link.wake)
+        self._routes[link.peer.name] = route
+        self.exchange.link_up(route)
+        self.note("link-up", peer=link.peer.name, epoch=str(link.peer.epoch), address=link.address)
+
+    def link_down(self, link: Link, reason: str) -> None:
+        """It ended."""
+        route = self._routes.pop(link.peer.name)
+        self.exchange.link_down(route)
+        self.note("link-down", peer=link.peer.name, epoch=str(link.peer.epoch), reason=reason)
+        self.lane_room()
+
+    def link_frame(self, link: Link, frame: Publish | Lost | Heads | Receipt) -> None:
+        """A frame with publishes, or about them."""
+        if isinstance(frame, Publish):
+            runs = self.exchange.receive(link.peer, frame)
+            if runs:
+                link.send(Receipt(runs))
+        elif isinstance(frame, Receipt):
+            self._routes[link.peer.name].receipts(frame.runs)
+        elif isinstance(frame, Heads):
+            self.exchange.receive_heads(link.peer, frame)
+        else:
+            self.exchange.receive_lost(link.peer, frame)
+
+    def mesh_changed(self) -> None:
+        """Something that was waited for may have come."""
+        version = self.registry.version(CHANNEL_SCOPE)
+        if version != self._version:
+            self._version = version
+            self.exchange.invalidate()
+        for change in self._changes:
+            if not change.done():
+                change.set_result(None)
+
+    def lane_room(self) -> None:
+        """A lane has room again, or its peer is not waited for any more: whoever waits looks again."""
+        callbacks, self._on_room = self._on_room, set()
+        for callback in callbacks:
+            callback()
+
+    def mesh_failed(self, error: Exception) -> None:
+        """The node cannot go on in this mesh."""
+        if self.failure is None:
+            self.failure = error
+            self.note("failed", error=str(error))
+
+    def _group_event(self, event: Joined | Left | Purged | InterestGained) -> None:
+        if isinstance(event, InterestGained):
+            self.exchange.interest_gained(event.node.name, event.groups, event.applied)
+        elif isinstance(event, Purged):
+            self.note(
+                "purged", node=event.node.name, epoch=str(event.node.epoch), reason=event.reason, members=event.members
+            )

@@ -1,0 +1,69 @@
+"""A node's name and epoch, kept where it has a data folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import socket
+from pathlib import Path
+
+from .errors import ConfigError, Problem
+
+__all__ = ["choose_epoch", "choose_name", "store_identity"]
+
+_FILE = "node.json"
+
+
+def choose_name(configured: str | None, data_dir: Path | None) -> str:
+    """Return the configured name, else the kept one, else the host's with a random tail.
+
+    Raises:
+        ConfigError: the kept name is another than the configured one, or the file cannot be read.
+    """
+    kept = _load(data_dir).get("name") if data_dir else None
+    if configured and kept and kept != configured:
+        raise ConfigError(
+            [
+                Problem(
+                    "name", f"{configured!r}, but {data_dir} belongs to node {kept!r}: give this node its own data_dir"
+                )
+            ]
+        )
+    if configured or kept:
+        return str(configured or kept)
+    host = re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:56] or "node"
+    return f"{host}-{secrets.token_hex(3)}"
+
+
+def choose_epoch(data_dir: Path | None, now_ms: int) -> int:
+    """Return this run's epoch: above any that was kept, and not before the clock."""
+    kept = _load(data_dir).get("epoch", 0) if data_dir else 0
+    return max(int(str(kept)) + 1, now_ms)
+
+
+def store_identity(data_dir: Path | None, name: str, epoch: int) -> None:
+    """Keep name and epoch, whole or not at all, before the first pid of this run is issued."""
+    if data_dir is None:
+        return
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = data_dir / (_FILE + ".part")
+    with part.open("w") as file:
+        json.dump({"name": name, "epoch": str(epoch)}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(data_dir / _FILE)
+
+
+def _load(data_dir: Path) -> dict[str, object]:
+    path = data_dir / _FILE
+    try:
+        loaded = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigError([Problem("data_dir", f"{path} cannot be read: {error}")]) from error
+    if not isinstance(loaded, dict):
+        raise ConfigError([Problem("data_dir", f"{path} does not hold a node's name and epoch")])
+    return loaded

@@ -1,0 +1,210 @@
+"""A node: the whole bus in one process, as an object that a program holds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from liminal_mesh.cluster import Address, Encoding, Envelope, Listener, Member, NodeId, Pid, StaleEpoch
+
+from .bus import Ack, Wait
+from .config import NodeConfig
+from .config_sources import load_config
+from .embedded import FuturePending, NodePublisher, NodeSubscription
+from .errors import Busy
+from .identity_store import choose_epoch, choose_name, store_identity
+from .message import encode_headers
+from .payload import encode_payload
+from .publisher import Publisher
+from .runtime import Runtime
+from .subscription import Subscription
+from .values import PublishOutcome
+from .version import VERSION
+
+__all__ = ["Node"]
+
+BUSY_RETRY_S = 0.01
+"""What a refused publisher is told to wait at least: a lane of 8 MiB takes about this to empty."""
+
+
+class Node:
+    """A node of the mesh, embedded in this program: ``async with Node(config) as bus``.
+
+    It installs no signal handler, configures no logging, and takes the running loop.
+
+    Args:
+        config: everything it is told; by default a lone node on loopback.
+    """
+
+    def __init__(self, config: NodeConfig | None = None) -> None:
+        self.config = config or NodeConfig()
+        self.name = choose_name(self.config.name, self.config.data_dir)
+        self._run: Runtime | None = None
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """Return a node as ``liminal serve`` would run it: the file, and the environment above it.
+
+        Raises:
+            ConfigError: with every problem, and its place.
+        """
+        return cls(load_config(Path(path), os.environ, {}).config)
+
+    async def start(self) -> None:
+        """Open the listeners, start, and try each seed once. Nodes that cannot be reached are tried again for ever.
+
+        Raises:
+            AddressInUse: a listener's address is taken.
+            NameInUse: the mesh has a live node of this name.
+            StaleEpoch: the mesh knows a later run of this name (after this node took the next epoch, and it still did).
+        """
+        assert self._run is None, "a node is started once"
+        epoch = choose_epoch(self.config.data_dir, time.time_ns() // 1_000_000)
+        try:
+            await self._start(epoch)
+        except StaleEpoch as error:
+            # No pid of this run has been issued to anyone yet, so the run may still take another epoch.
+            await self._start(error.known + 1)
+
+    async def _start(self, epoch: int) -> None:
+        store_identity(self.config.data_dir, self.name, epoch)
+        listeners = self._open_listeners()
+        run = Runtime(NodeId(self.name, epoch), self.config, listeners, allow_all, VERSION)
+        self._run = run
+        try:
+            await run.start()
+        except BaseException:
+            self._run = None
+            raise
+
+    async def stop(self, reason: str = "shutdown") -> bool:
+        """Drain within ``drain_timeout`` and stop; return whether everything that was accepted was handed on."""
+        run, self._run = self._run, None
+        return True if run is None else await run.stop(self.config.drain_timeout, reason)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def running(self) -> Runtime:
+        """The parts of the running node, for what is built around it (HTTP, the command line)."""
+        if self._run is None:
+            raise RuntimeError(f"node {self.name!r} is not running: use it within 'async with'")
+        return self._run
+
+    @property
+    def pid(self) -> Pid:
+        """The node's own process."""
+        return self.running.hub.pid
+
+    @property
+    def epoch(self) -> int:
+        """This run of the node."""
+        return self.running.hub.me.epoch
+
+    @property
+    def addresses(self) -> Mapping[str, Address]:
+        """Where it really listens: ``client``, ``mesh``, ``http``, as far as they are open."""
+        return MappingProxyType({name: listener.address for name, listener in self.running.listeners.items()})
+
+    # --- the Bus ---
+
+    async def publish(
+        self,
+        channel: str,
+        payload: object,
+        *,
+        headers: Mapping[str, str] | None = None,
+        ack: Ack | None = None,
+        timeout: float = 5.0,
+    ) -> PublishOutcome:
+        """Publish, and return how it fared; see :meth:`.Bus.publish`."""
+        hub = self.running.hub
+        hub.admit("publish", channel)
+        resolved = hub.exchange.resolve(channel)
+        envelope = self._envelope(payload, headers)
+        hub.check_size(envelope)
+        pending = FuturePending(asyncio.get_running_loop().create_future())
+        receipts = (ack or resolved.settings.ack) == "nodes"
+        hub.exchange.accept(resolved, [envelope], hub.pid.number, (pending,), receipts)
+        pressure = hub.exchange.pressure(resolved)
+        if pending.left:
+            hub.expect(pending, timeout)
+            await pending.future
+        elif hub.exchange.crowded(resolved):
+            await asyncio.sleep(0)  # one turn of the loop, so that a tight loop of publishes lets the lanes be written
+        nodes = MappingProxyType(pending.nodes)
+        return PublishOutcome(pending.message_id, pending.delivered, pending.local, False, None, nodes, pressure)
+
+    def publish_nowait(self, channel: str, payload: object, *, headers: Mapping[str, str] | None = None) -> None:
+        """Publish without waiting; see :meth:`.Bus.publish_nowait`."""
+        hub = self.running.hub
+        hub.admit("publish", channel)
+        exchange = hub.exchange
+        resolved = exchange.resolve(channel)
+        if resolved.routes and exchange.crowded(resolved):
+            raise Busy(BUSY_RETRY_S, "the lane to a peer")
+        envelope = self._envelope(payload, headers)
+        hub.check_size(envelope)
+        exchange.accept(resolved, [envelope], hub.pid.number)
+
+    async def writable(self, channel: str) -> None:
+        """Wait until :meth:`publish_nowait` has room."""
+        hub = self.running.hub
+        await hub.writable(hub.exchange.resolve(channel))
+
+    def publisher(self, channel: str, *, window: int = 4096, ack: Ack | None = None, timeout: float = 5.0) -> Publisher:
+        """Return a windowed publisher; see :meth:`.Bus.publisher`."""
+        return NodePublisher(self.running.hub, channel, window, ack, timeout)
+
+    def subscribe(
+        self, channel: str, *, max_in_flight: int = 256, wait: Wait | None = None, timeout: float = 5.0
+    ) -> Subscription:
+        """Return a subscription; see :meth:`.Bus.subscribe`."""
+        return NodeSubscription(self.running.hub, channel, max_in_flight, wait, timeout)
+
+    async def members(self) -> tuple[Member, ...]:
+        """Return the nodes of the mesh as this one sees them, itself included."""
+        return self.running.members()
+
+    # --- helpers ---
+
+    @staticmethod
+    def _envelope(payload: object, headers: Mapping[str, str] | None) -> Envelope:
+        if type(payload) is bytes and not headers:
+            return Envelope(0, 0, 0, 0, Encoding.RAW, payload)
+        encoding, body = encode_payload(payload)
+        return Envelope(0, 0, 0, 0, encoding, body, encode_headers(headers) if headers else None)
+
+    def _open_listeners(self) -> dict[str, Listener]:
+        config, limits = self.config, self.config.limits
+        wanted = {"client": config.client.address, "http": config.http.address}
+        if config.cluster is not None:
+            wanted["mesh"] = config.cluster.address
+        listeners: dict[str, Listener] = {}
+        try:
+            for name, address in wanted.items():
+                listener = Listener(name, address, limits.listen_backlog, limits.handshakes)
+                listener.open()
+                listeners[name] = listener
+        except BaseException:
+            for listener in listeners.values():
+                listener.close()
+            raise
+        return listeners
+
+
+def allow_all(verb: str, name: str) -> None:
+    """Permit everything: there are no tokens yet, which is why nothing but loopback is listened on by default."""
+    del verb, name

@@ -1,0 +1,193 @@
+"""One run of a node: its parts, put together for one epoch, and the one task group that owns their tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Final
+
+from liminal_mesh.cluster import (
+    Address,
+    Listener,
+    Member,
+    Mesh,
+    MeshLimits,
+    NodeId,
+    Peering,
+    PeeringOptions,
+    Registry,
+    derive_key,
+    parse_address,
+)
+
+from .channel import ChannelSettings, ChannelTable
+from .config import ClusterConfig, NodeConfig
+from .hub import Hub
+from .server import Server
+
+if TYPE_CHECKING:
+    from .http import HttpServer
+
+__all__ = ["Runtime"]
+
+log = logging.getLogger("liminal.node")
+
+FIRST_ROUND_S: Final = 1.0
+"""How long a start waits for the first answers of its seeds: as long as one dial may take."""
+
+
+class Runtime:
+    """The parts of a running node.
+
+    Args:
+        me: the node, with the epoch of this run.
+        config: what it was told.
+        listeners: open listeners by name: ``client``, ``http`` (None: not wanted) and, in a mesh, ``mesh``.
+        permit: the one permission check.
+        version: of this program.
+    """
+
+    def __init__(
+        self,
+        me: NodeId,
+        config: NodeConfig,
+        listeners: Mapping[str, Listener],
+        permit: Callable[[str, str], None],
+        version: str,
+    ) -> None:
+        self.config = config
+        self.listeners = listeners
+        limits = config.limits
+        self.registry = Registry(me, entries_max=limits.registry_entries)
+        self.hub = Hub(me, self.registry, channel_table(config), permit, limits.max_frame)
+        self.peering: Peering | None = None
+        if config.cluster is not None:
+            self.peering = self._make_peering(me, config.cluster)
+            self.hub.mesh = Mesh(
+                self.peering,
+                self.registry,
+                self.hub,
+                me,
+                listeners["mesh"],
+                config.cluster.dial_overrides,
+                MeshLimits(
+                    frame=limits.max_frame,
+                    preauth=limits.preauth_frame,
+                    lane_bytes=limits.channel_lane_bytes,
+                    lane_age_s=limits.lane_age,
+                ),
+            )
+        self.server = Server(self.hub, listeners["client"], limits, {"members": self.members_plain}, version)
+        self.version = version
+        self.http: HttpServer | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def _make_peering(self, me: NodeId, cluster: ClusterConfig) -> Peering:
+        cookies = [path.read_bytes().strip() for path in cluster.cookie_paths] or [b""]
+        listen = self.listeners["mesh"].address
+        options = PeeringOptions(
+            cluster=cluster.name,
+            address=advertised(cluster, listen),
+            seeds=tuple(cluster.seeds),
+            handshake_s=self.config.limits.handshake_timeout,
+            peers_max=self.config.limits.peers,
+        )
+        keys = [derive_key(cookie, cluster.name) for cookie in cookies]
+        return Peering(
+            me,
+            secrets.token_bytes(8),
+            keys,
+            self.registry,
+            options,
+            random.Random(secrets.randbits(64)),  # noqa: S311 - for jitter only
+            lambda: secrets.token_bytes(32),
+        )
+
+    async def start(self) -> None:
+        """Start everything; returns when the node serves and its seeds were tried once.
+
+        Raises:
+            NameInUse: a seed knows a live node of this name.
+            StaleEpoch: a seed knows a later run of this name.
+        """
+        self._task = asyncio.create_task(self._run(), name=f"node-{self.hub.me.name}")
+        if self.hub.mesh is not None and self.config.cluster is not None and self.config.cluster.seeds:
+            deadline = asyncio.get_running_loop().time() + FIRST_ROUND_S
+            mesh = self.hub.mesh
+            await self.hub.until(lambda: mesh.tried or bool(mesh.links) or self.hub.failure is not None, deadline)
+        if self.hub.failure is not None:
+            await self.stop(0.0, "it could not join the mesh")
+            raise self.hub.failure
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.server.run(), name="clients")
+            if self.hub.mesh is not None:
+                tasks.create_task(self.hub.mesh.run(), name="mesh")
+            if "http" in self.listeners:
+                from .http import HttpServer
+
+                self.http = HttpServer(self, self.listeners["http"])
+                tasks.create_task(self.http.run(), name="http")
+
+    async def stop(self, budget_s: float, reason: str) -> bool:
+        """Drain within the budget, then end everything; return whether nothing was left behind.
+
+        Nobody new is taken; what was accepted is written out; then clients and peers are told, the mesh last, so that
+        what is accepted while draining still fans out.
+        """
+        hub, mesh = self.hub, self.hub.mesh
+        hub.draining = True
+        self.server.stop_listening()
+        deadline = asyncio.get_running_loop().time() + budget_s
+        drained = await hub.until(lambda: self.server.idle, deadline)
+        self.server.close(reason)
+        drained = await hub.until(lambda: not self.server.connections, deadline) and drained
+        hub.end_subscriptions()
+        if mesh is not None:
+            drained = await hub.until(lambda: mesh.idle, deadline) and drained
+            mesh.drain(reason)
+            await hub.until(lambda: not mesh.links, min(deadline, asyncio.get_running_loop().time() + 1.0))
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        hub.close()
+        return drained
+
+    def members(self) -> tuple[Member, ...]:
+        """Return the nodes of the mesh as this one sees them."""
+        if self.peering is not None:
+            return self.peering.members()
+        return (Member(*self.hub.me, 0, "alive", True, False, ""),)
+
+    def members_plain(self) -> list[tuple[object, ...]]:
+        """Return the members as plain tuples, for the wire."""
+        return [astuple(member) for member in self.members()]
+
+
+def advertised(cluster: ClusterConfig, listen: Address) -> str:
+    """Return what peers shall dial: as configured, else where we listen; port 0 stands for the real one."""
+    if cluster.advertise is None:
+        return str(listen)
+    host, port = parse_address(cluster.advertise)
+    return str(Address(host, port or listen.port))
+
+
+def channel_table(config: NodeConfig) -> ChannelTable:
+    """Return the configured channels, with the node's defaults where they do not say."""
+    limits = config.limits
+    settings = [
+        ChannelSettings(
+            one.name,
+            one.inbox.messages or limits.inbox_messages,
+            one.inbox.bytes or limits.inbox_bytes,
+            one.inbox.overflow,
+            one.ack,
+        )
+        for one in config.channels
+    ]
+    return ChannelTable(settings, limits.channels)

@@ -1,0 +1,188 @@
+"""The listener for clients: who may come in, who is there, and what happens on their connections."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from liminal_mesh.cluster import Address, Listener, ProtocolError, Wire
+
+from .config import LimitsConfig
+from .connection import Connection
+from .errors import LimitExceeded
+from .hub import Hub
+
+__all__ = ["Server"]
+
+log = logging.getLogger("liminal.server")
+
+SILENCE_S: Final = 45.0
+"""A client that sent nothing for so long, not even a keepalive, is gone."""
+
+CHECK_S: Final = 5.0
+"""How often silence and unread writes are looked for, by one timer for all connections."""
+
+
+class Server:
+    """Owns the connections of clients. The events of their wires arrive here.
+
+    Args:
+        hub: the node's middle.
+        listener: where clients connect.
+        limits: the node's bounds.
+        verbs: what a client may ask for by name, as a function of its arguments.
+        version: of this program, for the greeting.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        listener: Listener,
+        limits: LimitsConfig,
+        verbs: Mapping[str, Callable[[], object]],
+        version: str,
+    ) -> None:
+        self.hub = hub
+        self.limits = limits
+        self.version = version
+        self.loop = asyncio.get_running_loop()
+        self.unknown_frames = 0
+        self.refusals: dict[str, int] = {}
+        self.connections: dict[int, Connection] = {}
+        self._listener = listener
+        self._verbs = verbs
+        self._newcomers: dict[int, asyncio.TimerHandle] = {}
+        self._tags = 0
+        self._check: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        """Accept clients until cancelled."""
+        try:
+            await self._listener.run(self._accepted)
+        finally:
+            self.close("the node stops")
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be written to any client."""
+        return not any(one.waiting or one.wire.queued_bytes for one in self.connections.values())
+
+    def stop_listening(self) -> None:
+        """Take nobody new."""
+        self._listener.close()
+
+    def close(self, reason: str) -> None:
+        """End every connection, with a reason."""
+        self._listener.close()
+        if self._check is not None:
+            self._check.cancel()
+        for connection in tuple(self.connections.values()):
+            connection.goodbye("shutdown", reason, ())
+
+    def answer(self, verb: str) -> object:
+        """Answer a client's request.
+
+        Raises:
+            ProtocolError: there is no such verb.
+        """
+        function = self._verbs.get(verb)
+        if function is None:
+            raise ProtocolError(f"this node knows no request {verb!r}")
+        return function()
+
+    def opened(self, connection: Connection) -> None:
+        """A newcomer has said who it is."""
+        self._let_in(connection.wire)
+        connection.wire.buffer.limit = self.limits.max_frame
+        if self._check is None:
+            self._check = self.loop.call_later(CHECK_S, self._look_around)
+
+    def refused(self, code: str, connection: Connection, reason: str) -> None:
+        """Count and log a connection that was not let in, or was cut off."""
+        self.refusals[code] = self.refusals.get(code, 0) + 1
+        log.warning(
+            "client refused", extra={"fields": {"code": code, "from": connection.wire.peer_address, "why": reason}}
+        )
+
+    # --- the wires' events ---
+
+    def _accepted(self) -> Wire:
+        wire = Wire(self.loop, self, self.limits.preauth_frame)
+        self._tags += 1
+        wire.tag = self._tags
+        return wire
+
+    def wire_opened(self, wire: Wire) -> None:
+        """A client has connected."""
+        connection = Connection(self, wire, self.hub.next_pid(), self.loop.time())
+        self.connections[wire.tag] = connection
+        self._newcomers[wire.tag] = self.loop.call_later(self.limits.handshake_timeout, self._too_slow, connection)
+        refusal = self._full(wire)
+        if refusal is not None:
+            connection.refuse("limit", str(refusal))
+
+    def wire_heard(self, wire: Wire) -> None:
+        """Some bytes came."""
+        self.connections[wire.tag].heard_at = self.loop.time()
+
+    def wire_frame(self, wire: Wire, kind: int, body: memoryview) -> None:
+        """A frame came."""
+        self.connections[wire.tag].frame(kind, body)
+
+    def wire_broken(self, wire: Wire, error: ProtocolError) -> None:
+        """The client broke the protocol."""
+        self.connections[wire.tag].refuse("protocol", str(error))
+
+    def wire_closed(self, wire: Wire, reason: str) -> None:
+        """A connection is gone."""
+        self._let_in(wire)
+        connection = self.connections.pop(wire.tag, None)
+        if connection is not None:
+            connection.closed()
+            self.hub.mesh_changed()
+            log.debug("client gone", extra={"fields": {"pid": str(connection.pid), "why": reason}})
+
+    def wire_pull(self, wire: Wire, bytes_max: int) -> list[bytes]:
+        """Return data to write."""
+        connection = self.connections.get(wire.tag)
+        if connection is None:
+            return []
+        frames = connection.pull(bytes_max)
+        if self.hub.draining:
+            self.loop.call_soon(self.hub.mesh_changed)
+        return frames
+
+    def _let_in(self, wire: Wire) -> None:
+        timer = self._newcomers.pop(wire.tag, None)
+        if timer is not None:
+            timer.cancel()
+            self._listener.release()
+
+    def _full(self, wire: Wire) -> LimitExceeded | None:
+        if len(self.connections) > self.limits.connections:
+            return LimitExceeded("connections", self.limits.connections)
+        host = wire.peer_address.rpartition(":")[0]
+        explicit = "connections_per_ip" in self.limits.model_fields_set
+        if explicit or not Address(host, 0).loopback:
+            same = sum(1 for one in self.connections.values() if one.wire.peer_address.rpartition(":")[0] == host)
+            if same > self.limits.connections_per_ip:
+                return LimitExceeded("connections_per_ip", self.limits.connections_per_ip)
+        return None
+
+    def _too_slow(self, connection: Connection) -> None:
+        connection.refuse("handshake", f"no greeting within {self.limits.handshake_timeout:g} s")
+
+    def _look_around(self) -> None:
+        self._check = None
+        now = self.loop.time()
+        for connection in tuple(self.connections.values()):
+            blocked = connection.wire.blocked_since
+            if blocked is not None and now - blocked > self.limits.write_deadline:
+                self.refused("write-deadline", connection, "it does not read what was written to it")
+                connection.wire.abort("it does not read what was written to it")
+            elif now - connection.heard_at > SILENCE_S:
+                connection.refuse("keepalive", f"nothing was heard for {SILENCE_S:g} s")
+        if self.connections:
+            self._check = self.loop.call_later(CHECK_S, self._look_around)
