@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
@@ -55,6 +55,7 @@ class _Tree:
 
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
+    headings: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -96,13 +97,13 @@ def _read_file(tree: _Tree, path: Path) -> None:
         said = error.strerror if isinstance(error, OSError) else error
         tree.problems.append(Problem("", f"cannot be read: {said}", str(path)))
         return
-    tree.origins = {where: f"{path.name}:{line}" for where, line in _lines(text).items()}
+    for where, line, heading in _lines(text):
+        (tree.headings if heading else tree.origins).setdefault(where, f"{path.name}:{line}")
     _anchor(tree.values, path.parent)
 
 
-def _lines(text: str) -> dict[str, int]:
-    """Find the line of each key, by its path; what stands inside a value is found by the key before it."""
-    found: dict[str, int] = {}
+def _lines(text: str) -> Iterator[tuple[str, int, bool]]:
+    """Find the line of each key and heading, by its path; what stands inside a value has the key before it."""
     counts: dict[str, int] = {}
     section = ""
     for number, line in enumerate(text.splitlines(), 1):
@@ -111,10 +112,9 @@ def _lines(text: str) -> dict[str, int]:
             if heading[1] == "[[":
                 counts[section] = counts.get(section, -1) + 1
                 section = f"{section}[{counts[section]}]"
-            found.setdefault(section, number)
+            yield section, number, True
         elif key := _KEY.match(line):
-            found.setdefault(f"{section}.{key[1]}" if section else key[1], number)
-    return found
+            yield f"{section}.{key[1]}" if section else key[1], number, False
 
 
 def _anchor(values: dict[str, Any], folder: Path) -> None:
@@ -224,7 +224,7 @@ def _mend(values: dict[str, Any], location: Location) -> None:
 
 
 def _placed(tree: _Tree, problem: Problem) -> Problem:
-    return Problem(problem.path, problem.message, _place(tree.origins, problem.path))
+    return Problem(problem.path, problem.message, _place({**tree.headings, **tree.origins}, problem.path))
 
 
 def _place(origins: Mapping[str, str], path: str) -> str:

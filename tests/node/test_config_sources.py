@@ -87,6 +87,7 @@ def test_a_flag_goes_before_the_environment_before_the_file_before_the_default(f
     assert loaded.origin("drain_timeout") == "node.toml:2"
     assert loaded.origin("channels[1].inbox.messages") == "node.toml:18"
     assert loaded.origin("http.listen") == "default"
+    assert loaded.origin("cluster.listen") == "default"
 
 
 def test_the_environment_spells_every_kind_of_value() -> None:
