@@ -1,0 +1,49 @@
+# Each target sets up what it needs in .venv first; nothing but Python 3.11+ (or uv) and make must be there.
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types prove bench bench-core clean
+
+help:
+	@echo "make demo        three nodes on this machine, with messages between them; Ctrl-C ends it"
+	@echo "make test        everything that must pass: lint, types, tests, with the seconds of each suite"
+	@echo "make lint        ruff: rules and format          make types    mypy --strict"
+	@echo "make prove       the long proofs: a million mutated frames, thousands of simulated meshes"
+	@echo "make bench       rates beside NATS and a bare pipe (some minutes)"
+	@echo "make bench-core  its one-minute version"
+	@echo "make clean       remove all that was made here"
+
+demo: .venv/.dev
+	@$(BIN)/liminal demo
+
+test: .venv/.dev
+	@$(BIN)/python .ci/suites.py
+
+lint: .venv/.dev
+	@$(BIN)/python .ci/suites.py lint
+
+types: .venv/.dev
+	@$(BIN)/python .ci/suites.py types
+
+prove: .venv/.dev
+	@$(BIN)/python .ci/suites.py prove
+
+bench: .venv/.bench
+	@$(BIN)/python -m benchmarks
+
+bench-core: .venv/.bench
+	@$(BIN)/python -m benchmarks --core
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment is made again when a pin, or what the package declares, has changed.
+.venv/.dev: requirements/dev.txt pyproject.toml .ci/environment
+	@echo "setting up .venv ..."
+	@.ci/environment requirements/dev.txt
+	@touch $@
+
+.venv/.bench: requirements/bench.txt .venv/.dev
+	@.ci/environment requirements/bench.txt
+	@touch $@
