@@ -34,7 +34,7 @@ from .group_events import Interest, Joined, Left, Purged
 from .identity import NODE_NAME, Address, NodeId, Pid, parse_address
 from .lanes import Lane, PeerLane
 from .listener import Listener
-from .membership import Member, MemberChanged, Membership
+from .membership import Member, MemberChanged, Membership, MemberState
 from .mesh import Link, Mesh, MeshLimits
 from .options import PeeringOptions
 from .peering import Peering
@@ -78,6 +78,7 @@ __all__ = [
     "Lost",
     "Member",
     "MemberChanged",
+    "MemberState",
     "Membership",
     "Mesh",
     "MeshLimits",

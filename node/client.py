@@ -29,6 +29,7 @@ from liminal_mesh.cluster import (
     Failure,
     Lane,
     Member,
+    MemberState,
     Pid,
     ProtocolError,
     Reply,
@@ -75,6 +76,8 @@ REQUEST_S: Final = 5.0
 """How long a question to the node may take."""
 
 _CONFIRM, _OUTCOME = 1, 2
+
+_MEMBERS: Final = msgspec.msgpack.Decoder(list[tuple[str, int, int, MemberState, bool, bool, str]])
 
 _Key = tuple[str, int, str, int]
 """Channel, mode, acknowledgement, patience in milliseconds."""
@@ -248,7 +251,7 @@ class Client:
             self._fail([ref], self._not_connected())
         frame = await self._answer(call, REQUEST_S)
         assert isinstance(frame, Reply)
-        return tuple(msgspec.convert(msgspec.msgpack.decode(frame.result), list[Member]))
+        return tuple(Member(*member) for member in _MEMBERS.decode(frame.result))
 
     # --- for its publishers and subscriptions ---
 

@@ -38,6 +38,5 @@ class Deadlines(Generic[Item]):
 
     def due(self, now: float) -> list[Item]:
         """Remove and return everything whose deadline has passed, the earliest first."""
-        reached = int(now / STEP_S)
-        buckets = sorted(bucket for bucket in self._buckets if bucket <= reached)
+        buckets = sorted(bucket for bucket in self._buckets if bucket <= now / STEP_S)
         return [item for bucket in buckets for item in self._buckets.pop(bucket).values()]
