@@ -1,1 +1,5 @@
-"""The command line."""
+"""The command line: one file a verb, loaded when it is called for."""
+
+from .app import main
+
+__all__ = ["main"]
