@@ -64,8 +64,9 @@ def ask(url: str, path: str, timeout: float = _TIMEOUT_S) -> Answer:
         raise Stop(f"{url} is no HTTP address: expected http://host:port", Code.USAGE) from error
     try:
         connection.request("GET", path, headers={"Accept": "application/json"})
-        response = connection.getresponse()
-        text = response.read(_BODY_MAX)
+        # Closed by hand: Ctrl-C while a finalizer closes it would be lost without a trace.
+        with connection.getresponse() as response:
+            text = response.read(_BODY_MAX)
     except TimeoutError as error:
         raise Stop(f"{url} did not answer within {timeout:g} s", Code.TIMED_OUT) from error
     except (OSError, HTTPException) as error:
