@@ -113,15 +113,15 @@ class Admission:
     def _meet_namesake(self, contact: Contact, hello: Hello, now: float) -> None:
         """Judge between us and another live node of our name.
 
-        Whoever is linked was here first; if nobody is, whoever started first. The other waits to be told, and
-        takes it from there (:meth:`refused`).
+        Whoever is linked was here first; if nobody is, whoever started first. It tells the other, and both wait
+        for what the other has to say (:meth:`refused`): each knows only of itself whether it is linked.
         """
         ledger = self._ledger
         ours = ledger.options.address
         ledger.notice("error", "name_in_use", hello.address, now, name=hello.name, address=hello.address, ours=ours)
         if ledger.linked() or (ledger.me.epoch, ledger.run) < (hello.epoch, hello.run):
             reason = f"a live node of that name is at {ours}"
-            self._refuse(contact, Refusal("name-in-use", reason, ledger.me.epoch, ours), now)
+            ledger.send(contact, Refusal("name-in-use", reason, ledger.me.epoch, ours))
 
     def _challenge(self, contact: Contact, pair: Pair, now: float) -> None:
         """Let a newcomer wait, and ask the live bearer of its name for a sign of life."""

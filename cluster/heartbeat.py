@@ -22,13 +22,13 @@ class Pulse:
     """The timers and counters of one session.
 
     ``beat_at`` is when the next heartbeat is due, ``rtt_s`` the last round trip, ``peers`` what the peer said it
-    is linked with.
+    is linked with (None: it has not said yet).
     """
 
     def __init__(self, options: PeeringOptions, now: float) -> None:
         self.beat_at = now
         self.rtt_s: float | None = None
-        self.peers: tuple[Peer, ...] = ()
+        self.peers: tuple[Peer, ...] | None = None
         self._options = options
         self._sent = 0
         self._sent_at = -options.heartbeat_s

@@ -100,11 +100,15 @@ class Sessions:
             self.pump(contact)
 
     def pump(self, contact: Contact) -> bool:
-        """Put the next registry frames for a peer into its lane; returns whether there were any."""
-        frames = self._registry.pump(contact.name, self._ledger.options.pump_entries)
-        self._ledger.send(contact, *frames)
-        contact.flowing = bool(frames) and self._registry.lag(contact.name) > 0
-        return bool(frames)
+        """Put the next registry frames for a peer into its lane; returns whether there is more."""
+        registry, entries = self._registry, self._ledger.options.pump_entries
+        while frames := registry.pump(contact.name, entries):
+            self._ledger.send(contact, *frames)
+            if registry.lag(contact.name):
+                break
+            # What may still follow has no entries: the end of a snapshot, or the word that this was all.
+        contact.flowing = registry.lag(contact.name) > 0
+        return contact.flowing
 
     def changed(self) -> None:
         """Tell our own changes to the peers whose lanes have room; the others will ask."""
@@ -129,7 +133,8 @@ class Sessions:
     def missing(self) -> tuple[tuple[str, str], ...]:
         """Return the links that should be there and are not: (from, to)."""
         linked = self._ledger.linked()
-        seen = {contact.name: {peer.name for peer in contact.live.peers} for contact in linked}
+        told = {contact.name: contact.live.peers for contact in linked}
+        seen = {name: {peer.name for peer in peers} for name, peers in told.items() if peers is not None}
         seen[self._ledger.me.name] = {contact.name for contact in linked}
         everyone = set(seen).union(*seen.values())
         return tuple((name, other) for name in sorted(seen) for other in sorted(everyone - seen[name] - {name}))

@@ -1,0 +1,331 @@
+"""A world of nodes on one virtual clock: shipped session cores and registries, joined by byte streams.
+
+A connection is two first-in-first-out streams of bytes. What a core sends goes through the shipped codec, and
+what arrives through the shipped buffer. Between two nodes there may be a *hole*, in one direction or both: bytes
+(and ends of streams) wait in it, as they do in the kernel's buffers, until it heals or the connection is gone.
+Everything that happens is an event of one heap, ordered by time and then by number, and every choice comes from
+one seeded generator, so a run repeats exactly.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from liminal_mesh.cluster.auth import derive_key
+from liminal_mesh.cluster.buffer import FrameBuffer
+from liminal_mesh.cluster.codec import HEADER_BYTES, LINK_CODEC
+from liminal_mesh.cluster.effects import Close, Dial, Effect, Send
+from liminal_mesh.cluster.errors import ProtocolError
+from liminal_mesh.cluster.frames import LINK_FRAMES, LinkFrame, Redundant
+from liminal_mesh.cluster.identity import NodeId
+from liminal_mesh.cluster.options import PeeringOptions
+from liminal_mesh.cluster.peering import Peering
+from liminal_mesh.cluster.registry import Registry
+
+__all__ = ["End", "Host", "World", "address_of"]
+
+KEY = derive_key(b"a cookie of the simulation, 32 +", "test")
+FRAME_BYTES_MAX = 1024 * 1024
+LATENCY_S = (0.0001, 0.002)
+CONNECT_TIMEOUT_REASON = "no answer"
+
+
+def address_of(name: str) -> str:
+    """Return where node ``name`` listens."""
+    return f"{name}:7601"
+
+
+@dataclass(eq=False)
+class End:
+    """One node's end of a connection; ``arrival`` keeps what it sends in order, ``stuck`` waits in a hole."""
+
+    host: Host
+    conn: int
+    open: bool = True
+    arrival: float = 0.0
+    stuck: list[bytes | None] = field(default_factory=list)
+    buffer: FrameBuffer = field(default_factory=lambda: FrameBuffer(FRAME_BYTES_MAX))
+    peer: End = field(init=False)
+
+
+class Host:
+    """One run of one node: its cores, and the shell that carries out their effects in this world."""
+
+    def __init__(self, world: World, registry: Registry, run: bytes, key: bytes, options: PeeringOptions) -> None:
+        self.world = world
+        self.me = registry.me
+        self.alive = True
+        self.address = options.address
+        self.registry = registry
+        self.core = Peering(self.me, run, [key], registry, options, Random(world.rng.random()), self._nonce)
+        self.ends: dict[int, End] = {}
+        self.effects: list[Effect] = []
+        self.stalled_until = 0.0
+        self.watchers: list[Callable[[Effect], None]] = []
+        self._ticket = 0
+
+    def __repr__(self) -> str:
+        return f"<{self.me} {sorted(self.core.sessions())}>"
+
+    def start(self) -> None:
+        """Start the core."""
+        self.do(self.core.start(self.world.now))
+
+    def changed(self) -> None:
+        """Tell the core that own members changed."""
+        self.do(self.core.changed(self.world.now))
+
+    def drain(self) -> None:
+        """Say goodbye."""
+        self.do(self.core.drain("test", self.world.now))
+
+    def do(self, effects: list[Effect]) -> None:
+        """Carry out effects in order, and see to the next tick."""
+        for effect in effects:
+            self.effects.append(effect)
+            self._carry_out(effect)
+            for watcher in self.watchers:
+                watcher(effect)
+        self._ticket += 1
+        due = self.core.next_tick()
+        if due < float("inf"):
+            self.world.at(max(due, self.world.now), self._tick, self._ticket)
+        self.world.stepped(self)
+
+    def opened(self, end: End, target: str) -> None:
+        """Take a new connection: one that we dialled (``target``), or not."""
+        self.ends[end.conn] = end
+        now = self.world.now
+        self.do(self.core.dialed(end.conn, target, now) if target else self.core.accepted(end.conn, now))
+
+    def deliver(self, end: End, data: bytes) -> None:
+        """Take bytes from a connection."""
+        now = self.world.now
+        self.core.heard(end.conn, now)
+        try:
+            for kind, body in end.buffer.feed(data):
+                if kind not in LINK_FRAMES:
+                    raise ProtocolError("unknown")
+                frame = LINK_CODEC.decode(kind, body)
+                assert isinstance(frame, LinkFrame)
+                self.do(self.core.received(end.conn, kind, frame, now))
+        except ProtocolError as error:
+            self.do(self.core.broken(end.conn, error, now))
+
+    def ended(self, end: End, reason: str) -> None:
+        """Note the end of a connection that we did not end."""
+        end.open = False
+        if self.ends.pop(end.conn, None) is not None:
+            self.do(self.core.closed(end.conn, reason, self.world.now))
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Send(conn, frame):
+                end = self.ends.get(conn)
+                if end is not None:
+                    self.world.transmit_frame(end, frame)
+                    self.world.later(0.0005, self._room, conn)
+            case Close(conn, _):
+                end = self.ends.pop(conn, None)
+                if end is not None:
+                    end.open = False
+                    self.world.transmit(end, None)
+            case Dial(target, address, timeout_s):
+                self.world.dial(self, target, address, timeout_s)
+            case _:
+                pass
+
+    def _room(self, conn: int) -> None:
+        """Report room in a lane, once what is written has left the node."""
+        end = self.ends.get(conn)
+        if end is None or not self.alive:
+            return
+        if end.stuck or self.stalled_until > self.world.now:
+            self.world.later(0.05, self._room, conn)
+        elif self.core.state(conn) == "session" and self.registry.lag(end.peer.host.me.name):
+            self.do(self.core.pump(conn, self.world.now))
+
+    def _tick(self, ticket: int) -> None:
+        if self.alive and ticket == self._ticket:
+            self.do(self.core.tick(self.world.now))
+
+    def _nonce(self) -> bytes:
+        return self.world.rng.randbytes(32)
+
+
+class World:
+    """All nodes, the network between them, and the clock."""
+
+    def __init__(self, seed: int = 0, **options: object) -> None:
+        self.rng = Random(seed)
+        self.now = 100.0
+        self.hosts: dict[str, Host] = {}
+        self.holes: set[tuple[str, str]] = set()
+        self.redundant: list[tuple[float, str]] = []
+        self.checks: list[Callable[[Host], None]] = []
+        self.frame_fault: Callable[[End, LinkFrame, bytes], list[bytes]] | None = None
+        self._stuck: dict[End, None] = {}
+        self._options = PeeringOptions("test", "nowhere:1")
+        self._options = replace(self._options, **options)  # type: ignore[arg-type]
+        self._heap: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
+        self._count = 0
+        self._conns = 0
+
+    # --- nodes --------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        name: str,
+        seeds: str = "",
+        epoch: int = 1,
+        *,
+        key: bytes = KEY,
+        address: str = "",
+        cluster: str = "test",
+        ring_records: int = 1024,
+    ) -> Host:
+        """Start a node; ``seeds`` are names, in one text."""
+        where = address or address_of(name)
+        options = replace(self._options, cluster=cluster, address=where, seeds=tuple(map(address_of, seeds.split())))
+        registry = Registry(NodeId(name, epoch), ring_records=ring_records)
+        host = Host(self, registry, self.rng.randbytes(8), key, options)
+        self.hosts[where] = host
+        host.start()
+        return host
+
+    def crash(self, host: Host) -> None:
+        """Kill a node: its kernel resets its connections."""
+        host.alive = False
+        if self.hosts.get(host.address) is host:
+            del self.hosts[host.address]
+        for end in tuple(host.ends.values()):
+            end.open = False
+            self.transmit(end, None)
+        host.ends.clear()
+
+    # --- the network --------------------------------------------------------------------------------
+
+    def dial(self, host: Host, target: str, address: str, timeout_s: float) -> None:
+        """Try to connect: it may be refused, and in a hole it times out."""
+        self.later(self._latency(), self._connect, host, target, address, timeout_s)
+
+    def _connect(self, host: Host, target: str, address: str, timeout_s: float) -> None:
+        other = self.hosts.get(address)
+        if other is not None and self._in_hole(host, other):
+            self.later(timeout_s, self._dial_failed, host, target, CONNECT_TIMEOUT_REASON)
+        elif other is None or not host.alive:
+            self.later(self._latency(), self._dial_failed, host, target, "refused")
+        else:
+            near, far = End(host, self._number()), End(other, self._number())
+            near.peer, far.peer = far, near
+            # The dialler is told before anything can arrive from the other side.
+            far.arrival = self.now + self._latency()
+            self.at(far.arrival, self._connected, near, target)
+            other.opened(far, "")
+
+    def _connected(self, end: End, target: str) -> None:
+        if end.host.alive:
+            end.host.opened(end, target)
+        else:
+            end.open = False
+            self.transmit(end, None)
+
+    def _dial_failed(self, host: Host, target: str, reason: str) -> None:
+        if host.alive:
+            host.do(host.core.dial_failed(target, reason, self.now))
+
+    def _in_hole(self, host: Host, other: Host) -> bool:
+        names = (host.me.name, other.me.name)
+        return names in self.holes or names[::-1] in self.holes
+
+    def transmit_frame(self, end: End, frame: LinkFrame) -> None:
+        """Send a frame, or what a fault makes of it."""
+        data = LINK_CODEC.encode(frame)
+        assert len(data) > HEADER_BYTES
+        if isinstance(frame, Redundant):
+            self.redundant.append((self.now, min(end.host.me.name, end.peer.host.me.name)))
+        for piece in self.frame_fault(end, frame, data) if self.frame_fault else (data,):
+            self.transmit(end, piece)
+
+    def transmit(self, end: End, data: bytes | None) -> None:
+        """Send bytes, or the end of the stream (None)."""
+        if end.stuck or (end.host.me.name, end.peer.host.me.name) in self.holes:
+            end.stuck.append(data)
+            self._stuck[end] = None
+        else:
+            end.arrival = max(end.arrival, self.now + self._latency())
+            self.at(end.arrival, self._arrive, end.peer, data)
+
+    def _arrive(self, end: End, data: bytes | None) -> None:
+        if not end.open or not end.host.alive:
+            # A closed end answers with a reset, unless what came was the end of the stream.
+            if data is not None and end.peer.open:
+                self.transmit(end, None)
+            return
+        if data is None:
+            end.host.ended(end, "reset")
+        else:
+            end.host.deliver(end, data)
+
+    def heal(self, source: str, target: str) -> None:
+        """Close the hole in one direction; what waits in it goes on its way."""
+        self.holes.discard((source, target))
+        for end in [end for end in self._stuck if (end.host.me.name, end.peer.host.me.name) == (source, target)]:
+            del self._stuck[end]
+            stuck, end.stuck = end.stuck, []
+            for data in stuck:
+                self.transmit(end, data)
+
+    def cut(self, end: End, both: bool) -> None:
+        """Reset a connection under one end, or under both at once."""
+        for side in (end, end.peer) if both else (end,):
+            if side.open and side.host.alive:
+                side.host.ended(side, "cut")
+            side.open = False
+
+    # --- time ---------------------------------------------------------------------------------------
+
+    def at(self, when: float, call: Callable[..., None], *arguments: object) -> None:
+        """Do something at a time."""
+        self._count += 1
+        heapq.heappush(self._heap, (when, self._count, call, arguments))
+
+    def later(self, delay: float, call: Callable[..., None], *arguments: object) -> None:
+        """Do something after a while."""
+        self.at(self.now + delay, call, *arguments)
+
+    def run(self, seconds: float) -> None:
+        """Let time pass."""
+        until = self.now + seconds
+        while self._heap and self._heap[0][0] <= until:
+            self._step()
+        self.now = until
+
+    def run_until(self, condition: Callable[[], bool], within: float) -> float:
+        """Let time pass until something holds; returns how long it took, which must be less than ``within``."""
+        begin = self.now
+        while not condition():
+            assert self._heap, "nothing will ever happen"
+            assert self._heap[0][0] - begin < within, f"not within {within} s: {list(self.hosts.values())}"
+            self._step()
+        return self.now - begin
+
+    def stepped(self, host: Host) -> None:
+        """Check what must hold after every step of a node."""
+        for check in self.checks:
+            check(host)
+
+    def _step(self) -> None:
+        when, _, call, arguments = heapq.heappop(self._heap)
+        self.now = max(self.now, when)
+        call(*arguments)
+
+    def _number(self) -> int:
+        self._conns += 1
+        return self._conns
+
+    def _latency(self) -> float:
+        return self.rng.uniform(*LATENCY_S)
