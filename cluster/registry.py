@@ -128,7 +128,10 @@ class Registry:
         return held.pump(entries_max) if held else []
 
     def lag(self, name: str) -> int:
-        """Return how many changes a peer has not been sent, and entries of snapshots under way to it."""
+        """Return how many changes a peer has not been sent, and entries of snapshots under way to it.
+
+        At 0 there may still be a frame without entries to send, such as the end of a snapshot.
+        """
         held = self._session(name)
         return sum(feed.lag for feed in held.feeds) if held else 0
 
