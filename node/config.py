@@ -16,7 +16,7 @@ from liminal_mesh.cluster import Address, parse_address
 
 from .config_checks import problems_between
 from .config_limits import LimitsConfig
-from .config_types import ChannelName, Count, Duration, File, Flag, Items, Listen, Name, NodeName, Section, Size
+from .config_types import ChannelName, Count, Duration, Flag, Items, Listen, Name, NodeName, Section, Size
 from .errors import ConfigError
 
 __all__ = [
@@ -93,9 +93,9 @@ class ClusterConfig(Section):
     """What peers dial, a host name is fine; as listened when it is absent."""
     seeds: Items[Seed] = ()
     """Addresses of other nodes, ``host:port``; any one that answers is enough."""
-    cookie_file: File | None = None
+    cookie_file: Path | None = None
     """The file with the secret that all nodes share; ``liminal cookie new FILE`` makes one."""
-    cookie_files: Annotated[Items[File], Field(max_length=2)] = ()
+    cookie_files: Annotated[Items[Path], Field(max_length=2)] = ()
     """Instead of ``cookie_file``: a ring of two for rotation; the first is used to dial, each is accepted."""
     expected: Count | None = None
     """How many nodes make the mesh whole."""
@@ -153,7 +153,7 @@ class NodeConfig(Section):
 
     name: NodeName | None = None
     """The node's name, the same at every start; by default the host's name and a random tail."""
-    data_dir: File | None = None
+    data_dir: Path | None = None
     """Where the node keeps what outlives it, its name and epoch for now; absent: nothing is kept."""
     drain_timeout: Duration = 30.0
     """How long the node may take to finish what it has accepted, when it is told to stop."""

@@ -12,8 +12,7 @@ from itertools import combinations, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from liminal_mesh.cluster import Address, CookieRejected, parse_address
-from liminal_mesh.cluster.auth import check_cookie
+from liminal_mesh.cluster import Address, CookieRejected, check_cookie, parse_address
 
 from .errors import ConfigError, Problem
 

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    WithJsonSchema,
+)
 
 from liminal_mesh.cluster import NODE_NAME, parse_address
 
@@ -15,7 +23,7 @@ from .errors import ConfigError
 from .names import check_name, check_pattern
 from .units import parse_duration, parse_size
 
-__all__ = ["ChannelName", "Count", "Duration", "File", "Flag", "Items", "Listen", "Name", "NodeName", "Section", "Size"]
+__all__ = ["ChannelName", "Count", "Duration", "Flag", "Items", "Listen", "Name", "NodeName", "Section", "Size"]
 
 T = TypeVar("T")
 
@@ -30,17 +38,17 @@ def _check_node_name(name: str) -> str:
     return name
 
 
-_UNIT_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}]}
+_UNIT_SCHEMA = [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}]
 
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
-    Field(json_schema_extra={**_UNIT_SCHEMA, "examples": ["250ms", "5s", "10m"]}),
+    WithJsonSchema({"anyOf": _UNIT_SCHEMA, "examples": ["250ms", "5s", "10m"]}),
 ]
 """Seconds; written ``250ms``, ``5s``, ``10m``, ``2h``, ``7d``, or as a number."""
 
 Size = Annotated[
-    int, BeforeValidator(parse_size), Field(json_schema_extra={**_UNIT_SCHEMA, "examples": ["4KiB", "64MiB"]})
+    int, BeforeValidator(parse_size), WithJsonSchema({"anyOf": _UNIT_SCHEMA, "examples": ["4KiB", "64MiB"]})
 ]
 """Bytes; written ``4KiB``, ``64MiB``, ``1GiB``, or as a number."""
 
@@ -61,9 +69,6 @@ Name = Annotated[str, AfterValidator(lambda name: check_name(name, "cluster"))]
 
 ChannelName = Annotated[str, AfterValidator(check_pattern)]
 """A channel's name, or a pattern that declares a family of channels."""
-
-File = Annotated[Path, Field(json_schema_extra={"type": "string"})]
-"""A path; in a file it is relative to that file's folder."""
 
 Items = Annotated[Sequence[T], AfterValidator(tuple)]
 """A list, kept as a tuple."""
