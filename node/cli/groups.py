@@ -8,7 +8,7 @@ from .options import HttpOption, JsonOption, ServerOption
 from .output import emit_json, emit_table
 from .server import ask_json, http_url
 
-__all__ = ["register"]
+__all__ = ["groups", "register"]
 
 
 def register(app: typer.Typer) -> None:

@@ -6,7 +6,7 @@ import typer
 
 from .probe import run
 
-__all__ = ["register"]
+__all__ = ["health", "register"]
 
 
 def register(app: typer.Typer) -> None:

@@ -10,7 +10,7 @@ from .options import HttpOption, JsonOption, ServerOption
 from .output import emit_json, emit_table
 from .server import ask_json, http_url
 
-__all__ = ["register"]
+__all__ = ["members", "register"]
 
 
 def register(app: typer.Typer) -> None:

@@ -70,9 +70,9 @@ def _refuse(error: typer.TyperException) -> int:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from .version import installed_version
+        from ..version import VERSION
 
-        emit(f"liminal {installed_version()}")
+        emit(f"liminal {VERSION}")
         raise typer.Exit
 
 

@@ -6,10 +6,11 @@ import platform
 
 import typer
 
+from ..version import VERSION
 from .options import JsonOption
 from .output import emit, emit_json
 
-__all__ = ["installed_version", "register"]
+__all__ = ["register", "version"]
 
 
 def register(app: typer.Typer) -> None:
@@ -17,16 +18,9 @@ def register(app: typer.Typer) -> None:
     app.command("version")(version)
 
 
-def installed_version() -> str:
-    """Return the version of the distribution that is installed."""
-    from importlib.metadata import version as version_of
-
-    return version_of("liminal-mesh")
-
-
 def version(json: JsonOption = False) -> None:
     """Show the versions of liminal, Python and the system."""
-    facts = {"liminal": installed_version(), "python": platform.python_version(), "platform": platform.platform()}
+    facts = {"liminal": VERSION, "python": platform.python_version(), "platform": platform.platform()}
     if json:
         emit_json(facts)
     else:
