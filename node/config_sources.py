@@ -67,7 +67,7 @@ def load_config(
     Args:
         path: a TOML file, or ``None`` to start from the defaults.
         environ: the environment; nothing is read from it when it is ``None``.
-        overrides: values by path (``log.level``), from the command line.
+        overrides: values by path (``log.level``), from the command line; ``None`` stands for a flag not given.
 
     Raises:
         ConfigError: with everything that is wrong, in whichever source.
@@ -77,7 +77,8 @@ def load_config(
         _read_file(tree, path)
     for name, text in sorted((environ or {}).items()):
         _read_variable(tree, name, text)
-    for key, value in (overrides or {}).items():
+    given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    for key, value in given.items():
         _put(tree, tuple(key.split(".")), value, "command line")
     config, problems = _validate(tree.values)
     problems += [*problems_between(config), *file_problems(config)]

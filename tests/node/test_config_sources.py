@@ -73,7 +73,7 @@ def test_a_file_is_read_whole(file: Path) -> None:
 def test_a_flag_goes_before_the_environment_before_the_file_before_the_default(file: Path) -> None:
     """And each value remembers who set it."""
     environ = {"LIMINAL_NAME": "from-environment", "LIMINAL_LOG__LEVEL": "error", "LIMINAL_LIMITS__PEERS": "7"}
-    loaded = load_config(file, environ, {"log.level": "debug"})
+    loaded = load_config(file, environ, {"log.level": "debug", "name": None})
     config = loaded.config
 
     assert (config.log.level, config.name, config.drain_timeout, config.limits.peers) == (
