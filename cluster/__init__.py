@@ -40,6 +40,7 @@ from .options import PeeringOptions
 from .peering import Peering
 from .registry import Registry
 from .trie import TokenTrie
+from .visible import SCOPES
 from .wire import Wire, WireOwner
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "CLIENT_FRAMES",
     "CLIENT_PROTO",
     "NODE_NAME",
+    "SCOPES",
     "Address",
     "AddressInUse",
     "Anchored",
