@@ -25,6 +25,17 @@ PAUSE_S: Final = 1.0
 
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
+_GONE = {
+    errno.ECONNABORTED,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.ENOPROTOOPT,
+    errno.EOPNOTSUPP,
+    errno.EPROTO,
+}
+"""What accept(2) says of a connection that broke while it waited in the backlog: its trouble, not the listener's."""
+
 
 class Listener:
     """A listening socket.
@@ -42,6 +53,7 @@ class Listener:
         self._backlog = backlog
         self._permits = asyncio.Semaphore(permits)
         self._socket: socket.socket | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self) -> Address:
         """Bind and listen; return the real address.
@@ -66,9 +78,14 @@ class Listener:
         self.address = Address(self.address.host, sock.getsockname()[1])
         return self.address
 
+    @property
+    def listening(self) -> bool:
+        """Whether it is open."""
+        return self._socket is not None
+
     async def run(self, factory: Callable[[], asyncio.Protocol]) -> None:
         """Accept until :meth:`close`; each connection holds a permit until :meth:`release`."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         while self._socket is not None:
             await self._permits.acquire()
             sock = await self._accept(loop)
@@ -89,14 +106,20 @@ class Listener:
     def close(self) -> None:
         """Stop listening; who was accepted stays. The task in :meth:`run` is to be cancelled by its owner."""
         sock, self._socket = self._socket, None
-        if sock is not None:
-            sock.close()
+        if sock is None:
+            return
+        if self._loop is not None:
+            # The next connection to anything gets this descriptor's number, and the loop must not know it any more.
+            self._loop.remove_reader(sock)
+        sock.close()
 
     async def _accept(self, loop: asyncio.AbstractEventLoop) -> socket.socket | None:
         assert self._socket is not None
         try:
             sock, _ = await loop.sock_accept(self._socket)
         except OSError as error:
+            if error.errno in _GONE:
+                return None
             if error.errno not in _EXHAUSTED:
                 raise
             log.warning("%s listener: %s; accepting rests for %s s", self.name, error.strerror, PAUSE_S)
