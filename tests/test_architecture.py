@@ -124,6 +124,23 @@ def _all(path: Path) -> list[str] | None:
     return None
 
 
+def _registered(path: Path) -> set[str]:
+    """The commands of the CLI: they are offered by the application that they are registered with."""
+    decorated = {
+        node.name
+        for node in _tree(path).body
+        if isinstance(node, ast.FunctionDef) and any(".command(" in ast.unparse(one) for one in node.decorator_list)
+    }
+    handed = {
+        argument.id
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.Call) and ".command(" in ast.unparse(node.func)
+        for argument in node.args
+        if isinstance(argument, ast.Name)
+    }
+    return decorated | handed
+
+
 def _defined(path: Path) -> set[str]:
     """The names that stand at a module's top level."""
     names: set[str] = set()
@@ -219,12 +236,7 @@ def test_what_a_module_offers_is_in_its_all(path: Path) -> None:
         offered = {name for _, names, _, _ in _imports(path) for name in names} - {"annotations"}
     else:
         kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-        # A function with a registering decorator, such as a command of the CLI, is offered by the registry.
-        offered = {
-            node.name
-            for node in _tree(path).body
-            if isinstance(node, kinds) and not any(".command(" in ast.unparse(one) for one in node.decorator_list)
-        }
+        offered = {node.name for node in _tree(path).body if isinstance(node, kinds)} - _registered(path)
     extra = {name for name in offered if not name.startswith("_")} - set(public)
     assert not extra, f"{_name(path)}: {sorted(extra)} are public, but not in __all__"
 
