@@ -28,15 +28,23 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class _Segment(Generic[Key]):
-    __slots__ = ("envelopes", "frame", "key", "number", "since", "size")
+    """Envelopes of one batch frame, with room for ``left`` bytes more; or a finished frame."""
+
+    __slots__ = ("append", "envelopes", "frame", "key", "left", "number", "since")
 
     def __init__(self, key: Key | None, number: int, frame: bytes | None = None) -> None:
         self.key = key
         self.number = number
         self.frame = frame
         self.envelopes: list[bytes] = []
-        self.size = 0 if frame is None else len(frame)
+        self.append = self.envelopes.append
+        self.left = SEGMENT_BYTES
         self.since: float | None = None
+
+    @property
+    def size(self) -> int:
+        """The bytes that it counts for."""
+        return sum(map(len, self.envelopes)) if self.frame is None else len(self.frame)
 
 
 class Lane(Generic[Key]):
@@ -50,27 +58,21 @@ class Lane(Generic[Key]):
 
     def __init__(self, encode: Callable[[Key, int, Sequence[bytes]], bytes], bytes_max: int, age_max_s: float) -> None:
         self._encode = encode
-        self._segments: deque[_Segment[Key]] = deque()
+        self.segments: deque[_Segment[Key]] = deque()
         self._open: _Segment[Key] | None = None
         self.bytes = 0
         self.bytes_max = bytes_max
         self.age_max_s = age_max_s
         self.stalled = False
+        """Whether the peer is too slow to be waited for."""
         self.expired = False
+        """Whether the oldest entry is too old for more to be taken."""
+        self.crowded = False
+        """Whether a publisher should wait for room: half full, and the peer is worth waiting for."""
 
     def __bool__(self) -> bool:
         """Whether anything waits."""
-        return bool(self._segments)
-
-    @property
-    def full(self) -> bool:
-        """Whether the next envelope might be refused."""
-        return self.expired or self.bytes >= self.bytes_max
-
-    @property
-    def crowded(self) -> bool:
-        """Whether a publisher should wait for room: the lane is half full, and its peer is not too slow to wait for."""
-        return self.bytes * 2 > self.bytes_max and not self.stalled
+        return bool(self.segments)
 
     def put(self, key: Key, number: int, envelopes: Sequence[bytes]) -> int:
         """Queue as many of ``envelopes`` as there is room for, from the first on; return how many.
@@ -78,46 +80,46 @@ class Lane(Generic[Key]):
         ``number`` is the first one's; 0 when envelopes under this key are not numbered.
         """
         taken = 0
+        segment, total = self._open, self.bytes
         for envelope in envelopes:
             size = len(envelope)
-            if self.expired or self.bytes + size > self.bytes_max:
+            total += size
+            if total > self.bytes_max or self.expired:
+                total -= size
                 break
-            segment = self._open
-            if (
-                segment is None
-                or segment.key != key
-                or segment.size + size > SEGMENT_BYTES
-                or len(segment.envelopes) == BATCH_MAX
-            ):
+            if segment is None or segment.key != key or segment.left < size:
                 segment = self._open = _Segment(key, number + taken if number else 0)
-                self._segments.append(segment)
-            segment.envelopes.append(envelope)
-            segment.size += size
-            self.bytes += size
+                self.segments.append(segment)
+            segment.append(envelope)
+            segment.left = segment.left - size if len(segment.envelopes) < BATCH_MAX else 0
             taken += 1
+        self.bytes = total
+        self.crowded = total * 2 > self.bytes_max and not self.stalled
         return taken
 
     def put_frame(self, frame: bytes) -> None:
         """Queue a finished frame behind everything that waits; never refused, since it reports and does not carry."""
         self._open = None
-        self._segments.append(_Segment(None, 0, frame))
+        self.segments.append(_Segment(None, 0, frame))
         self.bytes += len(frame)
 
     def take(self, bytes_max: int) -> list[bytes]:
         """Remove and return frames, oldest first, until ``bytes_max`` is reached."""
         frames: list[bytes] = []
         size = 0
-        while self._segments and size < bytes_max:
-            segment = self._segments.popleft()
+        while self.segments and size < bytes_max:
+            segment = self.segments.popleft()
             if segment is self._open:
                 self._open = None
-            self.bytes -= segment.size
-            size += segment.size
+            weight = segment.size
+            self.bytes -= weight
+            size += weight
             if segment.frame is not None:
                 frames.append(segment.frame)
             else:
                 assert segment.key is not None
                 frames.append(self._encode(segment.key, segment.number, segment.envelopes))
+        self.crowded = self.bytes * 2 > self.bytes_max and not self.stalled
         return frames
 
     def age(self, now: float) -> None:
@@ -125,17 +127,18 @@ class Lane(Generic[Key]):
 
         Entries get their time here and not when they are queued, which spares each publish a look at the clock.
         """
-        if not self._segments:
-            self.stalled = self.expired = False
+        if not self.segments:
+            self.stalled = self.expired = self.crowded = False
             return
-        for segment in reversed(self._segments):
+        for segment in reversed(self.segments):
             if segment.since is not None:
                 break
             segment.since = now
-        oldest = self._segments[0].since
+        oldest = self.segments[0].since
         assert oldest is not None
         self.stalled = now - oldest > STALL_S
         self.expired = now - oldest > self.age_max_s
+        self.crowded = self.bytes * 2 > self.bytes_max and not self.stalled
 
 
 class PeerLane(Lane[tuple[str, bool]]):
@@ -159,7 +162,7 @@ class PeerLane(Lane[tuple[str, bool]]):
 
         The rest is dropped for this peer, which will be told.
         """
-        if channel in self._lost and not self.full:
+        if self._lost and channel in self._lost and self._has_room(envelopes[0]):
             self._report(channel)
         number = self._receipt if receipts else 0
         taken = self.put((channel, receipts), number, envelopes)
@@ -189,6 +192,9 @@ class PeerLane(Lane[tuple[str, bool]]):
         self.dropped += last - first + 1
         first = self._lost.get(channel, (first, last))[0]
         self._lost[channel] = (first, last)
+
+    def _has_room(self, envelope: bytes) -> bool:
+        return not self.expired and self.bytes + len(envelope) <= self.bytes_max
 
     def _report(self, channel: str) -> None:
         first, last = self._lost.pop(channel)

@@ -221,6 +221,10 @@ class Mesh:
         if self._wires.pop(wire.tag, None) is not None:
             self._do(self._core.closed(wire.tag, reason, self._loop.time()))
 
+    def wire_paused(self, wire: Wire) -> None:
+        """A peer does not take what we write: look at the age of what waits for it, until it does again."""
+        self._watch()
+
     def wire_pull(self, wire: Wire, bytes_max: int) -> list[bytes]:
         """Return data to write."""
         link = self._by_wire.get(wire.tag)
@@ -334,7 +338,6 @@ class Mesh:
         self._do(self._core.tick(self._loop.time()))
 
     def _watch(self) -> None:
-        """A peer does not take what we write: look at the age of what waits, until it does again."""
         if self._watcher is None:
             self._watcher = self._loop.call_later(WATCH_S, self._look)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from .buffer import FrameBuffer
 from .errors import ProtocolError
@@ -43,6 +43,9 @@ class WireOwner(Protocol):
 
     def wire_closed(self, wire: Wire, reason: str) -> None:
         """The connection is gone; comes once."""
+
+    def wire_paused(self, wire: Wire) -> None:
+        """The other side does not take what is written, for now."""
 
     def wire_pull(self, wire: Wire, bytes_max: int) -> list[bytes]:
         """Return data frames to write now, [] when there are none."""
@@ -78,12 +81,12 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport (called by the loop)."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
-        peer = transport.get_extra_info("peername")
+        stream = cast("asyncio.Transport", transport)  # uvloop's transports do not inherit from it
+        self._transport = stream
+        stream.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        peer = stream.get_extra_info("peername")
         self.peer_address = f"{peer[0]}:{peer[1]}" if peer else ""
-        sock = transport.get_extra_info("socket")
+        sock = stream.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._owner.wire_opened(self)
@@ -169,6 +172,7 @@ class Wire(asyncio.Protocol):
         """The transport is full (called by the loop)."""
         self._paused = True
         self.blocked_since = self._loop.time()
+        self._owner.wire_paused(self)
 
     def resume_writing(self) -> None:
         """The transport has room again (called by the loop)."""

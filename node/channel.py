@@ -18,6 +18,7 @@ from .names import is_pattern, matches, nearest
 from .values import Gap
 
 if TYPE_CHECKING:
+    from .batch import Batch
     from .route import Route
 
 __all__ = ["Channel", "ChannelSettings", "ChannelTable", "Group", "Subscriber"]
@@ -90,22 +91,17 @@ class Channel:
     """
 
     __slots__ = (
-        "groups",
-        "heads",
-        "interested",
-        "name",
-        "rejecting",
-        "routes",
-        "sequence",
-        "settings",
-        "stamp",
-        "subscribers",
+        "groups", "heads", "holder", "interested", "name", "posted", "rejecting", "routes", "sequence", "settings",
+        "stamp", "subscribers",
     )
 
     def __init__(self, name: str, settings: ChannelSettings) -> None:
         self.name = name
         self.settings = settings
         self.sequence = 0
+        self.holder: Batch | None = None
+        self.posted: Batch | None = None
+        """The node's own publishes of this turn without an answer."""
         self.heads: dict[NodeId, int] = {}
         self.stamp = -1
         self.groups: tuple[Group, ...] = ()

@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import count
+from itertools import count, repeat
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
@@ -37,7 +37,9 @@ from liminal_mesh.cluster import (
     Subscribed,
     encode_envelope,
 )
+from liminal_mesh.storage import LiminalError
 
+from .batch import Batch
 from .bus import Ack, Wait
 from .client_sinks import Answered, Call, Nowait, Resubscription, Sink
 from .client_subscription import ClientSubscription
@@ -66,6 +68,9 @@ BUSY_RETRY_S: Final = 0.01
 FRAME_OVERHEAD_BYTES: Final = 1024
 """What a batch frame needs beside its one envelope."""
 
+ENVELOPE_BYTES: Final = 64
+"""What an envelope without options needs beside its body, at most."""
+
 CLOSE_S: Final = 5.0
 """How long closing waits for answers that the node owes."""
 
@@ -87,16 +92,20 @@ class ClientPublisher(Publisher):
     """A windowed publisher of a client."""
 
     def __init__(self, client: Client, channel: str, window: int, ack: str | None, timeout_s: float) -> None:
-        super().__init__(channel, window)
+        super().__init__(channel, window, client)
         self._client = client
         self._key: _Key = (check_name(channel), _CONFIRM, ack or "", int(timeout_s * 1000))
 
-    async def _submit(self, envelope: Envelope) -> None:
-        client = self._client
-        client.raise_if_closed()
-        if client.crowded:
-            await client.room()
-        client.queue(self._key, envelope, self)
+    def _admit(self, envelope: Envelope) -> None:
+        self._client.raise_if_closed()
+        self._client.check_size(envelope)
+
+    def _submit(self, envelopes: list[Envelope]) -> bool:
+        self._client.queue(self._key, envelopes, self)
+        return not self._client.crowded
+
+    async def _wait_writable(self) -> None:
+        await self._client.room()
 
 
 def connect(url: str = DEFAULT_URL, *, name: str | None = None) -> Client:
@@ -123,7 +132,7 @@ class Client:
         self._task: asyncio.Task[None] | None = None
         self._pid: Pid | None = None
         self._max_frame = 1024 * 1024
-        self._refs = count(1)
+        self._ref = 1
         self._written = 0
         self._sinks: dict[int, Sink] = {}
         self._nowait: dict[str, Nowait] = {}
@@ -136,6 +145,7 @@ class Client:
         self._sweep: asyncio.TimerHandle | None = None
         self._waiters: set[asyncio.Future[None]] = set()
         self._closed = False
+        self.holder: Batch | None = None
 
     async def __aenter__(self) -> Self:
         assert self._dialler is None, "a client is entered once"
@@ -154,6 +164,8 @@ class Client:
         dialler, task = self._dialler, self._task
         if dialler is None or task is None or self._closed:
             return
+        if self.holder is not None:
+            self.holder.flush()
         self._closed = True
         for subscription in tuple(self._subscriptions.values()):
             subscription.end(None)
@@ -194,7 +206,7 @@ class Client:
         self.raise_if_closed()
         call = Call("publish")
         key = (check_name(channel), _OUTCOME, ack or "", int(timeout * 1000))
-        self.queue(key, self._envelope(payload, headers), call)
+        self.queue(key, [self._envelope(payload, headers)], call)
         # The node keeps the time of the receipts; this one is for a node that does not answer at all.
         frame = await self._answer(call, timeout + GRACE_S)
         assert isinstance(frame, ClientOutcome)
@@ -213,11 +225,11 @@ class Client:
         self.raise_if_closed()
         sink = self._nowait.get(channel)
         if sink is None:
-            sink = self._nowait[check_name(channel)] = Nowait()
+            sink = self._nowait[channel] = self._make_nowait(check_name(channel))
         sink.raise_refusal()
         if self.crowded:
             raise Busy(BUSY_RETRY_S, "the lane to the node")
-        self.queue((channel, _CONFIRM, "accepted", 0), self._envelope(payload, headers), sink)
+        sink.batch.add(self._envelope(payload, headers))
 
     async def writable(self, channel: str) -> None:
         """Wait until :meth:`publish_nowait` has room; see :meth:`.Bus.writable`."""
@@ -274,21 +286,34 @@ class Client:
         while self.crowded:
             await self._change()
 
-    def queue(self, key: _Key, envelope: Envelope, sink: Sink) -> None:
-        """Queue a publish; ``sink`` hears of its end.
+    def check_size(self, envelope: Envelope) -> None:
+        """Check that a message fits into a frame of the node.
 
         Raises:
-            Busy: there is no room at all.
-            LimitExceeded: it does not fit into a frame.
+            LimitExceeded: it does not.
         """
-        encoded = encode_envelope(envelope)
-        if len(encoded) > self._max_frame - FRAME_OVERHEAD_BYTES:
-            raise LimitExceeded("max_frame", self._max_frame)
-        ref = next(self._refs)
-        if not self._lane.put(key, ref, (encoded,)):
+        most = self._max_frame - FRAME_OVERHEAD_BYTES
+        if envelope.options or len(envelope.body) > most - ENVELOPE_BYTES:
+            if len(encode_envelope(envelope)) > most:
+                raise LimitExceeded("max_frame", self._max_frame)
+
+    def queue(self, key: _Key, envelopes: list[Envelope], sink: Sink) -> None:
+        """Queue publishes; ``sink`` hears of the end of each.
+
+        Raises:
+            Busy: there is no room for all of them; none was queued.
+        """
+        encoded = [encode_envelope(envelope) for envelope in envelopes]
+        if self._lane.bytes + sum(map(len, encoded)) > LANE_BYTES:
             raise Busy(BUSY_RETRY_S, "the lane to the node")
-        self._sinks[ref] = sink
-        if self._dialler is not None:
+        if self.holder is not None:
+            self.holder.flush()
+        refs = range(self._ref, self._ref + len(encoded))
+        self._ref = refs.stop
+        waking = not self._lane
+        self._lane.put(key, refs.start, encoded)
+        self._sinks.update(zip(refs, repeat(sink), strict=False))
+        if waking and self._dialler is not None:
             self._dialler.wake()
 
     def send(self, frame: ClientFrame) -> bool:
@@ -401,7 +426,7 @@ class Client:
         return CLIENT_CODEC.encode_batch(ClientPublish, (ref, mode, channel, ack, patience), envelopes)
 
     def _expect(self, sink: Sink) -> int:
-        ref = next(self._refs)
+        ref, self._ref = self._ref, self._ref + 1
         self._sinks[ref] = sink
         self._control.add(ref)
         return ref
@@ -452,7 +477,20 @@ class Client:
     def _not_connected(self) -> NoConnection:
         return NoConnection(", ".join(map(str, self._addresses)), "the connection was lost and is being made again")
 
-    @staticmethod
-    def _envelope(payload: object, headers: Mapping[str, str] | None) -> Envelope:
+    def _make_nowait(self, channel: str) -> Nowait:
+        key: _Key = (channel, _CONFIRM, "accepted", 0)
+
+        def submit(envelopes: list[Envelope]) -> None:
+            try:
+                self.queue(key, envelopes, sink)
+            except LiminalError as error:
+                sink.failed(error, len(envelopes))
+
+        sink = Nowait(Batch(self, submit, asyncio.get_running_loop().call_soon))
+        return sink
+
+    def _envelope(self, payload: object, headers: Mapping[str, str] | None) -> Envelope:
         encoding, body = encode_payload(payload)
-        return Envelope(0, 0, 0, 0, encoding, body, encode_headers(headers) if headers else None)
+        envelope = Envelope(0, 0, 0, 0, encoding, body, encode_headers(headers) if headers else None)
+        self.check_size(envelope)
+        return envelope

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from liminal_mesh.cluster import ClientFrame, Subscribed
 
 if TYPE_CHECKING:
+    from .batch import Batch
     from .client_subscription import ClientSubscription
 
 __all__ = ["Answered", "Call", "Nowait", "Resubscription", "Sink"]
@@ -75,7 +76,8 @@ class Resubscription(Answered):
 class Nowait:
     """The publishes without an answer, of one channel: what was refused waits for the next call."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
         self.refused = 0
         self._error: Exception | None = None
 

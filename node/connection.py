@@ -47,7 +47,7 @@ from liminal_mesh.cluster import (
 )
 from liminal_mesh.storage import LiminalError
 
-from .channel import Subscriber
+from .channel import Channel, Subscriber
 from .errors import LimitExceeded, OutcomeUnknown, to_wire
 from .inbox import Anchor, Inbox
 from .route import Pending, missing_receipts
@@ -201,8 +201,7 @@ class Connection:
                 self._publish_items(frame, frame.items[done : done + step], frame.ref + done, receipts)
                 done += step
         except LiminalError as error:
-            name, fields = to_wire(error)
-            self.send(Failure(frame.ref + done, name, msgpack.packb(fields), len(frame.items) - done))
+            self.fail(frame.ref + done, error, len(frame.items) - done)
             return
         if self._reading and exchange.crowded(channel):
             self._reading = False
@@ -221,16 +220,23 @@ class Connection:
             local = exchange.accept(channel, items, self.pid.number)
             self.confirm(ref, len(items), 0 if local or channel.routes else len(items))
             return
-        kind = _Confirmed if frame.mode == _CONFIRM else _Answered
-        pendings = [kind(self, ref + index) for index in range(len(items))]
-        exchange.accept(channel, items, self.pid.number, pendings, receipts)
-        pressure = exchange.pressure(channel) if frame.mode == _OUTCOME else Pressure()
-        for pending in pendings:
-            pending.pressure = pressure
-            if pending.left:
-                self._server.hub.expect(pending, frame.timeout_ms / 1000)
-            else:
-                pending.finished()
+        if frame.mode == _CONFIRM:
+            self._publish_pending(channel, items, _Confirmed(self, ref, len(items)), frame.timeout_ms, receipts)
+            return
+        for index, item in enumerate(items):
+            self._publish_pending(channel, [item], _Answered(self, ref + index), frame.timeout_ms, receipts)
+
+    def _publish_pending(
+        self, channel: Channel, items: list[Envelope], pending: _Confirmed, timeout_ms: int, receipts: bool
+    ) -> None:
+        hub = self._server.hub
+        hub.exchange.accept(channel, items, self.pid.number, pending, receipts)
+        if isinstance(pending, _Answered):
+            pending.pressure = hub.exchange.pressure(channel)
+        if pending.left:
+            hub.expect(pending, timeout_ms / 1000)
+        else:
+            pending.finished()
 
     def confirm(self, ref: int, count: int, undelivered: int) -> None:
         """Confirm publishes; runs of them become one frame at the end of the turn."""
@@ -323,10 +329,10 @@ class Connection:
         else:
             self.send(Reply(frame.ref, msgspec.msgpack.encode(result)))
 
-    def fail(self, ref: int, error: LiminalError) -> None:
-        """Answer a request with an error."""
+    def fail(self, ref: int, error: LiminalError, count: int = 1) -> None:
+        """Answer requests with an error."""
         name, fields = to_wire(error)
-        self.send(Failure(ref, name, msgpack.packb(fields)))
+        self.send(Failure(ref, name, msgpack.packb(fields), count))
 
     # --- what is written ---
 
@@ -385,28 +391,31 @@ class Connection:
 
 
 class _Confirmed(Pending):
-    """A publish of a client that is confirmed when its receipts are in."""
+    """Publishes of a client that are confirmed when their receipts are in."""
 
-    __slots__ = ("_connection", "_ref", "pressure")
+    __slots__ = ("_connection", "_ref")
 
-    def __init__(self, connection: Connection, ref: int) -> None:
-        super().__init__()
+    def __init__(self, connection: Connection, ref: int, count: int) -> None:
+        super().__init__(count)
         self._connection = connection
         self._ref = ref
-        self.pressure = Pressure()
 
     def finished(self) -> None:
-        """Confirm it, or say that its outcome is unknown."""
+        """Confirm them, or say that their outcome is unknown."""
         if "unknown" in self.nodes.values():
-            self._connection.fail(self._ref, OutcomeUnknown(missing_receipts(self.nodes)))
+            self._connection.fail(self._ref, OutcomeUnknown(missing_receipts(self.nodes)), self.count)
         else:
-            self._connection.confirm(self._ref, 1, 1 if self.delivered is False else 0)
+            self._connection.confirm(self._ref, self.count, self.undelivered)
 
 
 class _Answered(_Confirmed):
     """A publish of a client that is answered with its whole outcome."""
 
-    __slots__ = ()
+    __slots__ = ("pressure",)
+
+    def __init__(self, connection: Connection, ref: int) -> None:
+        super().__init__(connection, ref, 1)
+        self.pressure = Pressure()
 
     def finished(self) -> None:
         """Answer it."""

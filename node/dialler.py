@@ -217,6 +217,9 @@ class Dialler:
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(self._goodbye or reason)
 
+    def wire_paused(self, wire: Wire) -> None:
+        """What is written waits; it is pulled again when there is room."""
+
     def wire_pull(self, wire: Wire, bytes_max: int) -> list[bytes]:
         """Return data to write."""
         return self._session.session_pull(bytes_max) if self._lost is not None else []

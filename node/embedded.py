@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping
 
 from liminal_mesh.cluster import Envelope, NodeId, Pid
 
-from .channel import Subscriber
-from .errors import OutcomeUnknown
+from .channel import Channel, Subscriber
+from .errors import OutcomeUnknown, Rejected
 from .hub import Hub
 from .inbox import Inbox
 from .publisher import Publisher
@@ -64,7 +63,7 @@ class FuturePending(Pending):
     __slots__ = ("future",)
 
     def __init__(self, future: asyncio.Future[None]) -> None:
-        super().__init__()
+        super().__init__(1)
         self.future = future
 
     def finished(self) -> None:
@@ -77,67 +76,52 @@ class NodePublisher(Publisher):
     """A windowed publisher of an embedded node."""
 
     def __init__(self, hub: Hub, channel: str, window: int, ack: str | None, timeout_s: float) -> None:
-        super().__init__(channel, window)
+        resolved = hub.exchange.resolve(channel)
+        super().__init__(channel, window, resolved)
         self._hub = hub
         self._timeout_s = timeout_s
-        self._receipts = (ack or hub.exchange.channels.settings(channel).ack) == "nodes"
-        self._awaited: deque[_Windowed] = deque()
-        self._timer: asyncio.TimerHandle | None = None
-        self._progress = 0
+        self._receipts = (ack or resolved.settings.ack) == "nodes"
 
-    async def _submit(self, envelope: Envelope) -> None:
+    def _admit(self, envelope: Envelope) -> None:
+        self._hub.check_size(envelope)
+
+    async def _wait_writable(self) -> None:
+        await self._hub.writable(self._hub.exchange.resolve(self.channel))
+
+    def _submit(self, envelopes: list[Envelope]) -> bool:
         hub = self._hub
         hub.admit("publish", self.channel)
         channel = hub.exchange.resolve(self.channel)
-        hub.check_size(envelope)
-        if hub.exchange.crowded(channel):
-            await hub.writable(channel)
-            channel = hub.exchange.resolve(self.channel)
-        pending = _Windowed(self)
-        hub.exchange.accept(channel, [envelope], hub.pid.number, (pending,), self._receipts)
-        if pending.left:
-            self._awaited.append(pending)
-            if self._timer is None:
-                self._watch()
-        else:
-            self.settled(pending)
+        step = 1 if channel.rejecting else len(envelopes)
+        for start in range(0, len(envelopes), step):
+            self._publish(channel, envelopes[start : start + step])
+        return not hub.exchange.crowded(channel)
 
-    def settled(self, pending: _Windowed) -> None:
-        """All that was awaited of one publish is known."""
-        awaited = self._awaited
-        while awaited and not awaited[0].left:
-            awaited.popleft()
-        if "unknown" in pending.nodes.values():
-            self.failed(OutcomeUnknown(missing_receipts(pending.nodes)), 1)
-        else:
-            self.acknowledged(1, 1 if pending.delivered is False else 0)
-
-    def _watch(self) -> None:
-        """Give up on what is in flight when nothing has come back for a whole timeout: one timer for the window."""
-        self._timer = None
-        if not self._awaited:
+    def _publish(self, channel: Channel, envelopes: list[Envelope]) -> None:
+        pending = _Windowed(self, len(envelopes))
+        try:
+            self._hub.exchange.accept(channel, envelopes, self._hub.pid.number, pending, self._receipts)
+        except Rejected as error:
+            self.failed(error, len(envelopes))
             return
-        done = self._acknowledged
-        if done == self._progress:
-            for pending in tuple(self._awaited):
-                pending.expire()
-        self._progress = done
-        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._watch)
-
-    def _close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        if pending.left:
+            self._hub.expect(pending, self._timeout_s)
+        else:
+            pending.finished()
 
 
 class _Windowed(Pending):
-    """One publish of a window."""
+    """Some publishes of a window."""
 
     __slots__ = ("_publisher",)
 
-    def __init__(self, publisher: NodePublisher) -> None:
-        super().__init__()
+    def __init__(self, publisher: NodePublisher, count: int) -> None:
+        super().__init__(count)
         self._publisher = publisher
 
     def finished(self) -> None:
         """Tell the publisher."""
-        self._publisher.settled(self)
+        if "unknown" in self.nodes.values():
+            self._publisher.failed(OutcomeUnknown(missing_receipts(self.nodes)), self.count)
+        else:
+            self._publisher.acknowledged(self.count, self.undelivered)

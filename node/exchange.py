@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from liminal_mesh.cluster import Envelope, Heads, Lost, NodeId, Publish, ReceiptRun, Registry
+from liminal_mesh.cluster import Envelope, Heads, Lost, NodeId, Publish, ReceiptRun, Registry, encode_envelope
 
 from .channel import Channel, ChannelTable, Subscriber
 from .errors import Rejected
@@ -51,15 +51,15 @@ class Exchange:
         me: this node.
         registry: who is interested where.
         channels: the channels and local groups.
-        clock_us: microseconds since 1970.
+        clock_ns: nanoseconds since 1970.
     """
 
-    def __init__(self, me: NodeId, registry: Registry, channels: ChannelTable, clock_us: Callable[[], int]) -> None:
+    def __init__(self, me: NodeId, registry: Registry, channels: ChannelTable, clock_ns: Callable[[], int]) -> None:
         self.me = me
         self.channels = channels
         self.statistics = ExchangeStatistics()
         self._registry = registry
-        self._clock_us = clock_us
+        self._clock_ns = clock_ns
         self._routes: dict[str, Route] = {}
         # Grows across restarts because the epoch does: a million ids for each of its milliseconds.
         self._last_id = me.epoch * 1_000_000
@@ -84,7 +84,7 @@ class Exchange:
         channel: Channel,
         items: list[Envelope],
         publisher: int,
-        pendings: Sequence[Pending] | None = None,
+        pending: Pending | None = None,
         receipts: bool = False,
     ) -> int:
         """Number publishes of one publisher, deliver them here, and queue them for every interested peer.
@@ -93,8 +93,8 @@ class Exchange:
             channel: from :meth:`resolve`, in this same turn.
             items: envelopes of which only encoding, body and options count so far.
             publisher: the number of the publishing process.
-            pendings: one for each item, when somebody wants to hear of it: filled in as far as it is known.
-            receipts: ask interested nodes for receipts; each pending with ``left`` above 0 will be finished later.
+            pending: of all items, when somebody wants to hear of them: filled in as far as it is known.
+            receipts: ask interested nodes for receipts; then a pending with ``left`` above 0 will be finished later.
 
         Returns:
             How many local subscribers accepted all of them.
@@ -102,21 +102,22 @@ class Exchange:
         Raises:
             Rejected: a local subscriber with the policy ``reject`` has no room; nothing happened.
         """
-        run = Run(channel.name, self.me, items)
+        if channel.holder is not None:
+            channel.holder.flush()
         if channel.rejecting:
-            self._ask_room(channel, run)
+            self._ask_room(channel, Run(channel.name, self.me, items))
         first = channel.sequence + 1
         self._number(channel, items, publisher)
-        local = self._deliver(channel, run)
-        if pendings is not None:
-            for pending, item in zip(pendings, items, strict=True):
-                pending.message_id, pending.local = item.id, local
-        if channel.routes:
-            self._forward(channel, run, first, pendings, receipts)
+        encoded = [encode_envelope(item) for item in items] if channel.routes else None
+        local = self._deliver(channel, Run(channel.name, self.me, items, encoded)) if channel.subscribers else 0
+        if pending is not None:
+            pending.message_id, pending.local = items[0].id, local
+        if encoded is not None:
+            self._forward(channel, first, encoded, pending, receipts)
         return local
 
     def _number(self, channel: Channel, items: list[Envelope], publisher: int) -> None:
-        now, sequence, number = self._clock_us(), channel.sequence, self._last_id
+        now, sequence, number = self._clock_ns() // 1000, channel.sequence, self._last_id
         for item in items:
             sequence += 1
             number += 1
@@ -137,19 +138,17 @@ class Exchange:
         return local
 
     def _forward(
-        self, channel: Channel, run: Run, first: int, pendings: Sequence[Pending] | None, receipts: bool
+        self, channel: Channel, first: int, encoded: list[bytes], pending: Pending | None, receipts: bool
     ) -> None:
-        encoded, count = run.encoded(), len(run.items)
+        count = len(encoded)
         for route in channel.routes:
-            name = route.peer.name
-            if pendings is not None and name in channel.interested:
-                for pending in pendings:
-                    pending.nodes[name] = "sent"
-            taken = route.publish(channel.name, first, encoded, pendings if receipts else None)
+            if pending is not None and route.name in channel.interested:
+                pending.nodes[route.name] = "sent"
+            taken = route.publish(channel.name, first, encoded, pending if receipts else None)
             if taken < count:
                 self.statistics.lane_dropped += count - taken
-                for pending in pendings[taken:] if pendings is not None else ():
-                    pending.nodes[name] = "dropped"
+                if pending is not None:
+                    pending.nodes[route.name] = "dropped"
 
     def _ask_room(self, channel: Channel, run: Run) -> None:
         for subscriber in channel.rejecting:
@@ -160,7 +159,10 @@ class Exchange:
     @staticmethod
     def crowded(channel: Channel) -> bool:
         """Whether a publisher on the channel should wait: a peer that keeps up has half a lane of it before it."""
-        return any(route.lane.crowded for route in channel.routes)
+        for route in channel.routes:  # no generator: this stands in front of every publish
+            if route.lane.crowded:
+                return True
+        return False
 
     @staticmethod
     def pressure(channel: Channel) -> Pressure:

@@ -31,6 +31,7 @@ from liminal_mesh.cluster import (
 )
 from liminal_mesh.cluster import Interest as InterestGained
 
+from .batch import Batch
 from .channel import Channel, ChannelTable, Subscriber
 from .deadlines import STEP_S, Deadlines
 from .errors import DeadlineExceeded, Draining, LimitExceeded
@@ -81,7 +82,7 @@ class Hub:
         self.me = me
         self.registry = registry
         self.permit = permit
-        self.exchange = Exchange(me, registry, channels, lambda: time.time_ns() // 1000)
+        self.exchange = Exchange(me, registry, channels, time.time_ns)
         self.mesh: Mesh | None = None
         self.draining = False
         self.failure: Exception | None = None
@@ -90,6 +91,8 @@ class Hub:
         self.events: deque[dict[str, object]] = deque(maxlen=EVENTS_MAX)
         self._loop = asyncio.get_running_loop()
         self._frame_max = frame_max
+        self.small_bytes = frame_max - FRAME_OVERHEAD_BYTES - 64
+        """A body of so many bytes, without options, needs no further look at its size."""
         self._numbers = count(1)
         self.pid = self.next_pid()
         self._routes: dict[str, Route] = {}
@@ -179,7 +182,7 @@ class Hub:
             raise DeadlineExceeded(phase, node=self.me.name, missing=sorted(missing()))
 
     async def until(self, condition: Callable[[], bool], deadline: float) -> bool:
-        """Wait until a condition on the state of the mesh holds, looked at after each change; False when it is too late."""
+        """Wait until a condition holds, looked at after each change of the mesh; False when it is too late."""
         while not condition():
             if not await self._changed_by(deadline):
                 return condition()
@@ -206,7 +209,7 @@ class Hub:
         Raises:
             LimitExceeded: it does not.
         """
-        if len(envelope.body) > self._frame_max - FRAME_OVERHEAD_BYTES or envelope.options:
+        if envelope.options or len(envelope.body) > self.small_bytes:
             size = len(encode_envelope(envelope))
             if size > self._frame_max - FRAME_OVERHEAD_BYTES:
                 raise LimitExceeded("max_frame", self._frame_max)
@@ -225,6 +228,16 @@ class Hub:
             pending.expire()
         if self._deadlines:
             self._sweep = self._loop.call_later(STEP_S, self._expire)
+
+    def posted(self, channel: Channel) -> Batch:
+        """Return the batch of the node's own publishes without an answer, made when it is first asked for."""
+
+        def submit(envelopes: list[Envelope]) -> None:
+            # Looked at again, since interest may have changed; it was admitted, so that it cannot be refused any more.
+            self.exchange.accept(self.exchange.resolve(channel.name), envelopes, self.pid.number)
+
+        channel.posted = Batch(channel, submit, self._loop.call_soon)
+        return channel.posted
 
     async def writable(self, channel: Channel) -> None:
         """Wait until no peer that keeps up holds publishers on the channel back."""

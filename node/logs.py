@@ -2,7 +2,7 @@
 
 ``get_logger`` gives a structlog logger over a standard one below ``liminal``, and touches nothing global: a program
 sets levels and handlers as for any library, and sees ``event key=value``; the fields stand in the record's
-``liminal`` attribute. ``configure_logging`` belongs to ``liminal serve``, which owns its process.
+``fields`` attribute, where a line logged with ``extra={"fields": ...}`` has them too. ``configure_logging`` belongs to ``liminal serve``, which owns its process.
 
 Nothing is logged per message: a line costs 17 µs, and a publish has no time for it.
 """
@@ -25,7 +25,7 @@ __all__ = ["ROOT", "configure_logging", "get_logger"]
 ROOT: Final = "liminal"
 """The logger above all of ours."""
 
-_FIELDS: Final = "liminal"
+_FIELDS: Final = "fields"
 """The attribute of a log record that holds the event's fields."""
 
 Event = MutableMapping[str, Any]

@@ -137,7 +137,7 @@ class Node:
         hub.check_size(envelope)
         pending = FuturePending(asyncio.get_running_loop().create_future())
         receipts = (ack or resolved.settings.ack) == "nodes"
-        hub.exchange.accept(resolved, [envelope], hub.pid.number, (pending,), receipts)
+        hub.exchange.accept(resolved, [envelope], hub.pid.number, pending, receipts)
         pressure = hub.exchange.pressure(resolved)
         if pending.left:
             hub.expect(pending, timeout)
@@ -149,15 +149,20 @@ class Node:
 
     def publish_nowait(self, channel: str, payload: object, *, headers: Mapping[str, str] | None = None) -> None:
         """Publish without waiting; see :meth:`.Bus.publish_nowait`."""
-        hub = self.running.hub
+        run = self._run or self.running
+        hub = run.hub
         hub.admit("publish", channel)
         exchange = hub.exchange
         resolved = exchange.resolve(channel)
         if resolved.routes and exchange.crowded(resolved):
             raise Busy(BUSY_RETRY_S, "the lane to a peer")
         envelope = self._envelope(payload, headers)
-        hub.check_size(envelope)
-        exchange.accept(resolved, [envelope], hub.pid.number)
+        if envelope.options or len(envelope.body) > hub.small_bytes:
+            hub.check_size(envelope)
+        if resolved.rejecting:
+            exchange.accept(resolved, [envelope], hub.pid.number)
+        else:
+            (resolved.posted or hub.posted(resolved)).add(envelope)
 
     async def writable(self, channel: str) -> None:
         """Wait until :meth:`publish_nowait` has room."""

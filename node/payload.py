@@ -11,9 +11,16 @@ import pydantic
 
 from liminal_mesh.cluster import Encoding, ProtocolError
 
-__all__ = ["convert_payload", "decode_payload", "encode_payload"]
+__all__ = ["Encoded", "convert_payload", "decode_payload", "encode_payload"]
 
 T = TypeVar("T")
+
+
+class Encoded(msgspec.Struct, frozen=True):
+    """A payload that somebody has encoded already, and that travels as it stands."""
+
+    encoding: Encoding
+    body: bytes
 
 
 def encode_payload(value: object) -> tuple[int, bytes]:
@@ -31,6 +38,8 @@ def encode_payload(value: object) -> tuple[int, bytes]:
         return Encoding.TEXT.value, value.encode()
     if isinstance(value, bytes | bytearray | memoryview):
         return Encoding.RAW.value, bytes(value)
+    if isinstance(value, Encoded):
+        return value.encoding.value, value.body
     try:
         return Encoding.MSGPACK.value, cast("bytes", msgpack.packb(value, default=_plain))
     except (ValueError, OverflowError) as error:

@@ -8,12 +8,15 @@ from types import TracebackType
 from typing import Self
 
 from liminal_mesh.cluster import Envelope
+from liminal_mesh.storage import LiminalError
 
+from .batch import Batch, Holder
 from .message import encode_headers
 from .payload import encode_payload
 from .values import PublisherStatistics
 
 __all__ = ["Publisher"]
+
 
 
 class Publisher:
@@ -23,7 +26,7 @@ class Publisher:
     the ``async with`` block, which flushes; each failure surfaces once.
     """
 
-    def __init__(self, channel: str, window: int) -> None:
+    def __init__(self, channel: str, window: int, owner: Holder) -> None:
         if window < 1:
             raise ValueError(f"window={window}: at least one publish must be allowed in flight")
         self.channel = channel
@@ -35,15 +38,22 @@ class Publisher:
         self._failure: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._low = 0
+        self._batch = Batch(owner, self._hand_over, asyncio.get_running_loop().call_soon)
+        self._writable = True
 
     # --- what node and client fill in ---
 
-    async def _submit(self, envelope: Envelope) -> None:
-        """Hand over one publish; its end is told by :meth:`acknowledged` or :meth:`failed`."""
+    def _admit(self, envelope: Envelope) -> None:
+        """Refuse what can never be sent."""
         raise NotImplementedError
 
-    def _close(self) -> None:
-        """The publisher is done."""
+    def _submit(self, envelopes: list[Envelope]) -> bool:
+        """Hand over publishes, each of whose end is told once; return whether there is room for more at once."""
+        raise NotImplementedError
+
+    async def _wait_writable(self) -> None:
+        """Wait for room, when :meth:`_submit` said that there is none."""
+        raise NotImplementedError
 
     # --- the user's side ---
 
@@ -53,11 +63,10 @@ class Publisher:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if kind is None:
-                await self.flush()
-        finally:
-            self._close()
+        if kind is None:
+            await self.flush()
+        else:
+            self._batch.flush()
 
     async def send(self, payload: object, *, headers: Mapping[str, str] | None = None) -> None:
         """Publish; waits while the window is full.
@@ -66,17 +75,14 @@ class Publisher:
             TypeError: the payload or a header cannot be encoded; nothing was sent.
             LiminalError: an earlier publish failed.
         """
-        if self._in_flight >= self._window or self._failure is not None:
-            await self._below(self._window)
+        if self._in_flight >= self._window or self._failure is not None or not self._writable:
+            await self._make_room()
         encoding, body = encode_payload(payload)
-        options = encode_headers(headers) if headers else None
+        envelope = Envelope(0, 0, 0, 0, encoding, body, encode_headers(headers) if headers else None)
+        self._admit(envelope)
         self._in_flight += 1
-        try:
-            await self._submit(Envelope(0, 0, 0, 0, encoding, body, options))
-        except BaseException:
-            self._in_flight -= 1
-            raise
         self._sent += 1
+        self._batch.add(envelope)
 
     async def flush(self) -> None:
         """Wait until nothing is in flight.
@@ -84,6 +90,7 @@ class Publisher:
         Raises:
             LiminalError: a publish failed.
         """
+        self._batch.flush()
         await self._below(1)
 
     @property
@@ -104,6 +111,19 @@ class Publisher:
         if self._failure is None:
             self._failure = error
         self._leave(count)
+
+    def _hand_over(self, envelopes: list[Envelope]) -> None:
+        try:
+            self._writable = self._submit(envelopes)
+        except LiminalError as error:
+            self.failed(error, len(envelopes))
+
+    async def _make_room(self) -> None:
+        self._batch.flush()
+        await self._below(self._window)
+        if not self._writable:
+            await self._wait_writable()
+            self._writable = True
 
     def _leave(self, count: int) -> None:
         self._in_flight -= count

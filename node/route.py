@@ -11,41 +11,56 @@ __all__ = ["Pending", "Route", "missing_receipts"]
 
 
 class Pending:
-    """A publish of which somebody wants to hear.
+    """Publishes of one batch of which somebody wants to hear; most often one.
 
     Attributes:
-        message_id: its number, once it was accepted.
-        nodes: interested node to ``sent``, ``delivered``, ``dropped`` or ``unknown``, as it becomes known.
-        local: how many local subscribers accepted it.
+        count: how many they are.
+        message_id: the number of the first, once they were accepted.
+        nodes: interested node to ``sent``, ``delivered``, ``dropped`` or ``unknown``, as it becomes known (of a
+            batch: the worst that befell any of it).
+        local: how many local subscribers accepted them.
         left: how many receipts are missing.
     """
 
-    __slots__ = ("_remote", "left", "local", "message_id", "nodes")
+    __slots__ = ("_taken", "count", "left", "local", "message_id", "nodes")
 
-    def __init__(self) -> None:
+    def __init__(self, count: int) -> None:
+        self.count = count
         self.message_id = 0
         self.nodes: dict[str, str] = {}
         self.local = 0
         self.left = 0
-        self._remote = False
+        self._taken = bytearray(count)
+
+    @property
+    def undelivered(self) -> int:
+        """How many no subscriber took, as far as is known."""
+        if self.local or any(status in {"sent", "unknown"} for status in self.nodes.values()):
+            return 0
+        return self.count - sum(self._taken)
 
     @property
     def delivered(self) -> bool | None:
-        """Whether some subscriber accepted it; None when only a node that was not asked, or did not answer, knows."""
-        if self.local or self._remote:
+        """Whether a subscriber took the first; None when only a node that was not asked, or did not answer, knows."""
+        if self.local or self._taken[0]:
             return True
         return None if any(status in {"sent", "unknown"} for status in self.nodes.values()) else False
 
-    def settle(self, node: str, status: str) -> None:
-        """Take what became of it at one node; the last of them finishes it."""
-        if status == "delivered":
-            self._remote = True
-            self.nodes[node] = status
+    def settle(self, node: str, first: int, count: int, delivered: bool) -> None:
+        """Take a node's receipt for ``count`` of them from index ``first`` on; the last receipt finishes them."""
+        if delivered:
+            self._taken[first : first + count] = b"\1" * count
+            if self.nodes.get(node, "sent") == "sent":
+                self.nodes[node] = "delivered"
         elif node in self.nodes:  # one that got it only because its registry was not synced does not count
-            self.nodes[node] = status
-        self.left -= 1
-        if self.left == 0:
-            self.finished()
+            self.nodes[node] = "dropped"
+        self._answered(count)
+
+    def lose(self, node: str, count: int) -> None:
+        """Note that the receipts of a node for ``count`` of them will not come."""
+        if node in self.nodes:
+            self.nodes[node] = "unknown"
+        self._answered(count)
 
     def expire(self) -> None:
         """Stop waiting: what is still missing reads ``unknown``."""
@@ -58,6 +73,23 @@ class Pending:
         """All that was awaited is known."""
         raise NotImplementedError
 
+    def _answered(self, count: int) -> None:
+        if self.left > 0:  # else it has expired
+            self.left -= count
+            if self.left == 0:
+                self.finished()
+
+
+class _Awaited:
+    """A pending batch in the order in which a peer will answer: it owes ``left`` receipts from ``first`` on."""
+
+    __slots__ = ("first", "left", "pending")
+
+    def __init__(self, pending: Pending, left: int) -> None:
+        self.pending = pending
+        self.first = 0
+        self.left = left
+
 
 class Route:
     """A linked peer, as the publish path sees it.
@@ -68,24 +100,26 @@ class Route:
         wake: tells the link that there is something to write.
     """
 
-    __slots__ = ("_awaited", "lane", "peer", "stale_forward", "wake")
+    __slots__ = ("_awaited", "_owed", "lane", "name", "peer", "wake")
 
     def __init__(self, peer: NodeId, lane: PeerLane, wake: Callable[[], None]) -> None:
         self.peer = peer
+        self.name = peer.name
         self.lane = lane
         self.wake = wake
-        self.stale_forward = 0
-        self._awaited: deque[Pending] = deque()
+        self._awaited: deque[_Awaited] = deque()
+        self._owed = 0
 
-    def publish(self, channel: str, first: int, encoded: Sequence[bytes], awaited: Sequence[Pending] | None) -> int:
+    def publish(self, channel: str, first: int, encoded: Sequence[bytes], awaited: Pending | None) -> int:
         """Queue publishes for the peer; return how many its lane took. For these, receipts are asked if ``awaited``."""
-        taken = self.lane.publish(channel, first, encoded, awaited is not None)
-        if awaited is not None:
-            pendings = awaited if taken == len(awaited) else awaited[:taken]
-            self._awaited.extend(pendings)
-            for pending in pendings:
-                pending.left += 1
-        self.wake()
+        lane = self.lane
+        if not lane.segments:  # else it is awake, or will be woken when the socket takes more
+            self.wake()
+        taken = lane.publish(channel, first, encoded, awaited is not None)
+        if awaited is not None and taken:
+            self._awaited.append(_Awaited(awaited, taken))
+            self._owed += taken
+            awaited.left += taken
         return taken
 
     def receipts(self, runs: Sequence[ReceiptRun]) -> None:
@@ -95,20 +129,26 @@ class Route:
             ProtocolError: it answers what was not asked.
         """
         for run in runs:
-            if run.count > len(self._awaited):
-                raise ProtocolError(f"receipts for {run.count} publishes, where {len(self._awaited)} were asked for")
-            status = "delivered" if run.delivered else "dropped"
-            for _ in range(run.count):
-                pending = self._awaited.popleft()
-                if pending.left:
-                    pending.settle(self.peer.name, status)
+            if run.count > self._owed:
+                raise ProtocolError(f"receipts for {run.count} publishes, where {self._owed} were asked for")
+            self._owed -= run.count
+            left = run.count
+            while left:
+                entry = self._awaited[0]
+                count = min(left, entry.left)
+                first, entry.first = entry.first, entry.first + count
+                entry.left -= count
+                left -= count
+                if not entry.left:
+                    self._awaited.popleft()
+                entry.pending.settle(self.name, first, count, run.delivered)
 
     def close(self) -> None:
         """The link is gone: what was awaited stays unknown."""
+        self._owed = 0
         while self._awaited:
-            pending = self._awaited.popleft()
-            if pending.left:
-                pending.settle(self.peer.name, "unknown")
+            entry = self._awaited.popleft()
+            entry.pending.lose(self.name, entry.left)
 
 
 def missing_receipts(nodes: Mapping[str, str]) -> str:

@@ -144,6 +144,9 @@ class Server:
             self.hub.mesh_changed()
             log.debug("client gone", extra={"fields": {"pid": str(connection.pid), "why": reason}})
 
+    def wire_paused(self, wire: Wire) -> None:
+        """What is written waits; it is pulled again when there is room."""
+
     def wire_pull(self, wire: Wire, bytes_max: int) -> list[bytes]:
         """Return data to write."""
         connection = self.connections.get(wire.tag)

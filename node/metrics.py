@@ -1,0 +1,212 @@
+"""A node's metrics for Prometheus, made from its counters at the moment they are asked for.
+
+Nothing is counted twice: whoever does the work keeps the number, and a scrape reads it. Each node has a registry of
+its own, so that two in one process do not share. Names are stable; a test holds the list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Final, get_args
+
+from liminal_mesh.cluster import MemberState
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from .readiness import state
+
+if TYPE_CHECKING:
+    from .channel import Channel
+    from .runtime import Runtime
+
+__all__ = ["CHANNELS_MAX", "Metrics"]
+
+CHANNELS_MAX: Final = 1000
+"""So many channels have series of their own; all others share one."""
+
+OTHER: Final = "(other)"
+"""What the channels without own series are called: no channel can have this name."""
+
+LAG_EVERY_S: Final = 0.5
+"""How often the loop's lateness is measured."""
+
+LAG_BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class Metrics:
+    """The metrics of one node."""
+
+    def __init__(self, run: Runtime) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._lag = Histogram(
+            "liminal_event_loop_lag_seconds",
+            "How late the event loop wakes, measured twice a second.",
+            buckets=LAG_BUCKETS,
+            registry=self.registry,
+        )
+        self.registry.register(_NodeCollector(run))
+        ProcessCollector(registry=self.registry)
+        self._run = run
+
+    async def run(self) -> None:
+        """Measure the lateness of the loop until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LAG_EVERY_S
+            await asyncio.sleep(LAG_EVERY_S)
+            self._lag.observe(max(0.0, loop.time() - due))
+
+    async def node(self, accept: str = "") -> tuple[bytes, str]:
+        """Return the page of the node, in the format that ``accept`` prefers, and its content type."""
+        return await _render(self.registry.collect(), accept)
+
+    async def channels(self, names: Collection[str] = (), accept: str = "") -> tuple[bytes, str]:
+        """Return the page of the channels in use, or of those named."""
+        return await _render(_channels(self._run, names), accept)
+
+
+class _Read(Collector):
+    """What was read on the loop, to be written as text elsewhere."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = list(families)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+async def _render(families: Iterable[Metric], accept: str) -> tuple[bytes, str]:
+    """Write families as text; in a thread, since a thousand series take 40 ms."""
+    try:
+        encode, kind = choose_encoder(accept)
+    except ValueError:  # a version that is none
+        encode, kind = choose_encoder("")
+    return await asyncio.to_thread(encode, _Read(families)), kind
+
+
+class _NodeCollector(Collector):
+    """Reads a node's counters."""
+
+    def __init__(self, run: Runtime) -> None:
+        self._run = run
+        self._since = time.monotonic()
+
+    def collect(self) -> Iterator[Metric]:
+        run = self._run
+        name = run.hub.me.name
+        yield InfoMetricFamily("liminal_node", "The node.", value={"node": name, "version": run.version})
+        yield _gauge("uptime_seconds", "Seconds since the start.", time.monotonic() - self._since)
+        yield _gauge("ready", "Whether the node is ready.", state(run) == "ready")
+        yield from _publishes(run)
+        yield from _subscriptions(run)
+        yield from _mesh(run)
+        yield from _registry(run)
+        yield from _clients(run)
+
+
+def _publishes(run: Runtime) -> Iterator[Metric]:
+    counts = run.hub.exchange.statistics
+    results = [("accepted", counts.published), ("rejected", counts.rejected)]
+    yield _counter("publish", "Publishes on this node.", results, "result")
+    yield _counter("received", "Publishes that came from peers.", counts.received)
+    yield _counter("delivered", "Messages that local subscriptions accepted.", counts.delivered)
+    dropped = [
+        ("lane", counts.lane_dropped),
+        ("duplicate", counts.duplicates),
+        ("no-subscriber", counts.stale_forward),
+    ]
+    yield _counter("dropped", "Messages that were let go, by reason.", dropped, "reason")
+
+
+def _subscriptions(run: Runtime) -> Iterator[Metric]:
+    table = run.hub.exchange.channels
+    inboxes = [subscriber.inbox for group in table.groups.values() for subscriber in group.subscribers]
+    yield _gauge("channels", "Channels in use.", len(table.channels))
+    yield _gauge("subscriptions", "Subscriptions on this node.", len(inboxes))
+    yield _gauge("inbox_messages", "Messages that wait in subscriptions.", sum(inbox.queued for inbox in inboxes))
+    yield _gauge("inbox_bytes", "Bytes that wait in subscriptions.", sum(inbox.bytes for inbox in inboxes))
+
+
+def _mesh(run: Runtime) -> Iterator[Metric]:
+    members, mesh = run.members(), run.hub.mesh
+    links = mesh.links if mesh is not None else {}
+    states = [member.state for member in members]
+    yield _gauges("members", "Nodes, by state.", [(one, states.count(one)) for one in get_args(MemberState)], "state")
+    others = [member.name for member in members if member.name != run.hub.me.name]
+    yield _gauges("peer_link_up", "Whether the link stands.", [(peer, peer in links) for peer in others], "peer")
+    sessions = run.peering.sessions() if run.peering is not None else {}
+    times = [(peer, session.rtt_s) for peer, session in sessions.items() if session.rtt_s is not None]
+    yield _gauges("peer_rtt_seconds", "The last measured round trip.", times, "peer")
+    queued = [(peer, link.lane.bytes + link.wire.queued_bytes) for peer, link in links.items()]
+    yield _gauges("peer_send_queue_bytes", "Bytes that wait for a peer.", queued, "peer")
+    traffic = CounterMetricFamily("liminal_peer_bytes", "Bytes of the link that stands.", labels=("peer", "direction"))
+    for peer, link in links.items():
+        traffic.add_metric((peer, "in"), link.wire.bytes_in)
+        traffic.add_metric((peer, "out"), link.wire.bytes_out)
+    yield traffic
+    fenced = mesh.fenced_frames if mesh is not None else 0
+    yield _counter("fenced_frames", "Frames of sessions that were over.", fenced)
+
+
+def _registry(run: Runtime) -> Iterator[Metric]:
+    counts = run.registry.statistics()
+    yield _gauge("registry_entries", "Members of groups, own and of peers.", counts.entries)
+    yield _counter("registry_ranges_applied", "Changes that were taken over from peers.", counts.ranges_applied)
+    snapshots = [
+        ("sent", counts.snapshots_sent),
+        ("applied", counts.snapshots_applied),
+        ("rejected", counts.snapshots_rejected),
+    ]
+    yield _counter("registry_snapshots", "Snapshots, by what became of them.", snapshots, "result")
+    yield _counter("registry_digest_resyncs", "Replicas that disagreed with their owner.", counts.digest_resyncs)
+    ignored = [("discontinuous", counts.ignored), ("late", counts.late)]
+    yield _counter("registry_frames_ignored", "Frames that changed nothing.", ignored, "reason")
+
+
+def _clients(run: Runtime) -> Iterator[Metric]:
+    server, mesh = run.server, run.hub.mesh
+    yield _gauges("client_connections", "Clients that are connected.", [("tcp", len(server.connections))], "kind")
+    refusals = list(server.refusals.items())
+    yield _counter("client_refusals", "Clients that were refused or cut off.", refusals, "reason")
+    unknown = [("client", server.unknown_frames), ("peer", mesh.unknown_frames if mesh is not None else 0)]
+    yield _counter("unknown_frames", "Frames of types that this version does not know.", unknown, "sender")
+
+
+def _channels(run: Runtime, names: Collection[str]) -> Iterator[Metric]:
+    """Yield the series of each channel: in the order of first use, so that no channel ever loses its series."""
+    used = run.hub.exchange.channels.channels
+    chosen = [used[name] for name in names if name in used] if names else list(islice(used.values(), CHANNELS_MAX))
+    rest: list[Channel] = [] if names else list(islice(used.values(), CHANNELS_MAX, None))
+    series = [(channel.name, [channel]) for channel in chosen] + ([(OTHER, rest)] if rest else [])
+    published = CounterMetricFamily("liminal_channel_published", "Publishes on this node.", labels=("channel",))
+    subscribers = GaugeMetricFamily("liminal_channel_subscribers", "Local subscriptions.", labels=("channel",))
+    for name, channels in series:
+        published.add_metric((name,), sum(channel.sequence for channel in channels))
+        subscribers.add_metric((name,), sum(len(channel.subscribers) for channel in channels))
+    yield published
+    yield subscribers
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"liminal_{name}", text, value=value)
+
+
+def _gauges(name: str, text: str, values: Iterable[tuple[str, float]], label: str) -> Metric:
+    family = GaugeMetricFamily(f"liminal_{name}", text, labels=(label,))
+    for key, value in values:
+        family.add_metric((key,), value)
+    return family
+
+
+def _counter(name: str, text: str, values: float | Sequence[tuple[str, float]], label: str = "") -> Metric:
+    if not isinstance(values, Sequence):
+        return CounterMetricFamily(f"liminal_{name}", text, value=values)
+    family = CounterMetricFamily(f"liminal_{name}", text, labels=(label,))
+    for key, value in values:
+        family.add_metric((key,), value)
+    return family

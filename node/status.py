@@ -1,0 +1,187 @@
+"""What a node tells of itself: plain functions from the running node to documents that become JSON.
+
+The shapes are a contract with programs and with the command line: fields may be added, none may go. Epochs and pids
+are text, since 64-bit numbers do not survive every reader of JSON; times are seconds since 1970.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from liminal_mesh.cluster import SCOPES, Member, Pid, TokenTrie
+
+from .exchange import CHANNEL_SCOPE
+from .names import is_pattern
+from .readiness import conditions, state
+
+if TYPE_CHECKING:
+    from .config import ChannelConfig
+    from .runtime import Runtime
+
+__all__ = ["Document", "channels", "connections", "events", "groups", "health", "links", "members", "node", "ready"]
+
+Document: TypeAlias = dict[str, Any]
+"""A JSON object."""
+
+
+def health(run: Runtime) -> Document:
+    """Return that the node is alive: it answered. Neither peers nor anything else matter."""
+    return {"alive": True, "name": run.hub.me.name}
+
+
+def ready(run: Runtime) -> Document:
+    """Return whether the node is ready, and the names of the conditions that are not met, in a fixed order."""
+    asked = conditions(run)
+    unmet = [one.name for one in asked if not one.met]
+    listed = [{"name": one.name, "met": one.met, **one.detail} for one in asked]
+    return {"ready": not unmet, "unmet": unmet, "conditions": listed}
+
+
+def node(run: Runtime) -> Document:
+    """Return who this node is, how it is, and where it listens."""
+    cluster = run.config.cluster
+    return {
+        "name": run.hub.me.name,
+        "epoch": str(run.hub.me.epoch),
+        "version": run.version,
+        "state": state(run),
+        "cluster": None if cluster is None else cluster.name,
+        "addresses": {name: str(listener.address) for name, listener in run.listeners.items()},
+    }
+
+
+def members(run: Runtime) -> Document:
+    """Return the nodes of the mesh as this one sees them, itself included."""
+    return {"members": [_member(one) for one in run.members()]}
+
+
+def _member(member: Member) -> Document:
+    return {
+        "name": member.name,
+        "epoch": str(member.epoch),
+        "incarnation": member.incarnation,
+        "state": member.state,
+        "reachable": member.reachable,
+        "stalled": member.stalled,
+        "address": member.address,
+    }
+
+
+def links(run: Runtime) -> Document:
+    """Return the link with each other node, also those that should stand and do not, and who misses whom."""
+    if run.peering is None or run.hub.mesh is None:
+        return {"links": [], "missing": []}
+    sessions, standing = run.peering.sessions(), run.hub.mesh.links
+    listed = []
+    for member in run.members():
+        if member.name == run.hub.me.name or (member.state == "left" and not member.reachable):
+            continue
+        session, link = sessions.get(member.name), standing.get(member.name)
+        up = session is not None and link is not None
+        listed.append(
+            {
+                "peer": member.name,
+                "epoch": str(member.epoch),
+                "up": up,
+                "rtt_ms": round(session.rtt_s * 1000, 3) if session is not None and session.rtt_s is not None else None,
+                "queued_bytes": link.lane.bytes + link.wire.queued_bytes if link is not None else 0,
+                "address": member.address,
+                "since": _wall(session.since) if session is not None else None,
+                "dropped": link.lane.dropped if link is not None else 0,
+                "stalled": link.lane.stalled if link is not None else False,
+                "bytes_in": link.wire.bytes_in if link is not None else 0,
+                "bytes_out": link.wire.bytes_out if link is not None else 0,
+            }
+        )
+    return {"links": listed, "missing": [{"from": one, "to": other} for one, other in run.peering.missing()]}
+
+
+def groups(run: Runtime) -> Document:
+    """Return every group that has members, of all scopes, with the members of the whole mesh."""
+    return {
+        "groups": [
+            {"scope": name, "name": group, "members": [{"pid": str(pid), "node": pid.node} for pid in pids]}
+            for scope, name in enumerate(SCOPES)
+            for group, pids in sorted(run.registry.groups(scope).items())
+        ]
+    }
+
+
+def channels(run: Runtime) -> Document:
+    """Return the channels: those configured by an exact name, and those of families that were used.
+
+    ``subscribers`` counts the whole mesh, patterns included, and ``local_subscribers`` this node's part of it;
+    ``published`` counts what was published through this node.
+    """
+    table = run.hub.exchange.channels
+    configured = {one.name: one for one in run.config.channels}
+    names = {one.name: one.name for one in table.configured() if not is_pattern(one.name)}
+    names.update({channel.name: channel.settings.name for channel in table.channels.values()})
+    subscribers = _Subscribers(run.registry.groups(CHANNEL_SCOPE))
+    listed = []
+    for name, covered_by in sorted(names.items()):
+        used = table.channels.get(name)
+        everywhere = subscribers.of(name)
+        listed.append(
+            {
+                "name": name,
+                "durable": _durable(configured.get(covered_by)),
+                "schema": None,
+                "subscribers": len(everywhere),
+                "local_subscribers": sum(1 for pid in everywhere if pid.node == run.hub.me.name),
+                "nodes": sorted({pid.node for pid in everywhere}),
+                "published": used.sequence if used is not None else 0,
+                "in_use": used is not None,
+            }
+        )
+    families = [{"name": one.name, "durable": one.durable, "schema": None} for one in configured.values()]
+    return {"channels": listed, "families": [one for one in families if is_pattern(str(one["name"]))]}
+
+
+def _durable(config: ChannelConfig | None) -> bool:
+    return config is not None and config.durable
+
+
+class _Subscribers:
+    """Who gets what is published on a channel, for many channels."""
+
+    def __init__(self, groups: Mapping[str, tuple[Pid, ...]]) -> None:
+        self._groups = groups
+        self._patterns = TokenTrie()
+        for name in filter(is_pattern, groups):
+            self._patterns.add(name)
+
+    def of(self, name: str) -> list[Pid]:
+        matching = (name, *self._patterns.match(name))
+        return [pid for group in matching for pid in self._groups.get(group, ())]
+
+
+def connections(run: Runtime) -> Document:
+    """Return the clients that are connected to this node."""
+    return {
+        "connections": [
+            {
+                "pid": str(one.pid),
+                "client": one.client,
+                "address": one.wire.peer_address,
+                "since": _wall(one.since),
+                "state": one.state,
+                "subscriptions": one.subscriptions,
+                "queued_bytes": one.wire.queued_bytes,
+            }
+            for one in run.server.connections.values()
+        ]
+    }
+
+
+def events(run: Runtime) -> Document:
+    """Return the last events of this node, oldest first."""
+    return {"events": list(run.hub.events)}
+
+
+def _wall(loop_time: float) -> float:
+    """Return a moment of the loop's clock as seconds since 1970."""
+    return round(time.time() - (asyncio.get_running_loop().time() - loop_time), 3)
