@@ -54,7 +54,7 @@ def test_a_program_with_handlers_of_its_own_gets_readable_lines_and_the_fields(
 
     (record,) = caplog.records
     assert (record.name, record.getMessage()) == ("liminal.test", "peer_up peer=b\\n rate=50%")
-    assert record.__dict__["liminal"] == {"event": "peer_up", "peer": "b\n", "rate": "50%"}
+    assert record.__dict__["fields"] == {"event": "peer_up", "peer": "b\n", "rate": "50%"}
     assert not structlog.is_configured()
 
 
