@@ -30,6 +30,9 @@ __all__ = ["End", "Host", "World", "address_of"]
 KEY = derive_key(b"a cookie of the simulation, 32 +", "test")
 FRAME_BYTES_MAX = 1024 * 1024
 LATENCY_S = (0.0001, 0.002)
+STEPS_MAX = 300_000
+"""Far more than any test needs; an endless exchange of frames would take for ever."""
+
 CONNECT_TIMEOUT_REASON = "no answer"
 
 
@@ -63,6 +66,7 @@ class Host:
         self.core = Peering(self.me, run, [key], registry, options, Random(world.rng.random()), self._nonce)
         self.ends: dict[int, End] = {}
         self.effects: list[Effect] = []
+        self.times: list[float] = []
         self.stalled_until = 0.0
         self.watchers: list[Callable[[Effect], None]] = []
         self._ticket = 0
@@ -86,6 +90,7 @@ class Host:
         """Carry out effects in order, and see to the next tick."""
         for effect in effects:
             self.effects.append(effect)
+            self.times.append(self.world.now)
             self._carry_out(effect)
             for watcher in self.watchers:
                 watcher(effect)
@@ -114,6 +119,14 @@ class Host:
                 self.do(self.core.received(end.conn, kind, frame, now))
         except ProtocolError as error:
             self.do(self.core.broken(end.conn, error, now))
+
+    def deliver_late(self, end: End, data: bytes) -> None:
+        """Let the core see bytes of a connection that is closed: nothing may come of them."""
+        self.core.heard(end.conn, self.world.now)
+        for kind, body in end.buffer.feed(data):
+            frame = LINK_CODEC.decode(kind, body)
+            assert isinstance(frame, LinkFrame)
+            assert self.core.received(end.conn, kind, frame, self.world.now) == []
 
     def ended(self, end: End, reason: str) -> None:
         """Note the end of a connection that we did not end."""
@@ -164,7 +177,7 @@ class World:
         self.now = 100.0
         self.hosts: dict[str, Host] = {}
         self.holes: set[tuple[str, str]] = set()
-        self.redundant: list[tuple[float, str]] = []
+        self.redundant: list[tuple[float, frozenset[str]]] = []
         self.checks: list[Callable[[Host], None]] = []
         self.frame_fault: Callable[[End, LinkFrame, bytes], list[bytes]] | None = None
         self._stuck: dict[End, None] = {}
@@ -173,6 +186,7 @@ class World:
         self._heap: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
         self._count = 0
         self._conns = 0
+        self._steps = 0
 
     # --- nodes --------------------------------------------------------------------------------------
 
@@ -186,13 +200,17 @@ class World:
         address: str = "",
         cluster: str = "test",
         ring_records: int = 1024,
+        before: Callable[[Host, bytes], None] | None = None,
     ) -> Host:
-        """Start a node; ``seeds`` are names, in one text."""
+        """Start a node; ``seeds`` are names, in one text, and ``before`` is called with it and its run."""
         where = address or address_of(name)
         options = replace(self._options, cluster=cluster, address=where, seeds=tuple(map(address_of, seeds.split())))
         registry = Registry(NodeId(name, epoch), ring_records=ring_records)
-        host = Host(self, registry, self.rng.randbytes(8), key, options)
+        run = self.rng.randbytes(8)
+        host = Host(self, registry, run, key, options)
         self.hosts[where] = host
+        if before is not None:
+            before(host, run)
         host.start()
         return host
 
@@ -246,7 +264,7 @@ class World:
         data = LINK_CODEC.encode(frame)
         assert len(data) > HEADER_BYTES
         if isinstance(frame, Redundant):
-            self.redundant.append((self.now, min(end.host.me.name, end.peer.host.me.name)))
+            self.redundant.append((self.now, frozenset((end.host.me.name, end.peer.host.me.name))))
         for piece in self.frame_fault(end, frame, data) if self.frame_fault else (data,):
             self.transmit(end, piece)
 
@@ -264,6 +282,8 @@ class World:
             # A closed end answers with a reset, unless what came was the end of the stream.
             if data is not None and end.peer.open:
                 self.transmit(end, None)
+            if data is not None and end.host.alive:
+                end.host.deliver_late(end, data)
             return
         if data is None:
             end.host.ended(end, "reset")
@@ -319,6 +339,8 @@ class World:
             check(host)
 
     def _step(self) -> None:
+        self._steps += 1
+        assert self._steps < STEPS_MAX, "the world does not come to rest"
         when, _, call, arguments = heapq.heappop(self._heap)
         self.now = max(self.now, when)
         call(*arguments)
