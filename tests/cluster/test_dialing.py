@@ -1,0 +1,195 @@
+"""Whom to dial, and when: the plan alone, with a clock of its own."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+from liminal_mesh.cluster.dialing import Dialer
+from liminal_mesh.cluster.options import PeeringOptions
+
+
+def dialer(me: str = "m", seeds: str = "", **options: float) -> Dialer:
+    """Make the plan of node ``me``."""
+    addresses = tuple(f"{seed}:1" for seed in seeds.split())
+    return Dialer(me, PeeringOptions("test", f"{me}:1", addresses, **options), Random(1))  # type: ignore[arg-type]
+
+
+def keys(plan: Dialer, now: float) -> list[str]:
+    """Return the targets that are dialled now."""
+    return [target.key for target in plan.due(now)]
+
+
+def test_seeds_are_dialled_at_once_and_one_at_a_time() -> None:
+    """All of them, but none twice while its dial is in flight."""
+    plan = dialer(seeds="a b")
+
+    assert keys(plan, 0) == ["a:1", "b:1"]
+    assert keys(plan, 100) == []
+    assert plan.next_due() == math.inf
+
+
+def test_a_failed_target_is_dialled_for_ever() -> None:
+    """The pause falls at random into an interval that doubles from 0.1 s to 1.5 s."""
+    plan = dialer(seeds="a")
+    now, pauses = 0.0, []
+    for _ in range(300):
+        assert keys(plan, now) == ["a:1"]
+        plan.failed("a:1", now)
+        pauses.append(plan.next_due() - now)
+        now = plan.next_due()
+
+    assert [pause <= limit for pause, limit in zip(pauses, (0.1, 0.2, 0.4, 0.8, 1.5), strict=False)] == [True] * 5
+    assert 1.2 < max(pauses) <= 1.5
+    assert min(pauses[5:]) < 0.2
+    assert 0.6 < sum(pauses[5:]) / len(pauses[5:]) < 0.9
+
+
+def test_a_learned_peer_is_dialled_by_the_lower_name_first() -> None:
+    """R25: the higher leaves it a second and a bit."""
+    plan = dialer("m")
+    plan.learn("z", 1, "z:1", 10)
+    plan.learn("a", 1, "a:1", 10)
+
+    assert keys(plan, 10) == ["z"]
+    assert 11 <= plan.next_due() <= 11.5
+    assert keys(plan, 11.5) == ["a"]
+
+
+def test_after_a_loss_the_higher_name_waits_less() -> None:
+    """It may be the only one who noticed."""
+    plan = dialer("m")
+    for name in ("a", "z"):
+        plan.linked(name, 1, f"{name}:1", 10)
+        plan.unlinked(name, 20)
+
+    assert keys(plan, 20.1) == ["z"]
+    assert 20.25 <= plan.next_due() <= 20.5
+
+
+def test_a_linked_peer_is_not_dialled() -> None:
+    """Neither as a peer nor by the seed that leads to it, until the session ends."""
+    plan = dialer(seeds="z")
+    assert keys(plan, 0) == ["z:1"]
+    plan.reached("z:1", "z")
+    plan.linked("z", 1, "z:1", 0)
+    plan.learn("z", 1, "z:1", 1)
+    assert keys(plan, 100) == []
+
+    plan.unlinked("z", 100)
+    assert keys(plan, 101) == ["z"]
+
+
+def test_one_dial_for_a_peer_that_has_two_addresses() -> None:
+    """A seed that leads to it by another address takes turns with the address that it tells."""
+    plan = dialer(seeds="alias")
+    assert keys(plan, 0) == ["alias:1"]
+    plan.reached("alias:1", "z")
+    plan.linked("z", 1, "z:1", 0)
+    plan.unlinked("z", 10)
+    (first,) = keys(plan, 11)
+    assert keys(plan, 12) == []
+    plan.failed(first, 12)
+    (second,) = keys(plan, 14)
+
+    assert {first, second} == {"alias:1", "z"}
+
+
+def test_whoever_left_is_not_dialled_but_seeds_are() -> None:
+    """Until it is back, or somebody is linked with a later run of it."""
+    plan = dialer(seeds="z")
+    plan.due(0)
+    plan.reached("z:1", "z")
+    plan.linked("z", 1, "z:1", 0)
+    plan.departed("z")
+    plan.unlinked("z", 10)
+    assert keys(plan, 20) == ["z:1"]
+
+    plan = dialer()
+    plan.linked("z", 1, "z:1", 0)
+    plan.departed("z")
+    plan.unlinked("z", 10)
+    assert keys(plan, 100) == []
+    plan.learn("z", 1, "z:1", 100)
+    assert keys(plan, 200) == []
+    plan.learn("z", 2, "y:1", 200)
+    assert [target.address for target in plan.due(201)] == ["y:1"]
+
+
+def test_what_a_peer_says_of_itself_overrules_what_others_say() -> None:
+    """Its address, and hearsay of the same run changes nothing."""
+    plan = dialer()
+    plan.learn("z", 1, "wrong:1", 0)
+    plan.linked("z", 1, "z:1", 0)
+    plan.unlinked("z", 10)
+    plan.learn("z", 1, "wrong:1", 10)
+
+    assert [target.address for target in plan.due(20)] == ["z:1"]
+
+
+def test_our_own_address_is_dropped() -> None:
+    """A seed that turned out to be us is gone; our name is never learned."""
+    plan = dialer(seeds="m z")
+    plan.due(0)
+    plan.itself("m:1")
+    plan.failed("m:1", 0)
+    plan.learn("m", 7, "m:1", 0)
+    plan.failed("z:1", 0)
+
+    assert keys(plan, 100) == ["z:1"]
+
+
+def test_an_address_that_another_node_has_is_dropped() -> None:
+    """The peer's name is dialled there no more; a seed keeps its address, whoever answers."""
+    plan = dialer(seeds="s")
+    plan.learn("z", 1, "z:1", 0)
+    assert keys(plan, 1) == ["s:1", "z"]
+    plan.reached("z", "y")
+    plan.failed("z", 1)
+    plan.reached("s:1", "y")
+    plan.failed("s:1", 1)
+
+    assert keys(plan, 100) == ["s:1"]
+
+
+def test_dials_in_flight_are_bounded() -> None:
+    """The others follow when some have ended."""
+    plan = dialer(seeds=" ".join(f"s{number}" for number in range(40)), dials_max=32)
+    first = keys(plan, 0)
+    assert len(first) == 32
+    assert plan.next_due() == math.inf
+    plan.failed(first[0], 0)
+    plan.failed(first[1], 0)
+
+    assert plan.next_due() == -math.inf
+    assert len(keys(plan, 0.0)) == 2
+
+
+def test_hearsay_is_bounded() -> None:
+    """A peer cannot make us dial the world."""
+    plan = dialer("a", peers_max=3)
+    for number in range(10):
+        plan.learn(f"n{number}", 1, f"n{number}:1", 0)
+
+    assert len(keys(plan, 10)) == 3
+
+
+def test_the_dead_are_forgotten_after_a_day() -> None:
+    """Linked ones and seeds are not."""
+    plan = dialer("a", seeds="s")
+    plan.linked("x", 1, "x:1", 0)
+    plan.linked("y", 1, "y:1", 0)
+    plan.unlinked("y", 10)
+    assert plan.forget(86_400) == []
+
+    assert plan.forget(86_411) == ["y"]
+    assert keys(plan, 86_411) == ["s:1"]
+
+
+def test_a_plan_that_is_stopped_dials_nobody() -> None:
+    """Not even seeds."""
+    plan = dialer(seeds="s")
+    plan.stop()
+
+    assert keys(plan, 100) == []
+    assert plan.next_due() == math.inf
