@@ -33,9 +33,10 @@ from .frames import Heads, Lost, Publish, Receipt, ReceiptRun
 from .group_events import Interest, Joined, Left, Purged
 from .identity import NODE_NAME, Address, NodeId, Pid, parse_address
 from .lanes import Lane, PeerLane
+from .link import Link, MeshLimits
 from .listener import Listener
 from .membership import Member, MemberChanged, Membership, MemberState
-from .mesh import Link, Mesh, MeshLimits
+from .mesh import Mesh
 from .options import PeeringOptions
 from .peering import Peering
 from .registry import Registry

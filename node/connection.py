@@ -1,8 +1,6 @@
-"""One client of this node: its publishes, its subscriptions, and what is written to it.
+"""One client of this node: its requests, its subscriptions, and what is written to it.
 
-A frame is checked against the table of frames before it is looked at. Publishes are handed to the exchange in the
-turn in which they arrive; while a peer's lane is half full, or more, nothing more is read from who publishes to it, so
-that the pressure reaches the publisher's own lane (a peer that is too slow to wait for exerts none).
+A frame is checked against the table of frames before it is looked at.
 """
 
 from __future__ import annotations
@@ -22,16 +20,13 @@ from liminal_mesh.cluster import (
     Anchored,
     ClientFrame,
     ClientGap,
-    ClientOutcome,
     ClientPublish,
-    Confirm,
     Connect,
     Connected,
     Credit,
     Deliver,
     Disconnect,
     Ended,
-    Envelope,
     Failure,
     KeepAlive,
     KeepAliveReply,
@@ -47,11 +42,11 @@ from liminal_mesh.cluster import (
 )
 from liminal_mesh.storage import LiminalError
 
-from .channel import Channel, Subscriber
-from .errors import LimitExceeded, OutcomeUnknown, to_wire
+from .channel import Subscriber
+from .errors import LimitExceeded, to_wire
 from .inbox import Anchor, Inbox
-from .route import Pending, missing_receipts
-from .values import Gap, Pressure
+from .intake import Intake
+from .values import Gap
 
 if TYPE_CHECKING:
     from .server import Server
@@ -98,9 +93,7 @@ class Connection:
         self._server = server
         self._held: dict[int, _Held] = {}
         self._ready: dict[int, _Held] = {}
-        self._confirms: list[tuple[int, int, int]] = []
-        self._confirming = False
-        self._reading = True
+        self._intake = Intake(self, server.hub)
         self._waits: set[asyncio.Task[None]] = set()
 
     @property
@@ -134,7 +127,7 @@ class Connection:
         frame = CLIENT_CODEC.decode(kind, body)
         match frame:
             case ClientPublish():
-                self._publish(frame)
+                self._intake.publish(frame)
             case Credit():
                 self._credit(frame)
             case Subscribe():
@@ -186,75 +179,6 @@ class Connection:
         """End the connection, naming other nodes' addresses to go to."""
         self.send(Disconnect(code, reason, list(others)))
         self.wire.close(reason)
-
-    # --- publishes ---
-
-    def _publish(self, frame: ClientPublish) -> None:
-        exchange = self._server.hub.exchange
-        done = 0
-        try:
-            self._server.hub.admit("publish", frame.channel)
-            channel = exchange.resolve(frame.channel)
-            receipts = (frame.ack or channel.settings.ack) == "nodes"
-            step = 1 if channel.rejecting else len(frame.items)
-            while done < len(frame.items):
-                self._publish_items(frame, frame.items[done : done + step], frame.ref + done, receipts)
-                done += step
-        except LiminalError as error:
-            self.fail(frame.ref + done, error, len(frame.items) - done)
-            return
-        if self._reading and exchange.crowded(channel):
-            self._reading = False
-            self.wire.pause_reading()
-            self._server.hub.when_room(self.resume)
-
-    def resume(self) -> None:
-        """Read again, since the lanes have room."""
-        self._reading = True
-        self.wire.resume_reading()
-
-    def _publish_items(self, frame: ClientPublish, items: list[Envelope], ref: int, receipts: bool) -> None:
-        exchange = self._server.hub.exchange
-        channel = exchange.resolve(frame.channel)
-        if frame.mode == _CONFIRM and not (receipts and channel.routes):
-            local = exchange.accept(channel, items, self.pid.number)
-            self.confirm(ref, len(items), 0 if local or channel.routes else len(items))
-            return
-        if frame.mode == _CONFIRM:
-            self._publish_pending(channel, items, _Confirmed(self, ref, len(items)), frame.timeout_ms, receipts)
-            return
-        for index, item in enumerate(items):
-            self._publish_pending(channel, [item], _Answered(self, ref + index), frame.timeout_ms, receipts)
-
-    def _publish_pending(
-        self, channel: Channel, items: list[Envelope], pending: _Confirmed, timeout_ms: int, receipts: bool
-    ) -> None:
-        hub = self._server.hub
-        hub.exchange.accept(channel, items, self.pid.number, pending, receipts)
-        if isinstance(pending, _Answered):
-            pending.pressure = hub.exchange.pressure(channel)
-        if pending.left:
-            hub.expect(pending, timeout_ms / 1000)
-        else:
-            pending.finished()
-
-    def confirm(self, ref: int, count: int, undelivered: int) -> None:
-        """Confirm publishes; runs of them become one frame at the end of the turn."""
-        confirms = self._confirms
-        if confirms and confirms[-1][0] + confirms[-1][1] == ref:
-            first, former, lost = confirms[-1]
-            confirms[-1] = (first, former + count, lost + undelivered)
-        else:
-            confirms.append((ref, count, undelivered))
-        if not self._confirming:
-            self._confirming = True
-            self._server.loop.call_soon(self._send_confirms)
-
-    def _send_confirms(self) -> None:
-        self._confirming = False
-        confirms, self._confirms = self._confirms, []
-        for ref, count, undelivered in confirms:
-            self.send(Confirm(ref, count, undelivered))
 
     # --- subscriptions ---
 
@@ -388,40 +312,6 @@ class Connection:
         for one in held.values():
             if one.subscriber is not None:
                 self._drop(one)
-
-
-class _Confirmed(Pending):
-    """Publishes of a client that are confirmed when their receipts are in."""
-
-    __slots__ = ("_connection", "_ref")
-
-    def __init__(self, connection: Connection, ref: int, count: int) -> None:
-        super().__init__(count)
-        self._connection = connection
-        self._ref = ref
-
-    def finished(self) -> None:
-        """Confirm them, or say that their outcome is unknown."""
-        if "unknown" in self.nodes.values():
-            self._connection.fail(self._ref, OutcomeUnknown(missing_receipts(self.nodes)), self.count)
-        else:
-            self._connection.confirm(self._ref, self.count, self.undelivered)
-
-
-class _Answered(_Confirmed):
-    """A publish of a client that is answered with its whole outcome."""
-
-    __slots__ = ("pressure",)
-
-    def __init__(self, connection: Connection, ref: int) -> None:
-        super().__init__(connection, ref, 1)
-        self.pressure = Pressure()
-
-    def finished(self) -> None:
-        """Answer it."""
-        pressure = tuple(getattr(self.pressure, name) for name in self.pressure.__struct_fields__)
-        outcome = ClientOutcome(self._ref, self.message_id, self.delivered, self.local, self.nodes, pressure)
-        self._connection.send(outcome)
 
 
 def _chunk(inbox: Inbox) -> int:

@@ -89,7 +89,7 @@ class Hub:
         self.subscriptions: set[Subscription] = set()
         """The program's own subscriptions, to be ended with the node."""
         self.events: deque[dict[str, object]] = deque(maxlen=EVENTS_MAX)
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._frame_max = frame_max
         self.small_bytes = frame_max - FRAME_OVERHEAD_BYTES - 64
         """A body of so many bytes, without options, needs no further look at its size."""
@@ -178,7 +178,7 @@ class Hub:
             current = (name for name, route in routes.items() if self._routes.get(name) is route)
             return [name for name in current if self.registry.acknowledged(name, CHANNEL_SCOPE) < position]
 
-        if not await self.until(lambda: not missing(), self._loop.time() + timeout_s):
+        if not await self.until(lambda: not missing(), self.loop.time() + timeout_s):
             raise DeadlineExceeded(phase, node=self.me.name, missing=sorted(missing()))
 
     async def until(self, condition: Callable[[], bool], deadline: float) -> bool:
@@ -190,7 +190,7 @@ class Hub:
 
     async def _changed_by(self, deadline: float) -> bool:
         """Wait for any change of the mesh; False when the time is up."""
-        change = self._loop.create_future()
+        change = self.loop.create_future()
         self._changes.add(change)
         try:
             async with asyncio.timeout_at(deadline):
@@ -218,16 +218,16 @@ class Hub:
 
     def expect(self, pending: Pending, timeout_s: float) -> None:
         """Expire a pending publish when its time is up."""
-        self._deadlines.add(pending, self._loop.time() + timeout_s)
+        self._deadlines.add(pending, self.loop.time() + timeout_s)
         if self._sweep is None:
-            self._sweep = self._loop.call_later(STEP_S, self._expire)
+            self._sweep = self.loop.call_later(STEP_S, self._expire)
 
     def _expire(self) -> None:
         self._sweep = None
-        for pending in self._deadlines.due(self._loop.time()):
+        for pending in self._deadlines.due(self.loop.time()):
             pending.expire()
         if self._deadlines:
-            self._sweep = self._loop.call_later(STEP_S, self._expire)
+            self._sweep = self.loop.call_later(STEP_S, self._expire)
 
     def posted(self, channel: Channel) -> Batch:
         """Return the batch of the node's own publishes without an answer, made when it is first asked for."""
@@ -236,7 +236,7 @@ class Hub:
             # Looked at again, since interest may have changed; it was admitted, so that it cannot be refused any more.
             self.exchange.accept(self.exchange.resolve(channel.name), envelopes, self.pid.number)
 
-        channel.posted = Batch(channel, submit, self._loop.call_soon)
+        channel.posted = Batch(channel, submit, self.loop.call_soon)
         return channel.posted
 
     async def writable(self, channel: Channel) -> None:

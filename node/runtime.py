@@ -26,6 +26,7 @@ from liminal_mesh.cluster import (
 
 from .channel import ChannelSettings, ChannelTable
 from .config import ClusterConfig, NodeConfig
+from .config_checks import read_cookies
 from .hub import Hub
 from .server import Server
 
@@ -87,7 +88,7 @@ class Runtime:
         self._task: asyncio.Task[None] | None = None
 
     def _make_peering(self, me: NodeId, cluster: ClusterConfig) -> Peering:
-        cookies = [path.read_bytes().strip() for path in cluster.cookie_paths] or [b""]
+        cookies = read_cookies(self.config) or (b"",)
         listen = self.listeners["mesh"].address
         options = PeeringOptions(
             cluster=cluster.name,

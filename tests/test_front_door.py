@@ -1,0 +1,45 @@
+"""The front door and the bus's own: what they promise by name is what they give."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+DOORS = ("liminal_mesh", "liminal_mesh.node")
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_name_is_there_and_comes_from_where_the_type_checker_sees_it(door: str) -> None:
+    """``__all__``, the imports for type checkers and the homes of the lazy names are one list."""
+    module = importlib.import_module(door)
+    tree = ast.parse(inspect.getsource(module))
+    typed = {
+        alias.name: "." * node.level + (node.module or "")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module not in {"importlib", "typing"}
+        for alias in node.names
+    }
+
+    assert sorted(module.__all__) == sorted(typed)
+    assert typed == module._HOMES
+    assert all(getattr(module, name) is not None for name in module.__all__)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_another_name_is_an_attribute_error_that_names_it(door: str) -> None:
+    """A typo is told as Python tells it."""
+    with pytest.raises(AttributeError, match="Nodee"):
+        _ = importlib.import_module(door).Nodee
+
+
+def test_importing_the_front_door_loads_neither_the_bus_nor_its_libraries() -> None:
+    """Whoever imports one thing pays for that alone."""
+    code = "import sys, liminal_mesh; print([m for m in ('aiohttp', 'pydantic', 'msgspec', 'asyncio') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+
+    assert done.stdout.strip() == "[]"
