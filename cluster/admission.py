@@ -62,9 +62,9 @@ class Admission:
         if refusal.code == "self":
             self._ledger.dialer.itself(contact.target)
         else:
-            who, event = contact.who, "peer_refused" if by_us else "refused_by_peer"
-            fields = {"peer": who, "code": refusal.code, "reason": refusal.reason}
-            self._ledger.notice("warning", event, f"{refusal.code} {who}", now, **fields)
+            event = "peer_refused" if by_us else "refused_by_peer"
+            fields = {"peer": contact.who, "code": refusal.code, "reason": refusal.reason}
+            self._ledger.notice("warning", event, f"{refusal.code} {contact.key}", now, **fields)
         self.drop(contact, refusal.code, now)
 
     # --- names --------------------------------------------------------------------------------------

@@ -99,6 +99,17 @@ class Contact:
         if wrong:
             raise ProtocolError(f"a {row.kind.__name__} frame from the wrong side")
 
+    @property
+    def key(self) -> str:
+        """What notices of this connection are counted under: never a name that a stranger has chosen."""
+        return self.name if self.adopting else self.target
+
+    def excuse(self, lateness: float) -> None:
+        """Push the deadlines back by the time for which this node was stopped."""
+        self.deadline += lateness
+        if self.pulse is not None:
+            self.pulse.excuse(lateness)
+
     def next_due(self) -> float:
         """Return when this connection wants a tick."""
         return self.pulse.next_due() if self.pulse is not None else self.deadline

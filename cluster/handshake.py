@@ -34,7 +34,7 @@ from .errors import ProtocolError
 from .frames import Auth, Hello, LinkFrame, Refusal, Welcome
 from .identity import NODE_NAME, NodeId, parse_address
 
-__all__ = ["NO_FACTS", "Facts", "Handshake", "HandshakeState"]
+__all__ = ["NO_FACTS", "Facts", "Handshake", "HandshakeState", "check_form"]
 
 HandshakeState = Literal["hello", "welcome", "auth", "done", "refused"]
 """The frame that is awaited, or how it ended."""
@@ -171,7 +171,7 @@ class Handshake:
             return Refusal("cluster", f"this node is of another cluster than {hello.cluster!r}")
         if (hello.name, hello.run) == (mine.name, mine.run):
             return Refusal("self", "this is the very node that dialled")
-        _check_form(hello)
+        check_form(hello.name, hello.address)
         return None
 
     def _refuse(self, refusal: Refusal) -> list[LinkFrame]:
@@ -182,12 +182,16 @@ class Handshake:
 _BAD_COOKIE = Refusal("cookie", "the cookies of the two nodes differ")
 
 
-def _check_form(hello: Hello) -> None:
-    """Refuse names and addresses that could be nobody's before they get anywhere."""
-    if not NODE_NAME.match(hello.name):
+def check_form(name: str, address: str) -> None:
+    """Refuse a name and an address that could be nobody's before they get anywhere.
+
+    Raises:
+        ProtocolError: one of them has not the form of such.
+    """
+    if not NODE_NAME.match(name):
         raise ProtocolError("a node with an impossible name")
     try:
-        parse_address(hello.address)
+        parse_address(address)
     except ValueError as error:
         raise ProtocolError("a node with an impossible address") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 
 from .contact import Contact
@@ -58,6 +59,29 @@ class Ledger:
         """Return the effects so far, once."""
         out, self.out = self.out, []
         return out
+
+    def next_due(self) -> float:
+        """Return when a tick is wanted."""
+        if self.wake is None:
+            contacts = (contact.next_due() for contact in self.contacts.values())
+            pairs = (pair.next_due() for pair in self.pairs.values())
+            self.wake = min(self.dialer.next_due(), *contacts, *pairs, math.inf)
+        return self.wake
+
+    def excuse(self, lateness: float) -> None:
+        """Blame nobody for the time for which this node was stopped: what was sent meanwhile waits to be read."""
+        for contact in self.contacts.values():
+            contact.excuse(lateness)
+        for pair in self.pairs.values():
+            if pair.check is not None:
+                pair.check.deadline += lateness
+
+    def forget(self, now: float) -> None:
+        """Drop the peers that were gone for too long."""
+        for name in self.dialer.forget(now):
+            self.membership.forget(name)
+            if name in self.pairs and self.pairs[name].conn is None:
+                del self.pairs[name]
 
     def linked(self) -> list[Contact]:
         """Return the connections that are sessions."""

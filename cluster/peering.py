@@ -175,8 +175,7 @@ class Peering:
         ledger = self._ledger
         late = now - self.next_tick()
         if ledger.options.late_s < late < math.inf:
-            for contact in ledger.linked():
-                contact.live.excuse(late)
+            ledger.excuse(late)
         ledger.wake = None
         for contact in tuple(ledger.contacts.values()):
             if contact.conn in ledger.contacts:
@@ -187,7 +186,7 @@ class Peering:
             if pair.free_at <= now:
                 pair.free_at = math.inf
                 self._sessions.free(name)
-        self._forget(now)
+        ledger.forget(now)
         self._dial(now)
         return ledger.take()
 
@@ -200,12 +199,7 @@ class Peering:
 
     def next_tick(self) -> float:
         """Return when :meth:`tick` is wanted; asking often costs nothing."""
-        ledger = self._ledger
-        if ledger.wake is None:
-            contacts = (contact.next_due() for contact in ledger.contacts.values())
-            pairs = (pair.next_due() for pair in ledger.pairs.values())
-            ledger.wake = min(ledger.dialer.next_due(), *contacts, *pairs, math.inf)
-        return ledger.wake
+        return self._ledger.next_due()
 
     def state(self, conn: int) -> str:
         """Return where a connection stands: a state of the table of frames, or ``closed``."""
@@ -279,7 +273,7 @@ class Peering:
 
     def _break(self, contact: Contact, error: ProtocolError, now: float) -> None:
         fields = {"conn": contact.conn, "peer": contact.who, "state": contact.state, "reason": error.reason}
-        self._ledger.notice("warning", "protocol_error", contact.who, now, **fields)
+        self._ledger.notice("warning", "protocol_error", contact.key, now, **fields)
         self._admission.drop(contact, f"protocol error: {error.reason}", now)
 
     def _tick_contact(self, contact: Contact, now: float) -> None:
@@ -298,10 +292,3 @@ class Peering:
         for target in ledger.dialer.due(now):
             ledger.out.append(Dial(target.key, target.address, ledger.options.connect_s))
         ledger.wake = None
-
-    def _forget(self, now: float) -> None:
-        ledger = self._ledger
-        for name in ledger.dialer.forget(now):
-            ledger.membership.forget(name)
-            if name in ledger.pairs and ledger.pairs[name].conn is None:
-                del ledger.pairs[name]

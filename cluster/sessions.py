@@ -12,6 +12,7 @@ from .effects import SessionDown, SessionUp
 from .errors import ProtocolError
 from .exchange import RegistryFrame
 from .frames import Ack, Drain, Heartbeat, Peer, Ping, Range, SnapBegin, SnapChunk, SnapEnd, Sync
+from .handshake import check_form
 from .heartbeat import Pulse
 from .ledger import Ledger
 from .registry import Registry
@@ -26,6 +27,8 @@ class Sessions:
     def __init__(self, ledger: Ledger, registry: Registry) -> None:
         self._ledger = ledger
         self._registry = registry
+        self._peers: list[Peer] | None = None
+        """What heartbeats say of whom we are linked with, until that changes."""
 
     def up(self, contact: Contact, g: int, now: float) -> None:
         """Make a connection a session: from here on its peer's members can be seen."""
@@ -57,9 +60,11 @@ class Sessions:
         """Send the heartbeat that is due, and now and then a ping to measure the way."""
         ledger, pulse = self._ledger, contact.live
         ident, echo = pulse.beat(now)
-        views = sorted(other.view() for other in ledger.linked())
-        peers = [Peer(view.peer.name, view.peer.epoch, view.address) for view in views]
-        ledger.send(contact, Heartbeat(ident, echo, contact.g, self._registry.positions(contact.name), peers))
+        if self._peers is None:
+            views = sorted(other.view() for other in ledger.linked())
+            self._peers = [Peer(view.peer.name, view.peer.epoch, view.address) for view in views]
+        positions = self._registry.positions(contact.name)
+        ledger.send(contact, Heartbeat(ident, echo, contact.g, positions, self._peers))
         probe = pulse.probe(now)
         if probe is not None:
             ledger.send(contact, Ping(probe))
@@ -69,13 +74,16 @@ class Sessions:
         """Take a peer's heartbeat: it lives, it hears us, it is linked with these, and it has sent us so much.
 
         Raises:
-            ProtocolError: it is of another session, or echoes what was never sent.
+            ProtocolError: it is of another session, echoes what was never sent, or names a node that cannot be.
         """
         ledger = self._ledger
         if beat.g != contact.g:
             raise ProtocolError("a heartbeat of another session")
+        known = contact.live.peers
         if not contact.live.received(beat, now):
             return
+        for peer in beat.peers if contact.live.peers != known else ():
+            check_form(peer.name, peer.address)
         for peer in beat.peers:
             ledger.dialer.learn(peer.name, peer.epoch, peer.address, now)
         ledger.wake = None
@@ -141,6 +149,6 @@ class Sessions:
 
     def _news(self) -> None:
         """Let the next heartbeats, which tell whom we are linked with, go out early."""
-        self._ledger.wake = None
+        self._peers = self._ledger.wake = None
         for contact in self._ledger.linked():
             contact.live.hasten()

@@ -22,6 +22,7 @@ from liminal_mesh.cluster.frames import (
     Hello,
     LinkFrame,
     Lost,
+    Peer,
     Ping,
     Pong,
     Publish,
@@ -501,15 +502,51 @@ def test_no_peer_speaks_for_another() -> None:
         assert a.registry.members(0, "x") == ()
 
 
-def test_heartbeats_of_another_session_close() -> None:
-    """R13: both ends must mean the same session."""
+@pytest.mark.parametrize(
+    "beat",
+    [
+        Heartbeat(99, 0, 7, [], []),
+        Heartbeat(99, 99, 1, [], []),
+        Heartbeat(99, 0, 1, [], [Peer("x.y", 1, "x:1")]),
+        Heartbeat(99, 0, 1, [], [Peer("x", 1, "nowhere")]),
+    ],
+)
+def test_heartbeats_that_cannot_be_close(beat: Heartbeat) -> None:
+    """R13: of another session, an echo of nothing; or one that would make us dial what is no address."""
     world = World()
     a, b = world.add("a"), world.add("b", "a")
     world.run(1)
-    world.transmit_frame(link(b, "a"), Heartbeat(99, 0, 7, [], []))
+    world.transmit_frame(link(b, "a"), beat)
     world.run(0.1)
 
     assert "protocol_error" in notices(a)
+    assert all(":" in dial.address for dial in of(Dial, a))
+
+
+def test_strangers_cannot_flood_the_log() -> None:
+    """However many names they invent, refusals of one kind are one line in a while."""
+    world = World()
+    a = world.add("a", key=derive_key(b"x" * 32, "test"))
+    for name in "bcdefgh":
+        world.add(name, "a")
+    world.run(5)
+
+    assert notices(a) == ["peer_refused"] or notices(a) == ["refused_by_peer"]
+    assert not any(len(notices(host)) > 1 for host in world.hosts.values())
+
+
+def test_a_node_that_was_stopped_judges_no_name_before_it_has_read() -> None:
+    """The incumbent's answer waits in the kernel while we are stopped; the wait begins anew."""
+    world = World()
+    a, b = world.add("a"), world.add("b", "a")
+    world.run(2)
+    world.holes |= {("a", "b")}
+    world.add("a", "b", epoch=5, address="elsewhere:7601")
+    world.run(0.1)
+    b.do(b.core.tick(world.now + 60))
+
+    assert of(SessionDown, b) == []
+    assert a.core.sessions()
 
 
 def test_missing_links_are_shown() -> None:
