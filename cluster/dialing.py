@@ -16,9 +16,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from random import Random
+from typing import TYPE_CHECKING
 
 from .options import PeeringOptions
+
+if TYPE_CHECKING:
+    from random import Random
 
 __all__ = ["Dialer", "Target"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from random import Random
+from typing import TYPE_CHECKING
 
 from .contact import Contact
 from .dialing import Dialer
@@ -14,6 +14,9 @@ from .membership import LinkMembership
 from .notices import Notices
 from .options import PeeringOptions
 from .session import Pair
+
+if TYPE_CHECKING:
+    from random import Random
 
 __all__ = ["Ledger"]
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from random import Random
+from typing import TYPE_CHECKING
 
 from .admission import Admission
 from .contact import Contact, Session
@@ -55,6 +55,9 @@ from .membership import Member, Membership
 from .options import PeeringOptions
 from .registry import Registry
 from .sessions import Sessions
+
+if TYPE_CHECKING:
+    from random import Random
 
 __all__ = ["Peering"]
 

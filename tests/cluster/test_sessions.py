@@ -1,0 +1,180 @@
+"""The sessions that stand: whole nodes in a world of their own, joined through the shipped codec."""
+
+from __future__ import annotations
+
+import pytest
+
+from liminal_mesh.cluster.effects import Dial, Send, SessionDown
+from liminal_mesh.cluster.frames import (
+    Adopt,
+    Heartbeat,
+    Peer,
+    Range,
+    SnapBegin,
+    Sync,
+)
+
+from ..sim.watching import link, notices, of
+from ..sim.world import World
+
+
+def test_members_are_seen_once_linked() -> None:
+    """What a node joined before and after the link is seen, and its own view of members says who is there."""
+    world = World()
+    a, b = world.add("a"), world.add("b", "a")
+    a.registry.join(0, "x", 1)
+    world.run(0.5)
+    a.registry.join(0, "x", 2)
+    a.changed()
+    world.run(0.1)
+
+    assert [pid.number for pid in b.registry.members(0, "x")] == [1, 2]
+    assert [(member.name, member.state, member.reachable) for member in b.core.members()] == [
+        ("a", "alive", True),
+        ("b", "alive", True),
+    ]
+    assert a.registry.acknowledged("b", 0) == 2
+
+
+def test_a_large_snapshot_is_sent_as_the_lane_has_room() -> None:
+    """No more than a part of it is in the lane at a time, and its end is not forgotten."""
+    for count in (1023, 1024, 1025, 5000):
+        world = World()
+        a, b = world.add("a", ring_records=16), world.add("b", "a")
+        for number in range(count):
+            a.registry.join(0, "x", number)
+
+        world.run(1)
+
+        assert len(b.registry.members(0, "x")) == count
+
+
+def test_silence_ends_a_session() -> None:
+    """Five seconds without a byte; the members vanish at that moment and come back with the link."""
+    world = World()
+    a, b = world.add("a"), world.add("b", "a")
+    a.registry.join(0, "x", 1)
+    world.run(2)
+    world.holes |= {("a", "b"), ("b", "a")}
+    took = world.run_until(lambda: bool(of(SessionDown, b)), 10)
+
+    assert 4 < took < 6.1
+    assert of(SessionDown, b)[0].reason == "silence"
+    assert b.registry.members(0, "x") == ()
+    assert [member.state for member in b.core.members()] == ["dead", "alive"]
+    world.run(5)
+    world.heal("a", "b")
+    world.heal("b", "a")
+    world.run_until(lambda: bool(b.registry.members(0, "x")), 4)
+
+
+def test_a_link_that_is_dead_in_one_direction_ends() -> None:
+    """R14: the one that still hears the other sees that it is not heard."""
+    world = World()
+    a, b = world.add("a"), world.add("b", "a")
+    world.run(2)
+    world.holes |= {("a", "b")}
+    world.run_until(lambda: not a.core.sessions() and not b.core.sessions(), 8)
+
+    assert {of(SessionDown, a)[0].reason, of(SessionDown, b)[0].reason} <= {"unheard", "silence", "reset"}
+
+
+def test_a_node_that_was_stopped_itself_blames_nobody() -> None:
+    """After a long stop it waits for what its peers sent meanwhile."""
+    world = World()
+    a, _ = world.add("a"), world.add("b", "a")
+    world.run(2)
+    late = world.now + 60
+    a.do(a.core.tick(late))
+
+    assert of(SessionDown, a) == []
+
+
+def test_a_drained_node_has_left() -> None:
+    """R26: its members are gone as one change, it is not dialled, and its state is left and not dead."""
+    world = World()
+    a, b = world.add("a"), world.add("b", "a")
+    for number in range(3000):
+        a.registry.join(0, "x", number)
+    world.run(2)
+    a.drain()
+    world.run(0.1)
+    assert b.registry.members(0, "x") == ()
+    member = b.core.members()[0]
+    assert (member.name, member.state, member.reachable) == ("a", "left", True)
+
+    world.crash(a)
+    world.run(1)
+    dials = len([dial for dial in of(Dial, b) if dial.target == "a"])
+    world.run(10)
+
+    assert b.core.members()[0].state == "left"
+    assert len([dial for dial in of(Dial, b) if dial.target == "a"]) == dials
+    a = world.add("a", epoch=2)
+    world.run(2)
+    assert b.core.members()[0].state == "alive"
+
+
+def test_what_is_held_of_a_lost_peer_is_dropped_after_a_minute() -> None:
+    """Before that, a return costs a difference; afterwards, a snapshot or the whole log."""
+    for pause, resumed in ((30, True), (70, False)):
+        world = World()
+        a, b = world.add("a"), world.add("b", "a")
+        a.registry.join(0, "x", 1)
+        world.run(1)
+        world.holes |= {("a", "b"), ("b", "a")}
+        world.run(10 + pause)
+        world.heal("a", "b")
+        world.heal("b", "a")
+        world.run(5)
+
+        syncs = [send.frame for send in of(Send, b) if isinstance(send.frame, Sync) and send.frame.scope == 0]
+        assert (syncs[-1].sequence == 1) is resumed
+
+
+def test_no_peer_speaks_for_another() -> None:
+    """R23: registry frames of another run than the session's, or of a third node, close the connection."""
+    for frame in (Range(0, 99, 1, 1, [("x", [1])], [], 0), SnapBegin(0, 99, 0, 0, 0), Adopt(1, 9)):
+        world = World()
+        a, b = world.add("a"), world.add("b", "a")
+        world.run(1)
+        world.transmit_frame(link(b, "a"), frame)
+        world.run(0.1)
+
+        assert "protocol_error" in notices(a)
+        assert a.registry.members(0, "x") == ()
+
+
+@pytest.mark.parametrize(
+    "beat",
+    [
+        Heartbeat(99, 0, 7, [], []),
+        Heartbeat(99, 99, 1, [], []),
+        Heartbeat(99, 0, 1, [], [Peer("x.y", 1, "x:1")]),
+        Heartbeat(99, 0, 1, [], [Peer("x", 1, "nowhere")]),
+    ],
+)
+def test_heartbeats_that_cannot_be_close(beat: Heartbeat) -> None:
+    """R13: of another session, an echo of nothing; or one that would make us dial what is no address."""
+    world = World()
+    a, b = world.add("a"), world.add("b", "a")
+    world.run(1)
+    world.transmit_frame(link(b, "a"), beat)
+    world.run(0.1)
+
+    assert "protocol_error" in notices(a)
+    assert all(":" in dial.address for dial in of(Dial, a))
+
+
+def test_missing_links_are_shown() -> None:
+    """R15: a link that is down between two peers is seen by a third, and healthy ones are not cut."""
+    world = World()
+    a, c = world.add("a"), world.add("c", "a")
+    world.add("b", "a")
+    world.run(2)
+    world.holes |= {("a", "b"), ("b", "a")}
+    world.run(8)
+
+    assert c.core.missing() == (("a", "b"), ("b", "a"))
+    assert set(c.core.sessions()) == {"a", "b"}
+    assert a.core.missing() == (("a", "b"),)
