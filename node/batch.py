@@ -12,7 +12,10 @@ from typing import Final, Protocol
 
 from liminal_mesh.cluster import Envelope
 
-__all__ = ["Batch", "Holder"]
+__all__ = ["BUSY_RETRY_S", "Batch", "Holder"]
+
+BUSY_RETRY_S: Final = 0.01
+"""What a publisher that was refused for want of room is told to wait at least: a full lane empties in about this."""
 
 ITEMS_MAX: Final = 128
 BYTES_MAX: Final = 64 * 1024

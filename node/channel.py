@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .batch import Batch
     from .route import Route
 
-__all__ = ["Channel", "ChannelSettings", "ChannelTable", "Group", "Subscriber"]
+__all__ = ["Channel", "ChannelSettings", "ChannelTable", "Group", "Listener", "Subscriber"]
 
 
 @dataclass(frozen=True, slots=True)

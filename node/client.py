@@ -3,49 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import count, repeat
+from collections.abc import Mapping
+from itertools import count
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
-import msgpack
 import msgspec
 
 from liminal_mesh.cluster import (
-    CLIENT_CODEC,
     Anchored,
     ClientFrame,
     ClientGap,
     ClientOutcome,
-    ClientPublish,
     Confirm,
     Connected,
     Deliver,
     Ended,
     Envelope,
     Failure,
-    Lane,
     Member,
     MemberState,
     Pid,
-    ProtocolError,
     Reply,
     Request,
+    Subscribe,
     Subscribed,
-    encode_envelope,
 )
-from liminal_mesh.storage import LiminalError
 
-from .batch import Batch
+from .batch import BUSY_RETRY_S
 from .bus import Ack, Wait
-from .client_sinks import Answered, Call, Nowait, Resubscription, Sink
+from .client_publisher import ClientPublisher
+from .client_sinks import OUTCOME, Call, Nowait, PublishKey, Resubscription, Sink, error_of
 from .client_subscription import ClientSubscription
-from .deadlines import STEP_S, Deadlines
 from .dialler import Dialler
-from .errors import Busy, DeadlineExceeded, LimitExceeded, NoConnection, OutcomeUnknown, from_wire
+from .errors import Busy, DeadlineExceeded, NoConnection, OutcomeUnknown
+from .ledger import Ledger
 from .message import encode_headers
 from .names import check_name, check_pattern
 from .payload import encode_payload
@@ -53,23 +47,9 @@ from .publisher import Publisher
 from .subscription import Subscription
 from .url import DEFAULT_URL, parse_url
 from .values import Pressure, PublishOutcome
+from .waits import Signal, Sweep
 
 __all__ = ["Client", "connect"]
-
-LANE_BYTES: Final = 8 * 1024 * 1024
-"""What may wait to be written; half of it makes ``publish_nowait`` busy."""
-
-UNCONFIRMED_MAX: Final = 65_536
-"""How many publishes the node may owe an answer for."""
-
-BUSY_RETRY_S: Final = 0.01
-"""What a refused publisher is told to wait at least."""
-
-FRAME_OVERHEAD_BYTES: Final = 1024
-"""What a batch frame needs beside its one envelope."""
-
-ENVELOPE_BYTES: Final = 64
-"""What an envelope without options needs beside its body, at most."""
 
 CLOSE_S: Final = 5.0
 """How long closing waits for answers that the node owes."""
@@ -83,29 +63,6 @@ REQUEST_S: Final = 5.0
 _CONFIRM, _OUTCOME = 1, 2
 
 _MEMBERS: Final = msgspec.msgpack.Decoder(list[tuple[str, int, int, MemberState, bool, bool, str]])
-
-_Key = tuple[str, int, str, int]
-"""Channel, mode, acknowledgement, patience in milliseconds."""
-
-
-class ClientPublisher(Publisher):
-    """A windowed publisher of a client."""
-
-    def __init__(self, client: Client, channel: str, window: int, ack: str | None, timeout_s: float) -> None:
-        super().__init__(channel, window, client)
-        self._client = client
-        self._key: _Key = (check_name(channel), _CONFIRM, ack or "", int(timeout_s * 1000))
-
-    def _admit(self, envelope: Envelope) -> None:
-        self._client.raise_if_closed()
-        self._client.check_size(envelope)
-
-    def _submit(self, envelopes: list[Envelope]) -> bool:
-        self._client.queue(self._key, envelopes, self)
-        return not self._client.crowded
-
-    async def _wait_writable(self) -> None:
-        await self._client.room()
 
 
 def connect(url: str = DEFAULT_URL, *, name: str | None = None) -> Client:
@@ -131,21 +88,13 @@ class Client:
         self._dialler: Dialler | None = None
         self._task: asyncio.Task[None] | None = None
         self._pid: Pid | None = None
-        self._max_frame = 1024 * 1024
-        self._ref = 1
-        self._written = 0
-        self._sinks: dict[int, Sink] = {}
+        self.ledger = Ledger()
         self._nowait: dict[str, Nowait] = {}
-        self._lane: Lane[_Key] = Lane(self._encode, LANE_BYTES, float("inf"))
         self._numbers = count(1)
         self._subscriptions: dict[int, ClientSubscription] = {}
-        self._control: set[int] = set()
-        """Requests among the sinks: they are written at once, and never wait for another connection."""
-        self._deadlines: Deadlines[Call] = Deadlines()
-        self._sweep: asyncio.TimerHandle | None = None
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._calls: Sweep[Call] = Sweep(self._expire)
+        self._changes = Signal()
         self._closed = False
-        self.holder: Batch | None = None
 
     async def __aenter__(self) -> Self:
         assert self._dialler is None, "a client is entered once"
@@ -164,20 +113,18 @@ class Client:
         dialler, task = self._dialler, self._task
         if dialler is None or task is None or self._closed:
             return
-        if self.holder is not None:
-            self.holder.flush()
+        if self.ledger.holder is not None:
+            self.ledger.holder.flush()
         self._closed = True
         for subscription in tuple(self._subscriptions.values()):
             subscription.end(None)
-        with contextlib.suppress(TimeoutError):  # what is still owed then is told as unknown below
-            async with asyncio.timeout(CLOSE_S):
-                while dialler.connected and (self._lane or self._sinks):
-                    await self._change()
+        deadline = asyncio.get_running_loop().time() + CLOSE_S
+        await self._changes.until(lambda: not (dialler.connected and self.ledger.open), deadline)
         task.cancel()
         await asyncio.wait([task])
-        self._fail(self._sinks, OutcomeUnknown("the client was closed"))
-        if self._sweep is not None:
-            self._sweep.cancel()
+        self.ledger.close(OutcomeUnknown("the client was closed"))
+        self._changes.notify()
+        self._calls.close()
 
     @property
     def pid(self) -> Pid:
@@ -205,7 +152,7 @@ class Client:
         """
         self.raise_if_closed()
         call = Call("publish")
-        key = (check_name(channel), _OUTCOME, ack or "", int(timeout * 1000))
+        key = (check_name(channel), OUTCOME, ack or "", int(timeout * 1000))
         self.queue(key, [self._envelope(payload, headers)], call)
         # The node keeps the time of the receipts; this one is for a node that does not answer at all.
         frame = await self._answer(call, timeout + GRACE_S)
@@ -225,9 +172,9 @@ class Client:
         self.raise_if_closed()
         sink = self._nowait.get(channel)
         if sink is None:
-            sink = self._nowait[channel] = self._make_nowait(check_name(channel))
+            sink = self._nowait[channel] = Nowait(check_name(channel), self.ledger, self.queue)
         sink.raise_refusal()
-        if self.crowded:
+        if self.ledger.crowded:
             raise Busy(BUSY_RETRY_S, "the lane to the node")
         sink.batch.add(self._envelope(payload, headers))
 
@@ -235,15 +182,12 @@ class Client:
         """Wait until :meth:`publish_nowait` has room; see :meth:`.Bus.writable`."""
         self.raise_if_closed()
         sink = self._nowait.get(channel)
-        while self.crowded:
-            await self._change()
-            self.raise_if_closed()
+        await self.room()
+        self.raise_if_closed()
         if sink is not None:
             sink.raise_refusal()
 
-    def publisher(
-        self, channel: str, *, window: int = 4096, ack: Ack | None = None, timeout: float = 5.0
-    ) -> Publisher:
+    def publisher(self, channel: str, *, window: int = 4096, ack: Ack | None = None, timeout: float = 5.0) -> Publisher:
         """Return a windowed publisher; see :meth:`.Bus.publisher`."""
         return ClientPublisher(self, channel, window, ack, timeout)
 
@@ -258,19 +202,12 @@ class Client:
         """Return the nodes of the mesh as the client's node sees them."""
         self.raise_if_closed()
         call = Call("members")
-        ref = self._expect(call)
-        if not self.send(Request(ref, "members")):
-            self._fail([ref], self._not_connected())
+        self._ask(Request(self.ledger.request(call), "members"))
         frame = await self._answer(call, REQUEST_S)
         assert isinstance(frame, Reply)
         return tuple(Member(*member) for member in _MEMBERS.decode(frame.result))
 
     # --- for its publishers and subscriptions ---
-
-    @property
-    def crowded(self) -> bool:
-        """Whether a publisher should wait."""
-        return self._lane.crowded or len(self._sinks) >= UNCONFIRMED_MAX
 
     def raise_if_closed(self) -> None:
         """Refuse to work for a client that is not open.
@@ -283,37 +220,15 @@ class Client:
 
     async def room(self) -> None:
         """Wait for room for publishes."""
-        while self.crowded:
-            await self._change()
+        await self._changes.until(lambda: not self.ledger.crowded)
 
-    def check_size(self, envelope: Envelope) -> None:
-        """Check that a message fits into a frame of the node.
-
-        Raises:
-            LimitExceeded: it does not.
-        """
-        most = self._max_frame - FRAME_OVERHEAD_BYTES
-        if envelope.options or len(envelope.body) > most - ENVELOPE_BYTES:
-            if len(encode_envelope(envelope)) > most:
-                raise LimitExceeded("max_frame", self._max_frame)
-
-    def queue(self, key: _Key, envelopes: list[Envelope], sink: Sink) -> None:
+    def queue(self, key: PublishKey, envelopes: list[Envelope], sink: Sink) -> None:
         """Queue publishes; ``sink`` hears of the end of each.
 
         Raises:
             Busy: there is no room for all of them; none was queued.
         """
-        encoded = [encode_envelope(envelope) for envelope in envelopes]
-        if self._lane.bytes + sum(map(len, encoded)) > LANE_BYTES:
-            raise Busy(BUSY_RETRY_S, "the lane to the node")
-        if self.holder is not None:
-            self.holder.flush()
-        refs = range(self._ref, self._ref + len(encoded))
-        self._ref = refs.stop
-        waking = not self._lane
-        self._lane.put(key, refs.start, encoded)
-        self._sinks.update(zip(refs, repeat(sink), strict=False))
-        if waking and self._dialler is not None:
+        if self.ledger.publish(key, envelopes, sink) and self._dialler is not None:
             self._dialler.wake()
 
     def send(self, frame: ClientFrame) -> bool:
@@ -330,9 +245,7 @@ class Client:
         self.raise_if_closed()
         self._subscriptions[subscription.number] = subscription
         call = Call("subscribe")
-        ref = self._expect(call)
-        if not self.send(subscription.request(ref)):
-            self._fail([ref], self._not_connected())
+        self._ask(subscription.request(self.ledger.request(call)))
         frame = await self._answer(call, timeout_s + GRACE_S)
         assert isinstance(frame, Subscribed)
         subscription.stands(frame)
@@ -347,45 +260,41 @@ class Client:
     def session_up(self, greeting: Connected) -> None:
         """A connection stands: subscriptions come back, and what waits is written."""
         self._pid = Pid(greeting.node, greeting.epoch, greeting.number)
-        self._max_frame = greeting.limits.get("max_frame", self._max_frame)
+        self.ledger.frame_max = greeting.limits.get("max_frame", self.ledger.frame_max)
         for subscription in self._subscriptions.values():
             subscription.begin()
-            self.send(subscription.request(self._expect(Resubscription(subscription))))
+            self.send(subscription.request(self.ledger.request(Resubscription(subscription))))
         assert self._dialler is not None
         self._dialler.wake()
-        self._changed()
+        self._changes.notify()
 
     def session_down(self, reason: str) -> None:
         """It is gone: what was written and not answered is unknown, what was not written waits for the next one."""
-        refs = [ref for ref in self._sinks if ref <= self._written or ref in self._control]
-        self._fail(refs, OutcomeUnknown(f"the connection was lost: {reason}"))
+        self.ledger.lost(OutcomeUnknown(f"the connection was lost: {reason}"))
+        self._changes.notify()
 
     def session_frame(self, frame: ClientFrame) -> None:
         """A frame came."""
         match frame:
             case Deliver() | ClientGap() | Anchored():
                 self._deliver(frame)
+                return
             case Confirm():
-                self._confirmed(frame)
+                self.ledger.confirm(frame)
             case Failure():
-                error = from_wire(frame.error, msgpack.unpackb(frame.fields))
-                self._fail(range(frame.ref, frame.ref + frame.count), error)
+                self.ledger.fail(range(frame.ref, frame.ref + frame.count), error_of(frame.error, frame.fields))
             case ClientOutcome() | Subscribed() | Reply():
-                sink = self._sinks.pop(frame.ref, None)
-                self._control.discard(frame.ref)
-                if not isinstance(sink, Answered):
-                    raise ProtocolError(f"an answer to {frame.ref}, which asked for none")
-                sink.answer(frame)
-                self._changed()
+                self.ledger.answered(frame.ref).answer(frame)
             case Ended():
                 self._ended(frame)
+        self._changes.notify()
 
     def session_pull(self, bytes_max: int) -> list[bytes]:
         """Return publishes to write."""
-        crowded = self.crowded
-        frames = self._lane.take(bytes_max)
-        if crowded and not self.crowded:
-            self._changed()
+        crowded = self.ledger.crowded
+        frames = self.ledger.take(bytes_max)
+        if crowded and not self.ledger.crowded:
+            self._changes.notify()
         return frames
 
     def _deliver(self, frame: Deliver | ClientGap | Anchored) -> None:
@@ -402,95 +311,27 @@ class Client:
     def _ended(self, frame: Ended) -> None:
         subscription = self._subscriptions.pop(frame.subscription, None)
         if subscription is not None:
-            subscription.end(from_wire(frame.error, msgpack.unpackb(frame.fields)) if frame.error else None)
-
-    def _confirmed(self, frame: Confirm) -> None:
-        """Tell each publisher of its part of a run; most runs are one publisher's."""
-        runs: dict[Sink, int] = {}
-        for ref in range(frame.ref, frame.ref + frame.count):
-            sink = self._sinks.pop(ref, None)
-            if sink is None:
-                raise ProtocolError(f"publish {ref} was confirmed, which was not in flight")
-            runs[sink] = runs.get(sink, 0) + 1
-        undelivered = frame.undelivered
-        for sink, number in runs.items():
-            sink.acknowledged(number, min(number, undelivered))
-            undelivered -= min(number, undelivered)
-        self._changed()
+            subscription.end(error_of(frame.error, frame.fields) if frame.error else None)
 
     # --- helpers ---
 
-    def _encode(self, key: _Key, ref: int, envelopes: Sequence[bytes]) -> bytes:
-        channel, mode, ack, patience = key
-        self._written = ref + len(envelopes) - 1
-        return CLIENT_CODEC.encode_batch(ClientPublish, (ref, mode, channel, ack, patience), envelopes)
-
-    def _expect(self, sink: Sink) -> int:
-        ref, self._ref = self._ref, self._ref + 1
-        self._sinks[ref] = sink
-        self._control.add(ref)
-        return ref
-
-    def _fail(self, refs: Iterable[int], error: Exception) -> None:
-        counts: dict[Sink, int] = {}
-        for ref in tuple(refs):
-            sink = self._sinks.pop(ref, None)
-            self._control.discard(ref)
-            if sink is not None:
-                counts[sink] = counts.get(sink, 0) + 1
-        for sink, number in counts.items():
-            sink.failed(error, number)
-        self._changed()
+    def _ask(self, frame: Request | Subscribe) -> None:
+        if not self.send(frame):
+            reason = "the connection was lost and is being made again"
+            self.ledger.fail([frame.ref], NoConnection(", ".join(map(str, self._addresses)), reason))
 
     async def _answer(self, call: Call, timeout_s: float) -> ClientFrame:
-        bucket = self._deadlines.add(call, asyncio.get_running_loop().time() + timeout_s)
-        if self._sweep is None:
-            self._sweep = asyncio.get_running_loop().call_later(STEP_S, self._expire)
+        bucket = self._calls.add(call, timeout_s)
         try:
             return await call.future
         finally:
-            self._deadlines.remove(call, bucket)
+            self._calls.remove(call, bucket)
 
-    def _expire(self) -> None:
-        self._sweep = None
-        loop = asyncio.get_running_loop()
-        for call in self._deadlines.due(loop.time()):
-            node = self._pid.node if self._pid else ""
-            call.failed(DeadlineExceeded(call.phase, node=node), 1)
-        if self._deadlines:
-            self._sweep = loop.call_later(STEP_S, self._expire)
-
-    async def _change(self) -> None:
-        """Wait for anything to come back from the node, or to be written."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiters.discard(waiter)
-
-    def _changed(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def _not_connected(self) -> NoConnection:
-        return NoConnection(", ".join(map(str, self._addresses)), "the connection was lost and is being made again")
-
-    def _make_nowait(self, channel: str) -> Nowait:
-        key: _Key = (channel, _CONFIRM, "accepted", 0)
-
-        def submit(envelopes: list[Envelope]) -> None:
-            try:
-                self.queue(key, envelopes, sink)
-            except LiminalError as error:
-                sink.failed(error, len(envelopes))
-
-        sink = Nowait(Batch(self, submit, asyncio.get_running_loop().call_soon))
-        return sink
+    def _expire(self, call: Call) -> None:
+        call.failed(DeadlineExceeded(call.phase, node=self._pid.node if self._pid else ""), 1)
 
     def _envelope(self, payload: object, headers: Mapping[str, str] | None) -> Envelope:
         encoding, body = encode_payload(payload)
         envelope = Envelope(0, 0, 0, 0, encoding, body, encode_headers(headers) if headers else None)
-        self.check_size(envelope)
+        self.ledger.check_size(envelope)
         return envelope

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol
 
-from liminal_mesh.cluster import ClientFrame, Subscribed
+from liminal_mesh.cluster import ClientFrame, Encoding, Envelope, ProtocolError, Subscribed
+from liminal_mesh.storage import LiminalError
+
+from .batch import Batch, Holder
+from .errors import from_wire
+from .payload import decode_payload
 
 if TYPE_CHECKING:
-    from .batch import Batch
     from .client_subscription import ClientSubscription
 
-__all__ = ["Answered", "Call", "Nowait", "Resubscription", "Sink"]
+__all__ = ["CONFIRM", "OUTCOME", "Answered", "Call", "Nowait", "PublishKey", "Resubscription", "Sink", "error_of"]
+
+CONFIRM: Final = 1
+"""The mode of a publish that is confirmed."""
+
+OUTCOME: Final = 2
+"""The mode of a publish that is answered with its outcome."""
+
+PublishKey = tuple[str, int, str, int]
+"""Channel, mode, acknowledgement, patience in milliseconds: what one batch frame has in common."""
 
 
 class Sink(Protocol):
@@ -22,6 +36,10 @@ class Sink(Protocol):
 
     def failed(self, error: Exception, count: int) -> None:
         """They were refused, failed, or their outcome is unknown."""
+
+
+Queue = Callable[[PublishKey, list[Envelope], Sink], None]
+"""Queues publishes whose end a sink hears of."""
 
 
 class Answered:
@@ -76,9 +94,11 @@ class Resubscription(Answered):
 class Nowait:
     """The publishes without an answer, of one channel: what was refused waits for the next call."""
 
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
+    def __init__(self, channel: str, owner: Holder, queue: Queue) -> None:
+        self.batch = Batch(owner, self._submit, asyncio.get_running_loop().call_soon)
         self.refused = 0
+        self._key: PublishKey = (channel, CONFIRM, "accepted", 0)
+        self._queue = queue
         self._error: Exception | None = None
 
     def acknowledged(self, count: int, undelivered: int) -> None:
@@ -94,3 +114,21 @@ class Nowait:
         error, self._error = self._error, None
         if error is not None:
             raise error
+
+    def _submit(self, envelopes: list[Envelope]) -> None:
+        try:
+            self._queue(self._key, envelopes, self)
+        except LiminalError as error:
+            self.failed(error, len(envelopes))
+
+
+def error_of(name: str, fields: bytes) -> LiminalError:
+    """Return the error that a node tells of.
+
+    Raises:
+        ProtocolError: its fields are no map.
+    """
+    decoded = decode_payload(Encoding.MSGPACK, fields)
+    if not isinstance(decoded, dict):
+        raise ProtocolError(f"the fields of {name} are no map")
+    return from_wire(name, decoded)

@@ -33,12 +33,12 @@ from liminal_mesh.cluster import Interest as InterestGained
 
 from .batch import Batch
 from .channel import Channel, ChannelTable, Subscriber
-from .deadlines import STEP_S, Deadlines
 from .errors import DeadlineExceeded, Draining, LimitExceeded
 from .exchange import CHANNEL_SCOPE, Exchange
 from .inbox import Inbox
 from .names import check_pattern
 from .route import Pending, Route
+from .waits import Signal, Sweep
 
 if TYPE_CHECKING:
     from liminal_mesh.cluster import Mesh
@@ -97,19 +97,15 @@ class Hub:
         self.pid = self.next_pid()
         self._routes: dict[str, Route] = {}
         self._version = -1
-        self._deadlines: Deadlines[Pending] = Deadlines()
-        self._sweep: asyncio.TimerHandle | None = None
-        self._changes: set[asyncio.Future[None]] = set()
+        self._awaited: Sweep[Pending] = Sweep(lambda pending: pending.expire())
+        self._changes = Signal()
         self._on_room: set[Callable[[], None]] = set()
         self._unwatch = registry.watch(self._group_event)
 
     def close(self) -> None:
         """Wake whoever still waits, and stop the sweep."""
         self._unwatch()
-        if self._sweep is not None:
-            self._sweep.cancel()
-        for pending in self._deadlines.due(float("inf")):
-            pending.expire()
+        self._awaited.close()
         self.lane_room()
 
     def end_subscriptions(self) -> None:
@@ -182,24 +178,8 @@ class Hub:
             raise DeadlineExceeded(phase, node=self.me.name, missing=sorted(missing()))
 
     async def until(self, condition: Callable[[], bool], deadline: float) -> bool:
-        """Wait until a condition holds, looked at after each change of the mesh; False when it is too late."""
-        while not condition():
-            if not await self._changed_by(deadline):
-                return condition()
-        return True
-
-    async def _changed_by(self, deadline: float) -> bool:
-        """Wait for any change of the mesh; False when the time is up."""
-        change = self.loop.create_future()
-        self._changes.add(change)
-        try:
-            async with asyncio.timeout_at(deadline):
-                await change
-        except TimeoutError:
-            return False
-        finally:
-            self._changes.discard(change)
-        return True
+        """Wait until a condition holds, looked at after each change of the mesh; return whether it does."""
+        return await self._changes.until(condition, deadline)
 
     # --- publishes ---
 
@@ -218,16 +198,7 @@ class Hub:
 
     def expect(self, pending: Pending, timeout_s: float) -> None:
         """Expire a pending publish when its time is up."""
-        self._deadlines.add(pending, self.loop.time() + timeout_s)
-        if self._sweep is None:
-            self._sweep = self.loop.call_later(STEP_S, self._expire)
-
-    def _expire(self) -> None:
-        self._sweep = None
-        for pending in self._deadlines.due(self.loop.time()):
-            pending.expire()
-        if self._deadlines:
-            self._sweep = self.loop.call_later(STEP_S, self._expire)
+        self._awaited.add(pending, timeout_s)
 
     def posted(self, channel: Channel) -> Batch:
         """Return the batch of the node's own publishes without an answer, made when it is first asked for."""
@@ -288,9 +259,7 @@ class Hub:
         if version != self._version:
             self._version = version
             self.exchange.invalidate()
-        for change in self._changes:
-            if not change.done():
-                change.set_result(None)
+        self._changes.notify()
 
     def lane_room(self) -> None:
         """A lane has room again, or its peer is not waited for any more: whoever waits looks again."""

@@ -62,7 +62,7 @@ class Run:
         return self._encoded
 
 
-def weight(envelope: Envelope) -> int:
+def _weight(envelope: Envelope) -> int:
     """Return what one envelope counts against a bound, in bytes."""
     return len(envelope.body) + MESSAGE_OVERHEAD_BYTES
 
@@ -178,7 +178,7 @@ class Inbox:
 
     def _consume(self, run: Run, start: int, stop: int) -> None:
         """Take ``start`` to ``stop`` off the run at the head of the queue."""
-        self.bytes -= sum([weight(item) for item in run.items[start:stop]])
+        self.bytes -= sum([_weight(item) for item in run.items[start:stop]])
         if stop == len(run.items):
             self._queue.popleft()
         else:
@@ -205,7 +205,7 @@ class Inbox:
         most = min(len(run.items), max(0, self.limit - len(self)))
         room = self.size - self.bytes
         for index in range(most):
-            room -= weight(run.items[index])
+            room -= _weight(run.items[index])
             if room < 0:
                 return index
         return most
@@ -237,7 +237,7 @@ class Inbox:
         stop = start
         while stop < len(run.items) and (surplus_messages > 0 or surplus_bytes > 0):
             surplus_messages -= 1
-            surplus_bytes -= weight(run.items[stop])
+            surplus_bytes -= _weight(run.items[stop])
             stop += 1
         return stop
 

@@ -14,7 +14,7 @@ from .payload import convert_payload, decode_payload
 if TYPE_CHECKING:
     from .inbox import Run
 
-__all__ = ["Message", "encode_headers"]
+__all__ = ["Message", "Nacked", "encode_headers"]
 
 T = TypeVar("T")
 

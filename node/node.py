@@ -12,6 +12,7 @@ from typing import Self
 
 from liminal_mesh.cluster import Address, Encoding, Envelope, Listener, Member, NodeId, Pid, StaleEpoch
 
+from .batch import BUSY_RETRY_S
 from .bus import Ack, Wait
 from .config import NodeConfig
 from .config_sources import load_config
@@ -27,9 +28,6 @@ from .values import PublishOutcome
 from .version import VERSION
 
 __all__ = ["Node"]
-
-BUSY_RETRY_S = 0.01
-"""What a refused publisher is told to wait at least: a lane of 8 MiB takes about this to empty."""
 
 
 class Node:
@@ -74,7 +72,12 @@ class Node:
     async def _start(self, epoch: int) -> None:
         store_identity(self.config.data_dir, self.name, epoch)
         listeners = self._open_listeners()
-        run = Runtime(NodeId(self.name, epoch), self.config, listeners, allow_all, VERSION)
+        try:
+            run = Runtime(NodeId(self.name, epoch), self.config, listeners, _allow_all, VERSION)
+        except BaseException:
+            for listener in listeners.values():
+                listener.close()
+            raise
         self._run = run
         try:
             await run.start()
@@ -210,6 +213,6 @@ class Node:
         return listeners
 
 
-def allow_all(verb: str, name: str) -> None:
+def _allow_all(verb: str, name: str) -> None:
     """Permit everything: there are no tokens yet, which is why nothing but loopback is listened on by default."""
     del verb, name

@@ -64,7 +64,7 @@ class Runtime:
         self.listeners = listeners
         limits = config.limits
         self.registry = Registry(me, entries_max=limits.registry_entries)
-        self.hub = Hub(me, self.registry, channel_table(config), permit, limits.max_frame)
+        self.hub = Hub(me, self.registry, _channel_table(config), permit, limits.max_frame)
         self.peering: Peering | None = None
         if config.cluster is not None:
             self.peering = self._make_peering(me, config.cluster)
@@ -92,7 +92,7 @@ class Runtime:
         listen = self.listeners["mesh"].address
         options = PeeringOptions(
             cluster=cluster.name,
-            address=advertised(cluster, listen),
+            address=_advertised(cluster, listen),
             seeds=tuple(cluster.seeds),
             handshake_s=self.config.limits.handshake_timeout,
             peers_max=self.config.limits.peers,
@@ -170,7 +170,7 @@ class Runtime:
         return [astuple(member) for member in self.members()]
 
 
-def advertised(cluster: ClusterConfig, listen: Address) -> str:
+def _advertised(cluster: ClusterConfig, listen: Address) -> str:
     """Return what peers shall dial: as configured, else where we listen; port 0 stands for the real one."""
     if cluster.advertise is None:
         return str(listen)
@@ -178,7 +178,7 @@ def advertised(cluster: ClusterConfig, listen: Address) -> str:
     return str(Address(host, port or listen.port))
 
 
-def channel_table(config: NodeConfig) -> ChannelTable:
+def _channel_table(config: NodeConfig) -> ChannelTable:
     """Return the configured channels, with the node's defaults where they do not say."""
     limits = config.limits
     settings = [

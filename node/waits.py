@@ -1,0 +1,88 @@
+"""The two ways in which anything here waits: for a change, and with a deadline that one sweep keeps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from .deadlines import STEP_S, Deadlines
+
+__all__ = ["Signal", "Sweep"]
+
+Item = TypeVar("Item")
+
+
+class Signal:
+    """Wakes everyone who waits for something to change; each then looks for itself."""
+
+    def __init__(self) -> None:
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    def notify(self) -> None:
+        """Something has changed."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def until(self, condition: Callable[[], bool], deadline: float | None = None) -> bool:
+        """Wait until a condition holds, looked at after each change; return whether it does.
+
+        Args:
+            condition: quick, and without effects.
+            deadline: in seconds of the loop's clock; None waits for ever.
+        """
+        try:
+            async with asyncio.timeout_at(deadline):
+                while not condition():
+                    await self._change()
+        except TimeoutError:
+            return condition()
+        return True
+
+    async def _change(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+
+class Sweep(Generic[Item]):
+    """Deadlines of many small waits, looked at by one timer that runs only while there are any.
+
+    Args:
+        expire: called with each item whose time is up.
+    """
+
+    def __init__(self, expire: Callable[[Item], None]) -> None:
+        self._deadlines: Deadlines[Item] = Deadlines()
+        self._expire = expire
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, item: Item, timeout_s: float) -> int:
+        """Keep a deadline; return what :meth:`remove` wants."""
+        loop = asyncio.get_running_loop()
+        if self._timer is None:
+            self._timer = loop.call_later(STEP_S, self._look)
+        return self._deadlines.add(item, loop.time() + timeout_s)
+
+    def remove(self, item: Item, bucket: int) -> None:
+        """Forget an item that is done."""
+        self._deadlines.remove(item, bucket)
+
+    def close(self) -> None:
+        """Expire everything now."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for item in self._deadlines.due(float("inf")):
+            self._expire(item)
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        for item in self._deadlines.due(loop.time()):
+            self._expire(item)
+        if self._deadlines and self._timer is None:
+            self._timer = loop.call_later(STEP_S, self._look)
