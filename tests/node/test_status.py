@@ -1,0 +1,192 @@
+"""What a node tells of itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from liminal_mesh.node import status
+from liminal_mesh.node.client import connect
+from liminal_mesh.node.config import NodeConfig
+from liminal_mesh.node.node import Node
+
+from ..nodes import mesh, node_config, serving, until
+
+LONE: dict[str, Any] = {"client": {"listen": "127.0.0.1:0"}, "http": {"listen": "127.0.0.1:0"}}
+
+
+async def test_a_lone_node_is_ready_and_knows_itself() -> None:
+    """Without a mesh there is no membership condition."""
+    async with Node(NodeConfig(name="solo", **LONE)) as node:
+        await serving(node)
+        run = node.running
+        ready, about = status.ready(run), status.node(run)
+
+        assert status.health(run)["alive"] is True
+        assert (ready["ready"], ready["unmet"]) == (True, [])
+        assert [one["name"] for one in ready["conditions"]] == ["starting", "listeners", "draining", "failed"]
+        assert about == {
+            "name": "solo",
+            "epoch": str(node.epoch),
+            "version": run.version,
+            "state": "ready",
+            "cluster": None,
+            "addresses": {name: str(address) for name, address in node.addresses.items()},
+        }
+        assert [one["name"] for one in status.members(run)["members"]] == ["solo"]
+        assert status.links(run) == {"links": [], "missing": []}
+
+
+async def test_each_node_of_a_mesh_shows_all_members_and_its_links() -> None:
+    """In the shapes of the contract; epochs as text."""
+    async with mesh(3) as (a, b, c):
+        await until(a, lambda: not status.links(a.running)["missing"])
+        members = status.members(a.running)["members"]
+        links = status.links(a.running)
+
+        assert [one["name"] for one in members] == ["a", "b", "c"]
+        for one, node in zip(members, (a, b, c), strict=True):
+            assert one == {
+                "name": node.name,
+                "epoch": str(node.epoch),
+                "incarnation": 0,
+                "state": "alive",
+                "reachable": True,
+                "stalled": False,
+                "address": str(node.addresses["mesh"]),
+            }
+        assert [(one["peer"], one["epoch"], one["up"]) for one in links["links"]] == [
+            ("b", str(b.epoch), True),
+            ("c", str(c.epoch), True),
+        ]
+        assert {"rtt_ms", "queued_bytes"} <= links["links"][0].keys()
+        assert links["missing"] == []
+
+
+async def test_a_link_that_should_stand_is_shown_as_down_and_as_missing() -> None:
+    """Also from a peer that has it still, as long as that says so; one that left is not missed."""
+    async with mesh(2) as (a, b):
+        assert b.running.hub.mesh is not None
+        for link in tuple(b.running.hub.mesh.links.values()):
+            link.wire.abort("a test cuts it")
+        run = a.running
+        assert run.hub.mesh is not None
+        gone = run.hub.mesh.links
+        await until(a, lambda: not gone)
+
+        [link] = status.links(run)["links"]
+        assert (link["peer"], link["up"], link["rtt_ms"], link["queued_bytes"]) == ("b", False, None, 0)
+        assert status.members(run)["members"][1]["state"] == "dead"
+
+        await until(a, lambda: bool(gone))
+        await b.stop()
+        await until(a, lambda: not gone)
+        assert status.links(run)["links"] == []
+        assert status.members(run)["members"][1]["state"] == "left"
+
+
+async def test_groups_name_the_pids_and_nodes_of_all_members() -> None:
+    """A subscription is a member of its channel's group."""
+    async with (
+        mesh(2) as (a, b),
+        b.subscribe("ticks", wait="cluster") as one,
+        a.subscribe("m.>", wait="cluster") as other,
+    ):
+        expected = [
+            {"scope": "channel", "name": "m.>", "members": [{"pid": str(other.id), "node": "a"}]},
+            {"scope": "channel", "name": "ticks", "members": [{"pid": str(one.id), "node": "b"}]},
+        ]
+        assert status.groups(a.running) == status.groups(b.running) == {"groups": expected}
+
+
+async def test_channels_are_those_configured_by_name_and_those_in_use() -> None:
+    """Subscribers count the whole mesh, patterns too; published counts this node."""
+    async with mesh(2) as (a, b), b.subscribe("m.x", wait="cluster"), a.subscribe("m.>", wait="cluster"):
+        before = status.channels(a.running)
+        await a.publish("m.x", b"1")
+        await a.publish("m.x", b"2")
+        after = {one["name"]: one for one in status.channels(a.running)["channels"]}
+
+        assert [one["name"] for one in before["channels"]] == ["ticks"]
+        assert before["families"] == [{"name": "m.*", "durable": False, "schema": None}]
+        assert after["ticks"]["in_use"] is False
+        assert after["m.x"] == {
+            "name": "m.x",
+            "durable": False,
+            "schema": None,
+            "subscribers": 2,
+            "local_subscribers": 1,
+            "nodes": ["a", "b"],
+            "published": 2,
+            "in_use": True,
+        }
+
+
+async def test_connections_and_events_are_listed() -> None:
+    """With times since 1970."""
+    async with mesh(2) as (a, b), connect(f"liminal://{a.addresses['client']}") as client:
+        [one] = status.connections(a.running)["connections"]
+        events = status.events(a.running)["events"]
+
+        assert one["pid"] == str(client.pid)
+        assert {"client", "address", "since"} <= one.keys()
+        assert one["since"] > 1_000_000_000
+        assert {"kind": "link-up", "peer": "b", "epoch": str(b.epoch)}.items() <= events[-1].items()
+        assert events[-1]["at"] > 1_000_000_000
+        assert json.dumps(status.events(a.running))
+
+
+@pytest.mark.parametrize(
+    ("cluster", "needed"),
+    [({"ready": "joined"}, 2), ({"ready": "majority", "expected": 5}, 3)],
+    ids=lambda one: str(one),
+)
+async def test_readiness_waits_for_the_mesh_that_it_is_to_wait_for(cluster: dict[str, object], needed: int) -> None:
+    """And says how much of it is there."""
+    async with Node(node_config("a", cluster=cluster)) as a:
+        await serving(a)
+        ready = status.ready(a.running)
+        assert ready["unmet"] == ["membership"]
+        assert ready["conditions"][2] == {
+            "name": "membership",
+            "met": False,
+            "demand": cluster["ready"],
+            "linked": 1,
+            "needed": needed,
+            "missing": [],
+        }
+        assert status.node(a.running)["state"] == "waiting"
+    async with mesh(needed, cluster=cluster) as (a, *_):
+        assert status.ready(a.running)["unmet"] == []
+
+
+async def test_readiness_names_who_is_missing() -> None:
+    """A peer that was linked, and is not."""
+    async with mesh(2, cluster={"ready": "joined"}) as (a, b):
+        assert b.running.hub.mesh is not None
+        a_mesh = a.running.hub.mesh
+        assert a_mesh is not None
+        for link in tuple(b.running.hub.mesh.links.values()):
+            link.wire.abort("a test cuts it")
+        await until(a, lambda: not a_mesh.links)
+        assert status.ready(a.running)["conditions"][2]["missing"] == ["b"]
+        assert status.health(a.running)["alive"] is True
+
+
+async def test_unmet_conditions_come_in_a_fixed_order() -> None:
+    """Whatever happened first."""
+    async with Node(node_config("a", cluster={"ready": "joined"})) as a:
+        await serving(a)
+        run = a.running
+        run.hub.mesh_failed(RuntimeError("another node has this name"))
+        run.hub.draining = True
+        run.server.stop_listening()
+        ready = status.ready(run)
+        assert ready["unmet"] == ["listeners", "membership", "draining", "failed"]
+        assert ready["conditions"][1]["closed"] == ["client"]
+        assert ready["conditions"][4]["error"] == "another node has this name"
+        assert status.node(run)["state"] == "failed"
+        run.hub.failure = None
+        assert status.node(run)["state"] == "draining"
