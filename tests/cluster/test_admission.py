@@ -14,8 +14,9 @@ from liminal_mesh.cluster.frames import (
 )
 from liminal_mesh.cluster.identity import NodeId
 
+from ..sim.host import End
 from ..sim.watching import all_linked, link, notices, of
-from ..sim.world import End, World, address_of
+from ..sim.world import World, address_of
 
 
 def test_two_nodes_that_dial_each_other_at_once_have_one_session() -> None:

@@ -33,8 +33,9 @@ from liminal_mesh.cluster.frames import (
     Welcome,
 )
 
+from ..sim.host import End, Host
 from ..sim.watching import all_linked, notices, of
-from ..sim.world import End, Host, World, address_of
+from ..sim.world import World, address_of
 
 
 def test_any_one_seed_is_enough() -> None:

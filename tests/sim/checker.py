@@ -16,7 +16,7 @@ from liminal_mesh.cluster.group_events import GroupEvent, Joined, Left
 from liminal_mesh.cluster.identity import NodeId, Pid
 from liminal_mesh.cluster.visible import SCOPES
 
-from .world import Host
+from .host import Host
 
 __all__ = ["Checker"]
 

@@ -11,7 +11,8 @@ from random import Random
 
 from liminal_mesh.cluster.frames import Ack, Heartbeat, LinkFrame, Range, SnapBegin, SnapChunk, SnapEnd, Sync
 
-from .world import End, World
+from .host import End
+from .world import World
 
 __all__ = ["ACTIONS", "Faults", "FrameFaults"]
 

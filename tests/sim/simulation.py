@@ -14,7 +14,8 @@ from liminal_mesh.cluster.visible import SCOPES
 
 from .checker import Checker
 from .faults import Faults, FrameFaults
-from .world import End, Host, World, address_of
+from .host import End, Host
+from .world import World, address_of
 
 __all__ = ["Simulation", "simulate"]
 

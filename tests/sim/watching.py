@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from liminal_mesh.cluster.effects import Notice
 
-from .world import End, Host
+from .host import End, Host
 
 __all__ = ["all_linked", "link", "notices", "of"]
 
