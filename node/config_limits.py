@@ -37,11 +37,9 @@ class LimitsConfig(Section):
     inbox_bytes: Size = 4 << 20
     """Bytes that wait for one subscription, where its channel does not say otherwise."""
     inbox_bytes_connection: Size = 64 << 20
-    """Bytes that wait for all subscriptions of one client connection."""
+    """Bytes that wait for all subscriptions of one client connection; beyond it the largest is emptied into a gap."""
     inbox_bytes_node: Size = 256 << 20
     """Bytes that wait for all subscriptions of the node; beyond it the largest inbox is emptied into a gap."""
-    write_high_water: Size = 64 << 10
-    """Bytes that wait in one connection's socket buffer before the node stops writing to it."""
     write_deadline: Duration = 10.0
     """How long a client may leave what was written to it unread before its connection ends."""
     peers: Count = 256
@@ -54,5 +52,3 @@ class LimitsConfig(Section):
     """Bytes of publishes that wait for one peer; further ones are dropped for that peer, and it is told."""
     lane_age: Duration = 5.0
     """How long a publish may wait for one peer before nothing more is taken for it."""
-    publisher_window: Count = 65_536
-    """The largest window of a client's pipelined publisher."""

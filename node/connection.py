@@ -44,7 +44,7 @@ from liminal_mesh.storage import LiminalError
 
 from .channel import Subscriber
 from .errors import LimitExceeded, to_wire
-from .inbox import Anchor, Inbox
+from .inbox import Anchor, Budget, Inbox
 from .intake import Intake
 from .values import Gap
 
@@ -93,6 +93,7 @@ class Connection:
         self._server = server
         self._held: dict[int, _Held] = {}
         self._ready: dict[int, _Held] = {}
+        self._budget = Budget(server.limits.inbox_bytes_connection)
         self._intake = Intake(self, server.hub)
         self._waits: set[asyncio.Task[None]] = set()
 
@@ -197,7 +198,7 @@ class Connection:
         held = _Held(self, frame.subscription)
         self._held[frame.subscription] = held
         try:
-            held.subscriber = self._server.hub.make_subscriber(frame.channel, frame.max_in_flight, held)
+            held.subscriber = self._server.hub.make_subscriber(frame.channel, frame.max_in_flight, held, self._budget)
         except LiminalError:
             del self._held[frame.subscription]
             raise
@@ -242,8 +243,18 @@ class Connection:
 
     def subscription_ready(self, held: _Held) -> None:
         """Something waits in a subscription's inbox, or there is credit again."""
+        if self._budget.passed:
+            self._evict()
         self._ready[held.number] = held
         self.wire.wake()
+
+    def _evict(self) -> None:
+        """Empty the largest inboxes of this client into gaps until they hold no more than they may together."""
+        inboxes = [one.subscriber.inbox for one in self._held.values() if one.subscriber is not None]
+        for inbox in sorted(inboxes, key=lambda one: one.bytes, reverse=True):
+            if not self._budget.passed:
+                return
+            inbox.evict()
 
     def _request(self, frame: Request) -> None:
         try:
@@ -315,7 +326,7 @@ class Connection:
 
 
 def _chunk(inbox: Inbox) -> int:
-    """Return how many messages one frame may bear: a quarter of the credit, so that the rest is on its way meanwhile."""
+    """Return how many messages one frame may bear: a quarter of the credit, so that the rest is on its way."""
     return max(1, min(BATCH_MAX, inbox.credit // 4))
 
 

@@ -20,7 +20,7 @@ from liminal_mesh.cluster import Envelope, Heads, Lost, NodeId, Publish, Receipt
 
 from .channel import Channel, ChannelTable, Subscriber
 from .errors import Rejected
-from .inbox import Run
+from .inbox import Budget, Run
 from .route import Pending, Route
 from .values import Pressure
 
@@ -42,6 +42,7 @@ class ExchangeStatistics:
     duplicates: int = 0
     stale_forward: int = 0
     rejected: int = 0
+    evicted: int = 0
 
 
 class Exchange:
@@ -52,13 +53,17 @@ class Exchange:
         registry: who is interested where.
         channels: the channels and local groups.
         clock_ns: nanoseconds since 1970.
+        budget: what all inboxes here may hold together.
     """
 
-    def __init__(self, me: NodeId, registry: Registry, channels: ChannelTable, clock_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, me: NodeId, registry: Registry, channels: ChannelTable, clock_ns: Callable[[], int], budget: Budget
+    ) -> None:
         self.me = me
         self.channels = channels
         self.statistics = ExchangeStatistics()
         self._registry = registry
+        self._budget = budget
         self._clock_ns = clock_ns
         self._routes: dict[str, Route] = {}
         # Grows across restarts because the epoch does: a million ids for each of its milliseconds.
@@ -135,6 +140,8 @@ class Exchange:
             self.statistics.delivered += accepted
             if accepted == count:
                 local += 1
+        if self._budget.passed:
+            self._evict()
         return local
 
     def _forward(
@@ -159,7 +166,7 @@ class Exchange:
     @staticmethod
     def crowded(channel: Channel) -> bool:
         """Whether a publisher on the channel should wait: a peer that keeps up has half a lane of it before it."""
-        for route in channel.routes:  # no generator: this stands in front of every publish
+        for route in channel.routes:  # noqa: SIM110 - no generator: this stands in front of every publish
             if route.lane.crowded:
                 return True
         return False
@@ -259,7 +266,20 @@ class Exchange:
             accepted = subscriber.offer(run)
             self.statistics.delivered += accepted
             most = max(most, accepted)
+        if self._budget.passed:
+            self._evict()
         return most
+
+    def _evict(self) -> None:
+        """Empty the largest inboxes into gaps until all together hold no more than they may."""
+        while self._budget.passed:
+            everyone = (one for group in self.channels.groups.values() for one in group.subscribers)
+            largest = max(everyone, key=lambda one: one.inbox.bytes)
+            if not largest.inbox.bytes:
+                return
+            largest.inbox.evict()
+            self.statistics.evicted += 1
+            largest.listener.ready()
 
     def receive_lost(self, origin: NodeId, frame: Lost) -> None:
         """A peer had to drop publishes on the way here."""

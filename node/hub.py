@@ -35,7 +35,7 @@ from .batch import Batch
 from .channel import Channel, ChannelTable, Subscriber
 from .errors import DeadlineExceeded, Draining, LimitExceeded
 from .exchange import CHANNEL_SCOPE, Exchange
-from .inbox import Inbox
+from .inbox import Budget, Inbox
 from .names import check_pattern
 from .route import Pending, Route
 from .waits import Signal, Sweep
@@ -69,6 +69,7 @@ class Hub:
         channels: the configured channels.
         permit: the one permission check, called by every verb as ``permit(verb, name)``; raises NotAuthorized.
         frame_max: the largest frame; a message must fit into one.
+        inbox_bytes: what all inboxes may hold together.
     """
 
     def __init__(
@@ -78,11 +79,13 @@ class Hub:
         channels: ChannelTable,
         permit: Callable[[str, str], None],
         frame_max: int,
+        inbox_bytes: int,
     ) -> None:
         self.me = me
         self.registry = registry
+        self.budget = Budget(inbox_bytes)
         self.permit = permit
-        self.exchange = Exchange(me, registry, channels, time.time_ns)
+        self.exchange = Exchange(me, registry, channels, time.time_ns, self.budget)
         self.mesh: Mesh | None = None
         self.draining = False
         self.failure: Exception | None = None
@@ -135,7 +138,9 @@ class Hub:
 
     # --- subscriptions ---
 
-    def make_subscriber(self, pattern: str, credit: int, listener: Listener) -> Subscriber:
+    def make_subscriber(
+        self, pattern: str, credit: int, listener: Listener, budget: Budget | None = None
+    ) -> Subscriber:
         """Return a subscriber that is not subscribed yet, with the inbox that its channel's configuration says.
 
         Raises:
@@ -144,7 +149,8 @@ class Hub:
         """
         check_pattern(pattern)
         settings = self.exchange.channels.settings(pattern)
-        inbox = Inbox(credit, settings.messages, settings.size, settings.overflow)
+        budgets = (self.budget,) if budget is None else (self.budget, budget)
+        inbox = Inbox(credit, settings.messages, settings.size, settings.overflow, budgets)
         return Subscriber(self.next_pid(), pattern, inbox, listener)
 
     def subscribe(self, subscriber: Subscriber) -> None:
@@ -156,6 +162,7 @@ class Hub:
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Let it receive no more."""
         self.exchange.unsubscribe(subscriber)
+        subscriber.inbox.release()
         if self.mesh is not None:
             self.mesh.changed()
 

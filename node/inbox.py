@@ -18,7 +18,7 @@ from liminal_mesh.cluster import Envelope, NodeId, encode_envelope
 
 from .values import Gap, Pressure
 
-__all__ = ["MESSAGE_OVERHEAD_BYTES", "Anchor", "Inbox", "Overflow", "Run"]
+__all__ = ["MESSAGE_OVERHEAD_BYTES", "Anchor", "Budget", "Inbox", "Overflow", "Run"]
 
 Overflow = Literal["drop-oldest", "drop-newest", "reject", "disconnect"]
 
@@ -67,6 +67,25 @@ def _weight(envelope: Envelope) -> int:
     return len(envelope.body) + MESSAGE_OVERHEAD_BYTES
 
 
+class Budget:
+    """Bytes that several inboxes may hold together; whoever keeps the budget empties the largest when it is passed.
+
+    Args:
+        limit: the most bytes.
+    """
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+
+    @property
+    def passed(self) -> bool:
+        """Whether they hold more than they may."""
+        return self.used > self.limit
+
+
 class Inbox:
     """The bounded inbox of one subscription.
 
@@ -78,14 +97,17 @@ class Inbox:
         messages: messages in the buffer behind the credit.
         size: bytes that may wait.
         overflow: what happens when credit and buffer are both full.
+        budgets: what it shares with other inboxes.
     """
 
     __slots__ = (
-        "_after", "_before", "_queue", "bytes", "credit", "dropped", "lent", "limit", "messages", "overflow",
-        "overflowed", "queued", "size",
+        "_after", "_before", "_budgets", "_queue", "bytes", "credit", "dropped", "lent", "limit", "messages",
+        "overflow", "overflowed", "queued", "size",
     )  # fmt: skip
 
-    def __init__(self, credit: int, messages: int, size: int, overflow: Overflow) -> None:
+    def __init__(
+        self, credit: int, messages: int, size: int, overflow: Overflow, budgets: tuple[Budget, ...] = ()
+    ) -> None:
         self.credit = credit
         self.messages = messages
         self.size = size
@@ -94,6 +116,7 @@ class Inbox:
         self.queued = 0
         self.lent = 0
         self.bytes = 0
+        self._budgets = budgets
         self.dropped = 0
         self.overflowed = False
         """Set for good when the policy is ``disconnect`` and it had to act: nothing more is taken."""
@@ -118,7 +141,7 @@ class Inbox:
             self._place_gaps()
         self._queue.append((run, 0))
         self.queued += count
-        self.bytes += run.size
+        self._charge(run.size)
         return count
 
     def room(self, run: Run) -> bool:
@@ -154,7 +177,7 @@ class Inbox:
         stop = len(run.items)
         if start == 0 and stop <= most:
             self._queue.popleft()
-            self.bytes -= run.size
+            self._charge(-run.size)
         else:
             stop = min(stop, start + most)
             self._consume(run, start, stop)
@@ -165,6 +188,17 @@ class Inbox:
     def settle(self, count: int) -> None:
         """The subscriber is done with ``count`` of what it was lent; more than that is ignored."""
         self.lent = max(0, self.lent - count)
+
+    def evict(self) -> None:
+        """Drop everything that waits, into gaps."""
+        while self._queue:
+            self._drop_head(len(self._queue[0][0].items) if isinstance(self._queue[0][0], Run) else 0)
+
+    def release(self) -> None:
+        """Give back to the budgets: the subscription is over, and what still waits is its holder's alone."""
+        for budget in self._budgets:
+            budget.used -= self.bytes
+        self._budgets = ()
 
     def pressure(self) -> Pressure:
         """Return the decision that the next message would meet, and its four numbers."""
@@ -178,7 +212,7 @@ class Inbox:
 
     def _consume(self, run: Run, start: int, stop: int) -> None:
         """Take ``start`` to ``stop`` off the run at the head of the queue."""
-        self.bytes -= sum([_weight(item) for item in run.items[start:stop]])
+        self._charge(-sum([_weight(item) for item in run.items[start:stop]]))
         if stop == len(run.items):
             self._queue.popleft()
         else:
@@ -194,7 +228,7 @@ class Inbox:
             part = Run(run.channel, run.origin, run.items[:accepted])
             self._queue.append((part, 0))
             self.queued += accepted
-            self.bytes += part.size
+            self._charge(part.size)
         self._lose(self._after, run, accepted, len(run.items))
         if self.overflow == "disconnect":
             self.overflowed = True
@@ -216,20 +250,29 @@ class Inbox:
             self._place_gaps()
         self._queue.append((run, 0))
         self.queued += len(run.items)
-        self.bytes += run.size
+        self._charge(run.size)
         while self._queue and (len(self) > self.limit or self.bytes > self.size):
             head, start = self._queue[0]
-            if not isinstance(start, int):
-                assert isinstance(head, NodeId)
-                self._queue.popleft()
-                _merge(self._before, head, start)
-                continue
-            assert isinstance(head, Run)
-            stop = self._surplus(head, start)
-            self._consume(head, start, stop)
-            self.queued -= stop - start
-            self._lose(self._before, head, start, stop)
+            self._drop_head(self._surplus(head, start) if isinstance(head, Run) and isinstance(start, int) else 0)
         return len(run.items)
+
+    def _drop_head(self, stop: int) -> None:
+        """Drop messages at the head of the queue up to index ``stop`` of their run; a note is kept, and told first."""
+        head, start = self._queue[0]
+        if not isinstance(start, int):
+            assert isinstance(head, NodeId)
+            self._queue.popleft()
+            _merge(self._before, head, start)
+            return
+        assert isinstance(head, Run)
+        self._consume(head, start, stop)
+        self.queued -= stop - start
+        self._lose(self._before, head, start, stop)
+
+    def _charge(self, size: int) -> None:
+        self.bytes += size
+        for budget in self._budgets:
+            budget.used += size
 
     def _surplus(self, run: Run, start: int) -> int:
         """Return the end of what must go of the run at the head, at least one message."""

@@ -64,7 +64,7 @@ class Runtime:
         self.listeners = listeners
         limits = config.limits
         self.registry = Registry(me, entries_max=limits.registry_entries)
-        self.hub = Hub(me, self.registry, _channel_table(config), permit, limits.max_frame)
+        self.hub = Hub(me, self.registry, _channel_table(config), permit, limits.max_frame, limits.inbox_bytes_node)
         self.peering: Peering | None = None
         if config.cluster is not None:
             self.peering = self._make_peering(me, config.cluster)
