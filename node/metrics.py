@@ -12,11 +12,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final, get_args
 
-from liminal_mesh.cluster import MemberState
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from liminal_mesh.cluster import MemberState
 
 from .readiness import state
 
@@ -84,7 +85,7 @@ async def _render(families: Iterable[Metric], accept: str) -> tuple[bytes, str]:
     """Write families as text; in a thread, since a thousand series take 40 ms."""
     try:
         encode, kind = choose_encoder(accept)
-    except ValueError:  # a version that is none
+    except (TypeError, ValueError):  # a version that is none
         encode, kind = choose_encoder("")
     return await asyncio.to_thread(encode, _Read(families)), kind
 
@@ -149,8 +150,6 @@ def _mesh(run: Runtime) -> Iterator[Metric]:
         traffic.add_metric((peer, "in"), link.wire.bytes_in)
         traffic.add_metric((peer, "out"), link.wire.bytes_out)
     yield traffic
-    fenced = mesh.fenced_frames if mesh is not None else 0
-    yield _counter("fenced_frames", "Frames of sessions that were over.", fenced)
 
 
 def _registry(run: Runtime) -> Iterator[Metric]:
@@ -179,7 +178,8 @@ def _clients(run: Runtime) -> Iterator[Metric]:
 
 def _channels(run: Runtime, names: Collection[str]) -> Iterator[Metric]:
     """Yield the series of each channel: in the order of first use, so that no channel ever loses its series."""
-    used = run.hub.exchange.channels.channels
+    exchange = run.hub.exchange
+    used = exchange.channels.channels
     chosen = [used[name] for name in names if name in used] if names else list(islice(used.values(), CHANNELS_MAX))
     rest: list[Channel] = [] if names else list(islice(used.values(), CHANNELS_MAX, None))
     series = [(channel.name, [channel]) for channel in chosen] + ([(OTHER, rest)] if rest else [])
@@ -187,7 +187,7 @@ def _channels(run: Runtime, names: Collection[str]) -> Iterator[Metric]:
     subscribers = GaugeMetricFamily("liminal_channel_subscribers", "Local subscriptions.", labels=("channel",))
     for name, channels in series:
         published.add_metric((name,), sum(channel.sequence for channel in channels))
-        subscribers.add_metric((name,), sum(len(channel.subscribers) for channel in channels))
+        subscribers.add_metric((name,), sum(len(exchange.resolve(channel.name).subscribers) for channel in channels))
     yield published
     yield subscribers
 

@@ -1,0 +1,327 @@
+"""HTTP of real nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import pytest
+
+from liminal_mesh.cluster import Address, Listener
+from liminal_mesh.node import status
+from liminal_mesh.node.http import HttpServer
+from liminal_mesh.node.node import Node
+from liminal_mesh.node.server import Server
+
+from ..nodes import DEADLINE_S, mesh, node_config, serving
+
+DOCUMENTS = {
+    "/health": "alive",
+    "/ready": "unmet",
+    "/api/v1/node": "addresses",
+    "/api/v1/members": "members",
+    "/api/v1/links": "missing",
+    "/api/v1/groups": "groups",
+    "/api/v1/channels": "channels",
+    "/api/v1/connections": "connections",
+    "/api/v1/events": "events",
+}
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def document(self) -> Any:
+        """The body as JSON."""
+        assert self.headers["content-type"].startswith("application/json")
+        return json.loads(self.body)
+
+
+async def send(address: Address, request: bytes) -> Answer:
+    """Send bytes, and read one answer to the end of the connection."""
+    async with asyncio.timeout(DEADLINE_S):
+        reader, writer = await asyncio.open_connection(*address)
+        try:
+            writer.write(request)
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+            body = await reader.readexactly(int(headers["content-length"]))
+        finally:
+            writer.close()
+            await writer.wait_closed()
+    return Answer(int(head[0].split()[1]), headers, body)
+
+
+async def ask(node: Node, path: str, method: str = "GET", host: str = "localhost", more: str = "") -> Answer:
+    await serving(node)
+    return await send(node.addresses["http"], f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n".encode())
+
+
+@asynccontextmanager
+async def lone(**more: Any) -> AsyncIterator[Node]:
+    async with Node(node_config("a", **more)) as node:
+        await serving(node)
+        yield node
+
+
+async def test_every_document_is_served_as_json() -> None:
+    """With the fields that programs rely on, on each node of a mesh."""
+    async with mesh(2) as nodes:
+        for node in nodes:
+            for path, field in DOCUMENTS.items():
+                answer = await ask(node, path)
+                assert (answer.status, field in answer.document) == (200, True), path
+        members = (await ask(nodes[1], "/api/v1/members")).document
+        assert members == status.members(nodes[1].running)
+        assert [one["name"] for one in members["members"]] == ["a", "b"]
+
+
+async def test_metrics_are_served_as_text() -> None:
+    """Aggregated, and by channel when that is asked for."""
+    async with lone() as node:
+        await node.publish("ticks", b"x")
+        await node.publish("m.x", b"x")
+        page = await ask(node, "/metrics")
+        channels = await ask(node, "/metrics/channels")
+        one = await ask(node, "/metrics/channels?name=m.x")
+
+    assert page.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert b'liminal_publish_total{result="accepted"} 2.0' in page.body
+    assert b"channel=" not in page.body
+    assert b'liminal_channel_published_total{channel="ticks"} 1.0' in channels.body
+    assert b'channel="ticks"' not in one.body
+    assert b'liminal_channel_published_total{channel="m.x"} 1.0' in one.body
+
+
+async def test_other_paths_and_methods_are_refused_as_json() -> None:
+    """404 and 405, which says what is allowed."""
+    async with lone() as node:
+        for path in (
+            "/",
+            "/api",
+            "/api/v1",
+            "/api/v2/node",
+            "/health/",
+            "/api/v1/node/x",
+            "/%2e%2e/etc/passwd",
+            "//health",
+        ):
+            answer = await ask(node, path)
+            assert (answer.status, answer.document["error"]) == (404, "not_found"), path
+        for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
+            answer = await ask(node, "/health", method)
+            assert (answer.status, answer.document["error"]) == (405, "method_not_allowed"), method
+            assert answer.headers["allow"] == "GET"
+
+
+@pytest.mark.parametrize(
+    ("host", "answered"),
+    [
+        ("localhost", True),
+        ("LOCALHOST:7602", True),
+        ("127.0.0.1:1", True),
+        ("[::1]:7602", True),
+        ("[::1]", True),
+        ("a.example", True),
+        ("a.example:80", True),
+        ("b.example", False),
+        ("a.example.evil.example", False),
+        ("localhost.evil.example", False),
+        ("0.0.0.0", False),
+        ("[::]", False),
+        ("127.0.0.1.evil.example:7602", False),
+        ("localhost:7602:7602", False),
+        ("evil@localhost", False),
+        ("localhost, evil.example", False),
+        ("", False),
+    ],
+)
+async def test_only_requests_for_our_names_are_answered(host: str, answered: bool) -> None:
+    """On every path, also on those that are none."""
+    http = {"listen": "127.0.0.1:0", "allowed_hosts": ["a.example"]}
+    async with lone(http=http) as node:
+        for path in ("/health", "/metrics", "/nowhere"):
+            answer = await ask(node, path, host=host)
+            assert (answer.status != 403) == answered
+            if not answered:
+                assert answer.document["error"] == "host_refused"
+
+
+async def test_a_request_without_a_host_or_with_two_is_refused() -> None:
+    """Neither says for whom it is."""
+    async with lone() as node:
+        address = node.addresses["http"]
+        assert (await send(address, b"GET /health HTTP/1.0\r\n\r\n")).status in {400, 403}
+        two = await send(address, b"GET /health HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
+        assert two.status in {400, 403}
+
+
+async def test_answers_tell_browsers_to_keep_their_hands_off() -> None:
+    """No caching, no frames, no guessing of types, and no word that lets other sites read."""
+    async with lone() as node:
+        for answer in (
+            await ask(node, "/health", more="Origin: https://evil.example\r\n"),
+            await ask(node, "/nowhere"),
+        ):
+            headers = answer.headers
+            assert headers["x-frame-options"] == "DENY"
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["cache-control"] == "no-store"
+            assert headers["content-security-policy"].startswith("default-src 'self'")
+            assert headers["server"] == "liminal"
+            assert not any(name.startswith("access-control-") for name in headers)
+
+
+async def test_what_is_too_large_is_refused() -> None:
+    """Heads of many or of long lines, and bodies by what they claim."""
+    async with lone() as node:
+        many = "".join(f"X-{number}: {'x' * 700}\r\n" for number in range(30))
+        assert (await ask(node, "/health", more=many)).status == 431
+        assert (await ask(node, "/health", more=f"X: {'x' * 20_000}\r\n")).status in {400, 431}
+        assert (await ask(node, "/health", more="".join(f"X-{n}: x\r\n" for n in range(200)))).status in {400, 431}
+        assert (await ask(node, "/health", more="Content-Length: 2000000\r\n")).status == 413
+        assert (await ask(node, "/health")).status == 200
+
+
+async def test_bytes_that_are_no_http_end_only_their_connection() -> None:
+    """TLS at a plain port, another protocol, nothing readable."""
+    async with lone() as node:
+        for rubbish in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"NOT HTTP\r\n\r\n"):
+            assert (await send(node.addresses["http"], rubbish)).status == 400
+        assert (await ask(node, "/health")).status == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /health HT", b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: "])
+async def test_a_request_that_does_not_come_ends_its_connection(sent: bytes) -> None:
+    """However much of it has come."""
+    async with quick_server() as address, asyncio.timeout(DEADLINE_S):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(sent)
+        assert await ended(reader) == b""
+        writer.close()
+
+
+async def test_an_idle_connection_is_ended_after_its_answer() -> None:
+    """The answer came first."""
+    async with quick_server() as address, asyncio.timeout(DEADLINE_S):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"200 OK" in await ended(reader)
+        writer.close()
+
+
+async def test_more_connections_than_may_be_open_wait_for_their_turn() -> None:
+    """They are served when others have ended."""
+    async with quick_server(permits=1) as address, asyncio.timeout(DEADLINE_S):
+        _, idle = await asyncio.open_connection(*address)
+        answer = await send(address, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert answer.status == 200
+        idle.close()
+
+
+@asynccontextmanager
+async def quick_server(permits: int = 8) -> AsyncIterator[Address]:
+    """A second HTTP server of a node, of which each part of a request must come at once."""
+    async with lone() as node:
+        listener = Listener("http", Address("127.0.0.1", 0), 16, permits)
+        address = listener.open()
+        task = asyncio.create_task(HttpServer(node.running, listener, timeout_s=0.05).run())
+        yield address
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def ended(reader: asyncio.StreamReader) -> bytes:
+    """Return all that comes until the other side ends the connection, in whatever manner."""
+    got = b""
+    try:
+        while data := await reader.read(4096):
+            got += data
+    except ConnectionResetError:
+        pass
+    return got
+
+
+async def test_a_node_that_waits_for_its_mesh_is_alive_and_not_ready() -> None:
+    """503 with the names; then 200."""
+    async with lone(cluster={"ready": "joined"}) as node:
+        assert (await ask(node, "/health")).status == 200
+        answer = await ask(node, "/ready")
+        assert (answer.status, answer.document["unmet"]) == (503, ["membership"])
+    async with mesh(2, cluster={"ready": "joined"}) as nodes:
+        for node in nodes:
+            assert (await ask(node, "/ready")).status == 200
+
+
+async def test_a_node_that_drains_says_so_until_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers to the end, so that nobody is sent there any more; then its port is free."""
+    node = Node(node_config("a"))
+    await node.start()
+    assert (await ask(node, "/ready")).status == 200
+    run, address = node.running, node.addresses["http"]
+    monkeypatch.setattr(Server, "idle", False)
+    stopping = asyncio.create_task(node.stop())
+    await asyncio.sleep(0)  # one turn, in which it begins
+    assert run.hub.draining
+
+    answer = await send(address, b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert (answer.status, answer.document["unmet"]) == (503, ["listeners", "draining"])
+    health = await send(address, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert health.status == 200
+
+    monkeypatch.setattr(Server, "idle", True)
+    run.hub.mesh_changed()
+    assert await stopping
+    with pytest.raises(ConnectionRefusedError):
+        await send(address, b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+
+async def test_stopping_does_not_wait_for_open_connections() -> None:
+    """They are closed."""
+    async with asyncio.timeout(DEADLINE_S):
+        async with lone() as node:
+            reader, writer = await asyncio.open_connection(*node.addresses["http"])
+            writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+        await ended(reader)
+        writer.close()
+
+
+async def test_a_failure_of_ours_is_told_as_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """500 without details for the asker, and all of them in the log."""
+    async with lone() as node:
+        monkeypatch.setattr(type(node.running), "members", lambda _run: 1 / 0)
+        answer = await ask(node, "/api/v1/members")
+    assert (answer.status, answer.document["error"]) == (500, "internal")
+    assert b"ZeroDivision" not in answer.body
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_requests_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Health is asked for every few seconds for ever, and what strangers send is no news."""
+    caplog.set_level("INFO")
+    async with lone() as node:
+        caplog.clear()
+        await ask(node, "/health")
+        await send(node.addresses["http"], b"NOT HTTP\r\n\r\n")
+        assert caplog.records == []
+
+
+def test_a_program_that_imports_the_node_does_not_import_aiohttp() -> None:
+    """It takes a quarter of a second, and an embedded node may serve no HTTP at all."""
+    code = (
+        "import sys, liminal_mesh.node.node; sys.exit('aiohttp' in sys.modules or 'prometheus_client' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0

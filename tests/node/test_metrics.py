@@ -1,0 +1,177 @@
+"""The metrics of a node."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from liminal_mesh.node import metrics as module
+from liminal_mesh.node.metrics import OTHER, Metrics
+from liminal_mesh.node.node import Node
+
+from ..nodes import mesh
+
+# Dashboards and alerts are built on these: names may be added, none may go or change its labels.
+GOLDEN = {
+    "liminal_channels": (),
+    "liminal_client_connections": ("kind",),
+    "liminal_client_refusals_total": ("reason",),
+    "liminal_delivered_total": (),
+    "liminal_dropped_total": ("reason",),
+    "liminal_event_loop_lag_seconds_bucket": ("le",),
+    "liminal_event_loop_lag_seconds_count": (),
+    "liminal_event_loop_lag_seconds_created": (),
+    "liminal_event_loop_lag_seconds_sum": (),
+    "liminal_inbox_bytes": (),
+    "liminal_inbox_messages": (),
+    "liminal_members": ("state",),
+    "liminal_node_info": ("node", "version"),
+    "liminal_peer_bytes_total": ("direction", "peer"),
+    "liminal_peer_link_up": ("peer",),
+    "liminal_peer_rtt_seconds": ("peer",),
+    "liminal_peer_send_queue_bytes": ("peer",),
+    "liminal_publish_total": ("result",),
+    "liminal_ready": (),
+    "liminal_received_total": (),
+    "liminal_registry_digest_resyncs_total": (),
+    "liminal_registry_entries": (),
+    "liminal_registry_frames_ignored_total": ("reason",),
+    "liminal_registry_ranges_applied_total": (),
+    "liminal_registry_snapshots_total": ("result",),
+    "liminal_subscriptions": (),
+    "liminal_unknown_frames_total": ("sender",),
+    "liminal_uptime_seconds": (),
+}
+
+Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def series(page: bytes) -> Series:
+    """Return the samples of a page by name and labels; each may be there once."""
+    found: Series = {}
+    for family in text_string_to_metric_families(page.decode()):
+        for sample in family.samples:
+            key = (sample.name, tuple(sorted(sample.labels.items())))
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+async def scrape(node: Node) -> Series:
+    return series((await Metrics(node.running).node())[0])
+
+
+async def test_the_names_and_labels_are_those_of_the_list() -> None:
+    """Beside them only those of the process."""
+    async with mesh(2) as (a, _):
+        a.running.server.refusals["handshake"] = 1
+        page = await scrape(a)
+
+    ours = {name: tuple(sorted(dict(labels))) for name, labels in page if not name.startswith("process_")}
+    assert ours == GOLDEN
+
+
+async def test_every_metric_says_what_it_is() -> None:
+    """A help line each, and counters are typed as such."""
+    async with mesh(1) as (a,):
+        page, kind = await Metrics(a.running).node()
+
+    assert kind.startswith("text/plain")
+    for family in text_string_to_metric_families(page.decode()):
+        assert family.documentation, family.name
+        assert family.type == "counter" or not any(sample.name.endswith("_total") for sample in family.samples)
+
+
+async def test_the_numbers_are_those_of_the_bus() -> None:
+    """Published here, received and delivered there."""
+    async with mesh(2) as (a, b), b.subscribe("ticks", wait="cluster"), b.subscribe("*", wait="cluster"):
+        for _ in range(3):
+            await a.publish("ticks", b"x", ack="nodes")
+        here, there = await scrape(a), await scrape(b)
+
+        assert here["liminal_publish_total", (("result", "accepted"),)] == 3
+        assert here["liminal_members", (("state", "alive"),)] == 2
+        assert here["liminal_members", (("state", "dead"),)] == 0
+        assert here["liminal_peer_link_up", (("peer", "b"),)] == 1
+        assert here["liminal_peer_bytes_total", (("direction", "out"), ("peer", "b"))] > 0
+        assert here["liminal_registry_entries", ()] == 2
+        assert here["liminal_ready", ()] == 1
+        assert there["liminal_received_total", ()] == 3
+        assert there["liminal_delivered_total", ()] == 6
+        assert there["liminal_inbox_messages", ()] == 6
+        assert there["liminal_subscriptions", ()] == 2
+        assert there["liminal_publish_total", (("result", "accepted"),)] == 0
+
+
+async def test_two_nodes_in_one_process_do_not_share() -> None:
+    """Each names itself."""
+    async with mesh(2) as (a, b):
+        names = [dict(labels)["node"] for node in (a, b) for name, labels in await scrape(node) if "_info" in name]
+    assert names == ["a", "b"]
+
+
+async def test_a_name_cannot_be_registered_twice() -> None:
+    """A second metric of the same name would make the page invalid."""
+
+    class Again(Collector):
+        def collect(self) -> list[Metric]:
+            return [Metric("liminal_ready", "Again.", "gauge")]
+
+    async with mesh(1) as (a,):
+        with pytest.raises(ValueError, match="liminal_ready"):
+            Metrics(a.running).registry.register(Again())
+
+
+async def test_channels_have_series_of_their_own_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first that were used keep theirs; all others share one."""
+    monkeypatch.setattr(module, "CHANNELS_MAX", 2)
+    async with mesh(1) as (a,), a.subscribe("m.2"), a.subscribe("m.*"):
+        for number in (2, 0, 3, 1, 3):
+            await a.publish(f"m.{number}", b"x")
+        page = series((await Metrics(a.running).channels())[0])
+        asked = series((await Metrics(a.running).channels(["m.3", "m.9"]))[0])
+
+    published = {dict(labels)["channel"]: value for (name, labels), value in page.items() if name.endswith("_total")}
+    assert published == {"m.2": 1, "m.0": 1, OTHER: 3}
+    assert page["liminal_channel_subscribers", (("channel", "m.2"),)] == 2
+    assert page["liminal_channel_subscribers", (("channel", OTHER),)] == 2
+    assert asked == {
+        ("liminal_channel_published_total", (("channel", "m.3"),)): 2,
+        ("liminal_channel_subscribers", (("channel", "m.3"),)): 1,
+    }
+
+
+async def test_text_of_others_is_escaped() -> None:
+    """A refusal's code is ours today; the page must hold whatever comes."""
+    awkward = 'a"b\\c\nd'
+    async with mesh(1) as (a,):
+        a.running.server.refusals[awkward] = 7
+        page = await scrape(a)
+    assert page["liminal_client_refusals_total", (("reason", awkward),)] == 7
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["application/openmetrics-text; version=1.0.0", "application/openmetrics-text", "text/plain;version=0.0.4"],
+)
+async def test_the_format_is_the_one_that_was_asked_for(accept: str) -> None:
+    """OpenMetrics ends with a mark of its own."""
+    async with mesh(1) as (a,):
+        page, kind = await Metrics(a.running).node(accept)
+    assert kind.split(";")[0] == accept.split(";")[0]
+    assert page.endswith(b"# EOF\n") == ("openmetrics" in accept)
+    if "openmetrics" in accept:
+        assert list(open_metrics(page.decode()))  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize(
+    "accept", ["application/openmetrics-text; version=x", "text/plain; version=;escaping=?", ";;,"]
+)
+async def test_nonsense_in_the_accept_header_gets_the_plain_page(accept: str) -> None:
+    """It is no error of the node."""
+    async with mesh(1) as (a,):
+        page, _ = await Metrics(a.running).node(accept)
+    assert b"liminal_ready 1.0" in page
