@@ -2,9 +2,9 @@
 
 A *target* is a seed (by its address) or a peer (by its name): peers are learned from their own Hello and from
 what other peers say of whom they are linked with, so any one seed is enough. Each target has at most one dial
-in flight, and so has each peer, however many targets lead to it. After a failure the pause doubles up to a cap,
-and the dial falls at random into it (full jitter), so that nodes which lost each other in one moment do not
-come back in one moment.
+in flight, and so has each peer and each address, however many targets lead to it. After a failure the pause
+doubles up to a cap, and the dial falls at random into it (full jitter), so that nodes which lost each other in
+one moment do not come back in one moment.
 
 Of two nodes that learn of each other the lower name dials first, and the higher gives it a head start. A seed
 rests while the peer it leads to is linked, or is dialled at that same address as a peer. A peer that said
@@ -46,6 +46,25 @@ class Target:
     seen: float = 0.0
 
 
+class _Flying:
+    """Whom the dials in flight lead to."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self._names: set[str] = set()
+        self._addresses: set[str] = set()
+
+    def add(self, target: Target) -> None:
+        self.keys.add(target.key)
+        self._addresses.add(target.address)
+        if target.name:
+            self._names.add(target.name)
+
+    def leads_to(self, target: Target) -> bool:
+        """Whether one of them ends where this one would."""
+        return target.address in self._addresses or target.name in self._names
+
+
 class Dialer:
     """The plan of all dials of one node."""
 
@@ -64,20 +83,24 @@ class Dialer:
     def due(self, now: float) -> list[Target]:
         """Return the targets to be dialled now, longest due first; they are in flight from here on."""
         chosen: list[Target] = []
-        flying = sum(target.busy for target in self._targets.values())
+        flying = self._flying()
         for target in sorted(self._targets.values(), key=lambda target: (target.due, target.key)):
-            if target.due <= now and flying < self._options.dials_max and not self._rests(target):
+            if len(flying.keys) >= self._options.dials_max:
+                break
+            if target.due <= now and not self._rests(target, flying):
                 target.busy = True
-                flying += 1
+                flying.add(target)
                 chosen.append(target)
         return chosen
 
     def next_due(self) -> float:
         """Return when :meth:`due` should be asked again, as things stand."""
-        flying = sum(target.busy for target in self._targets.values())
-        if flying >= self._options.dials_max:
+        flying = self._flying()
+        if len(flying.keys) >= self._options.dials_max:
             return math.inf
-        return min((target.due for target in self._targets.values() if not self._rests(target)), default=math.inf)
+        return min(
+            (target.due for target in self._targets.values() if not self._rests(target, flying)), default=math.inf
+        )
 
     def learn(self, name: str, epoch: int, address: str, now: float) -> None:
         """Note that somebody is linked with a peer of this name and address."""
@@ -96,6 +119,10 @@ class Dialer:
         self._linked.add(name)
         target = self._targets.setdefault(name, Target(name, address, False, now, name))
         target.epoch, target.address, target.left, target.seen = epoch, address, False, now
+        for other in self._targets.values():
+            # A seed that was not reached yet is this peer's all the same, if that is what the peer says.
+            if other.address == address and not other.name:
+                other.name = name
         for other in self._leading_to(name):
             other.attempts, other.busy = 0, False
 
@@ -149,13 +176,20 @@ class Dialer:
             del self._targets[name]
         return names
 
-    def _rests(self, target: Target) -> bool:
-        if self._stopped or target.busy or target.name in self._linked:
+    def _rests(self, target: Target, flying: _Flying) -> bool:
+        if self._stopped or target.busy or target.name in self._linked or flying.leads_to(target):
             return True
         if not target.seed:
-            return target.left or any(other.busy for other in self._leading_to(target.name))
+            return target.left
         peer = self._targets.get(target.name)
-        return peer is not None and (peer.busy or (peer.address == target.address and not peer.left))
+        return peer is not None and peer.address == target.address and not peer.left
+
+    def _flying(self) -> _Flying:
+        flying = _Flying()
+        for target in self._targets.values():
+            if target.busy:
+                flying.add(target)
+        return flying
 
     def _leading_to(self, name: str) -> list[Target]:
         return [target for target in self._targets.values() if target.name == name]

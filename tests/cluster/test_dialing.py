@@ -95,6 +95,19 @@ def test_one_dial_for_a_peer_that_has_two_addresses() -> None:
     assert {first, second} == {"alias:1", "z"}
 
 
+def test_one_dial_for_an_address_that_two_targets_have() -> None:
+    """A seed that nobody answered at yet, and a peer that others say is there."""
+    plan = dialer("a", seeds="z")
+    plan.learn("z", 1, "z:1", 0)
+    (first,) = keys(plan, 0)
+    assert keys(plan, 1) == []
+    plan.failed(first, 1)
+    assert len(keys(plan, 3)) == 1
+
+    plan.linked("z", 1, "z:1", 3)
+    assert keys(plan, 100) == []
+
+
 def test_whoever_left_is_not_dialled_but_seeds_are() -> None:
     """Until it is back, or somebody is linked with a later run of it."""
     plan = dialer(seeds="z")

@@ -16,7 +16,7 @@ from .world import World
 
 __all__ = ["ACTIONS", "Faults", "FrameFaults"]
 
-ACTIONS = ("burst", "cut", "drain", "hole", "one_way", "heal", "half_cut", "restart", "same_epoch", "stall")
+ACTIONS = ("burst", "cut", "drain", "hole", "one_way", "heal", "half_cut", "intrude", "restart", "same_epoch", "stall")
 """What may happen to nodes and connections, besides joins and leaves."""
 
 _REGISTRY = (Sync, SnapBegin, SnapChunk, SnapEnd, Range, Ack)

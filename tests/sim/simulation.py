@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 
-from liminal_mesh.cluster.effects import SessionDown, SessionUp
+from liminal_mesh.cluster.effects import Failed, SessionDown, SessionUp
 from liminal_mesh.cluster.visible import SCOPES
 
 from .checker import Checker
@@ -48,7 +48,7 @@ class Simulation:
         self.rng = Random(seed)
         self.faults = faults or Faults.draw(self.rng)
         self.world = World(self.rng.randrange(2**32))
-        self.checker = Checker()
+        self.checker = Checker(may_fail="intrude" in self.faults.weights)
         self.world.checks.append(self.checker.check)
         self.epochs: Counter[str] = Counter()
         self.numbers: Counter[str] = Counter()
@@ -71,30 +71,41 @@ class Simulation:
     @property
     def hosts(self) -> list[Host]:
         """The nodes that live, by name."""
-        return sorted(self.world.hosts.values(), key=lambda host: host.me.name)
+        return sorted(self.world.hosts.values(), key=lambda host: host.me)
 
     # --- what happens -------------------------------------------------------------------------------
 
-    def _start(self, name: str, *, same_epoch: bool = False) -> None:
+    def _start(self, name: str, *, same_epoch: bool = False, address: str = "") -> None:
+        if not address and address_of(name) in self.world.hosts:
+            return
         if not same_epoch:
             self.epochs[name] += self.rng.randrange(1, 3)
             self.numbers[name] = 0
         seeds = " ".join(NAMES[: self.faults.nodes]) if self.faults.everyone_is_a_seed else "a"
         world, epoch = self.world, self.epochs[name]
-        host = world.add(name, seeds, epoch, ring_records=self.faults.ring_records, before=self.checker.follow)
-        host.watchers.append(self._note)
+        ring_records, follow = self.faults.ring_records, self.checker.follow
+        host = world.add(name, seeds, epoch, address=address, ring_records=ring_records, before=follow)
+        host.watchers.append(lambda effect: self._note(host, effect))
         if self.rng.random() < 0.7:
             self._join(host)
 
-    def _note(self, effect: object) -> None:
+    def _note(self, host: Host, effect: object) -> None:
         if isinstance(effect, SessionUp | SessionDown):
             self.last_change = self.world.now
+        elif isinstance(effect, Failed):
+            self.world.later(0.01, self._give_up, host)
+
+    def _give_up(self, host: Host) -> None:
+        """Do what an operator would, if the name of this node is taken: its bearer gets it back, with a later epoch."""
+        self.world.crash(host)
+        if not _intrudes(host):
+            self.world.later(0.5, self._start, host.me.name)
 
     def _act(self) -> None:
         weights = self.faults.weights | {"join": 4.0, "leave": 3.0}
         (action,) = self.rng.choices(sorted(weights), [weights[key] for key in sorted(weights)])
-        host = self.rng.choice(self.hosts)
-        getattr(self, f"_{action}")(host)
+        if self.hosts:
+            getattr(self, f"_{action}")(self.rng.choice(self.hosts))
 
     def _join(self, host: Host) -> None:
         # A process may be in several groups; numbers are never used again by another process.
@@ -151,6 +162,11 @@ class Simulation:
         for hole in sorted(self.world.holes):
             self.world.heal(*hole)
 
+    def _intrude(self, host: Host) -> None:
+        """Start a second node of a name that is taken, at another address."""
+        if not any(map(_intrudes, self.hosts)):
+            self._start(host.me.name, address=f"intruder:{7601 + self.epochs[host.me.name]}")
+
     def _restart(self, host: Host) -> None:
         self.world.crash(host)
         self.world.run(self.rng.choice((0, 0.01, 0.3, 2.0)))
@@ -175,6 +191,8 @@ class Simulation:
         self.last_change = healed
         for host in self.hosts:
             host.stalled_until = 0.0
+            if _intrudes(host):
+                self.world.crash(host)
         world.redundant.clear()
         took = world.run_until(lambda: self._agreed() and self._converged(), LINK_S + CONVERGE_S)
         since = world.now - max(healed, self.last_change)
@@ -192,6 +210,8 @@ class Simulation:
 
     def _agreed(self) -> bool:
         hosts = self.hosts
+        if len(hosts) < self.faults.nodes:
+            return False
         for host in hosts:
             sessions = host.core.sessions()
             if len(sessions) != len(hosts) - 1:
@@ -217,3 +237,7 @@ class Simulation:
                 if host.registry.unsynced(scope):
                     return False
         return True
+
+
+def _intrudes(host: Host) -> bool:
+    return host.address != address_of(host.me.name)
