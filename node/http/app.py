@@ -123,6 +123,9 @@ def _gate(hosts: frozenset[str]) -> Middleware:
 def _refusal(request: web.Request, hosts: frozenset[str]) -> web.Response | None:
     if not is_allowed(request.headers.getall("Host", []), hosts):
         return _error(403, "host_refused", "the Host header names none of http.allowed_hosts")
+    if not request.raw_path.startswith("/"):
+        # A whole URL instead of a path names a host of its own, beside the one that was looked at.
+        return _error(400, "bad_target", "expected a path, as to any server that is no proxy")
     if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > HEADERS_MAX:
         return _error(431, "headers_too_large", f"more than {HEADERS_MAX} bytes of headers")
     if (request.content_length or 0) > BODY_MAX:

@@ -166,6 +166,14 @@ async def test_a_request_without_a_host_or_with_two_is_refused() -> None:
         assert two.status in {400, 403}
 
 
+@pytest.mark.parametrize("target", ["http://evil.example/health", "http://localhost/health", "*"])
+async def test_a_request_for_a_whole_url_is_refused(target: str) -> None:
+    """It would name a second host."""
+    async with lone() as node:
+        answer = await ask(node, target, "OPTIONS" if target == "*" else "GET")
+        assert (answer.status, answer.document["error"]) == (400, "bad_target")
+
+
 async def test_answers_tell_browsers_to_keep_their_hands_off() -> None:
     """No caching, no frames, no guessing of types, and no word that lets other sites read."""
     async with lone() as node:
