@@ -7,9 +7,9 @@ import asyncio
 import json
 import sys
 
-from .contenders import CONTENDERS
-from .report import as_json, environment, lines, page
-from .result import Contender, Result
+from .contenders import CONTENDERS, FIGURES
+from .report import as_json, environment, figure_lines, lines, page
+from .result import Contender, Figure, Result
 
 ROUNDS = 5
 ROUNDS_CORE = 3
@@ -28,21 +28,36 @@ async def _rounds(contenders: list[Contender], rounds: int, share: int) -> dict[
     return results
 
 
+async def _figures(figures: list[Figure], rounds: int) -> dict[str, list[tuple[float, dict[str, str]]]]:
+    values: dict[str, list[tuple[float, dict[str, str]]]] = {one.name: [] for one in figures}
+    for number in range(1, rounds + 1):
+        for one in figures:
+            async with asyncio.timeout(RUN_S):
+                values[one.name].append(await one.run())
+            print(f"{number}/{rounds} {one.name:<52} {values[one.name][-1][0]:.3g} {one.unit}", file=sys.stderr)
+    return values
+
+
 def main() -> int:
     """Measure, print, and return 1 if an aim was missed and ``--strict`` was given."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--core", action="store_true", help="the one-minute version: fewer, shorter runs")
     parser.add_argument("--only", default="", metavar="TEXT", help="only contenders whose name contains this")
+    parser.add_argument("--share", type=int, default=0, metavar="N", help="an Nth of the messages")
     parser.add_argument("--rounds", type=int, default=0, help="how often each runs")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--strict", action="store_true", help="fail if an aim is missed")
     options = parser.parse_args()
     rounds = options.rounds or (ROUNDS_CORE if options.core else ROUNDS)
     chosen = [one for one in CONTENDERS if options.only in one.name and (one.core or not options.core)]
-    results = asyncio.run(_rounds(chosen, rounds, CORE_SHARE if options.core else 1))
-    made, about = lines(chosen, results), environment(rounds)
-    print(json.dumps(as_json(made, about), indent=2) if options.json else page(made, about))
-    return 1 if options.strict and any(line.missed for line in made) else 0
+    share = options.share or (CORE_SHARE if options.core else 1)
+    bounded = [] if options.core else [one for one in FIGURES if options.only in one.name]
+    made = lines(chosen, asyncio.run(_rounds(chosen, rounds, share)))
+    figures = figure_lines(bounded, asyncio.run(_figures(bounded, rounds)))
+    about = environment(rounds)
+    print(json.dumps(as_json(made, figures, about), indent=2) if options.json else page(made, figures, about))
+    missed = any(line.missed for line in made) or any(line.missed for line in figures)
+    return 1 if options.strict and missed else 0
 
 
 if __name__ == "__main__":

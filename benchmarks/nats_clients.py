@@ -105,9 +105,9 @@ async def _request(client: Client, messages: int) -> None:
 async def _timed(role: str, port: int, messages: int) -> None:
     client = await _connect(port)
     await _reach(client)
-    start = now()
+    say(start=now())
     await {"publish": _publish, "flush": _flush, "request": _request}[role](client, messages)
-    say(start=start, end=now())
+    say(end=now())
     await asyncio.get_running_loop().create_future()
 
 

@@ -14,7 +14,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from .result import SUBSCRIBERS, Result, measured
+from .result import SUBSCRIBERS, Result, measured, spent
 from .roles import Roles, free_ports, roles
 
 __all__ = ["fanout", "fanout_flushed", "flushed", "requested", "unconfirmed"]
@@ -54,11 +54,13 @@ async def _run(name: str, verb: str, messages: int, subscribers: int) -> Result:
         subscriber = await processes.python("benchmarks.nats_clients", "subscribe", far, messages, subscribers)
         await subscriber.line()
         publisher = await processes.python("benchmarks.nats_clients", verb, near, messages)
+        start, before = (await publisher.line())["start"], processes.cpu()
         sent = await publisher.line()
         arrived = await subscriber.line()
-        # The end is the last arrival; where one subscriber's messages are confirmed, the last confirmation.
-        end = arrived["end"] if verb == "publish" or subscribers > 1 else sent["end"]
-        return measured(name, messages * subscribers, sent["start"], end)
+        cpu = spent(before, processes.cpu(), messages * subscribers)
+        # Where each is confirmed, both must be here: the last message and the last confirmation.
+        end = arrived["end"] if verb == "publish" else max(arrived["end"], sent["end"])
+        return measured(name, messages * subscribers, start, end, cpu)
 
 
 async def _cluster(processes: Roles) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from typing import cast
 
 import msgpack
 
-from .result import BODY_BYTES, Result, measured
+from .result import BODY_BYTES, Result, measured, spent
 from .roles import free_ports, loop_run, now, roles, say
 
 __all__ = ["run"]
@@ -31,8 +31,9 @@ async def run(messages: int) -> Result:
         reader = await processes.python("benchmarks.pipe", "reader", port, messages)
         await reader.line()
         writer = await processes.python("benchmarks.pipe", "writer", port, messages)
-        start = (await writer.line())["start"]
-        return measured("pipe", messages, start, (await reader.line())["end"])
+        start, before = (await writer.line())["start"], processes.cpu()
+        end = (await reader.line())["end"]
+        return measured("pipe", messages, start, end, spent(before, processes.cpu(), messages))
 
 
 class _Reader(asyncio.Protocol):
@@ -88,13 +89,13 @@ async def _read(port: int, messages: int) -> None:
 
 async def _write(port: int, messages: int) -> None:
     _, writer = await asyncio.get_running_loop().create_connection(_Writer, "127.0.0.1", port)
-    body, start = bytes(BODY_BYTES), now()
+    body = bytes(BODY_BYTES)
+    say(start=now())
     for number in range(messages):
         writer.send(number, "bench.pipe", body)
         if number % TURN == 0:
             await asyncio.sleep(0)
             await writer.room.wait()
-    say(start=start)
     await asyncio.get_running_loop().create_future()
 
 

@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from os import cpu_count
 
-from .result import BODY_BYTES, SUBSCRIBERS, WINDOW, Contender, Result
+from .result import BODY_BYTES, SUBSCRIBERS, WINDOW, Contender, Figure, Result
 
-__all__ = ["Line", "as_json", "environment", "lines", "page"]
+__all__ = ["FigureLine", "Line", "as_json", "environment", "figure_lines", "lines", "page"]
 
 TITLES = {
     "unconfirmed": f"publish to subscribe across two nodes, {BODY_BYTES} B, unconfirmed (messages/s)",
-    "windowed": f"the same, each confirmed, {WINDOW} in flight (messages/s)",
+    "windowed": f"the same, each confirmed, {WINDOW} in flight unless the name says so (messages/s)",
     "fanout": f"1 to {SUBSCRIBERS:,} across two nodes, {BODY_BYTES} B (deliveries/s)",
     "fanout windowed": f"1 to {SUBSCRIBERS:,}, each publish confirmed (deliveries/s)",
 }
@@ -40,6 +40,21 @@ class Line:
     rate_max: float
     ratios: dict[str, float]
     missed: dict[str, float]
+    cpu: dict[str, float]
+    notes: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FigureLine:
+    """One figure's runs: the median, the least and the largest value, and the bound."""
+
+    name: str
+    unit: str
+    value: float
+    value_min: float
+    value_max: float
+    most: float
+    missed: bool
     notes: dict[str, str]
 
 
@@ -58,7 +73,23 @@ def lines(contenders: Sequence[Contender], results: Mapping[tuple[str, str], Seq
                 ratios[other] = medians[key] / rate
         missed = {other: aim for other, aim in one.aims.items() if ratios.get(other, aim) < aim}
         rates, last = [run.rate for run in results[key]], results[key][-1]
-        made.append(Line(one.name, one.scenario, medians[key], min(rates), max(rates), ratios, missed, last.notes))
+        cpu = {name: statistics.median(run.cpu[name] for run in results[key]) for name in last.cpu}
+        made.append(Line(one.name, one.scenario, medians[key], min(rates), max(rates), ratios, missed, cpu, last.notes))
+    return made
+
+
+def figure_lines(
+    figures: Sequence[Figure], values: Mapping[str, Sequence[tuple[float, dict[str, str]]]]
+) -> list[FigureLine]:
+    """Take the medians of what has a bound."""
+    made = []
+    for one in figures:
+        runs = values.get(one.name, ())
+        if runs:
+            every = [value for value, _ in runs]
+            middle = statistics.median(every)
+            missed = middle > one.most
+            made.append(FigureLine(one.name, one.unit, middle, min(every), max(every), one.most, missed, runs[-1][1]))
     return made
 
 
@@ -80,7 +111,7 @@ def _version(name: str) -> str:
         return "absent"
 
 
-def page(made: Iterable[Line], about: Mapping[str, object]) -> str:
+def page(made: Iterable[Line], figures: Iterable[FigureLine], about: Mapping[str, object]) -> str:
     """Lay the lines out, a table for each scenario."""
     text: list[str] = []
     scenario = ""
@@ -88,18 +119,39 @@ def page(made: Iterable[Line], about: Mapping[str, object]) -> str:
         if line.scenario != scenario:
             scenario = line.scenario
             text += ["", TITLES[scenario]]
-        ratios = "  ".join(
-            f"{ratio:.2f} x {other}" + (f" (aim {line.missed[other]:g}, missed)" if other in line.missed else "")
-            for other, ratio in line.ratios.items()
-        )
-        notes = "".join(f"  {name}: {note}" for name, note in line.notes.items())
-        spread = f"{line.rate_min:,.0f} to {line.rate_max:,.0f}"
-        text.append(f"  {line.name:<22}{line.rate:>12,.0f}  ({spread:<24})  {ratios}{notes}")
+        text += _rows(line)
+    text += _figure_rows(figures)
     text.append("")
     text += [f"{name}: {fact}" for name, fact in about.items()]
     return "\n".join(text)
 
 
-def as_json(made: Iterable[Line], about: Mapping[str, object]) -> dict[str, object]:
+def _rows(line: Line) -> list[str]:
+    ratios = "  ".join(
+        f"{ratio:.2f} x {other}" + (f" (aim {line.missed[other]:g}, missed)" if other in line.missed else "")
+        for other, ratio in line.ratios.items()
+    )
+    spread = f"({line.rate_min:,.0f} to {line.rate_max:,.0f})"
+    rows = [f"  {line.name:<22}{line.rate:>12,.0f}  {spread:<28}{ratios}".rstrip()]
+    facts = [f"{name}: {note}" for name, note in line.notes.items()]
+    if line.cpu:
+        facts.insert(0, "CPU us: " + " ".join(f"{name} {cost:.3g}" for name, cost in line.cpu.items()))
+    return [*rows, f"{'':26}{'; '.join(facts)}"] if facts else rows
+
+
+def _figure_rows(figures: Iterable[FigureLine]) -> list[str]:
+    rows: list[str] = []
+    for line in figures:
+        if not rows:
+            rows += ["", "bounds"]
+        bound = f"aim at most {line.most:g} {line.unit}" + (", missed" if line.missed else "")
+        spread = f"({line.value_min:.3g} to {line.value_max:.3g})"
+        rows.append(f"  {line.name:<52}{line.value:>8.3g} {line.unit}  {spread:<20}{bound}")
+        if line.notes:
+            rows.append(f"{'':26}" + "; ".join(f"{name}: {note}" for name, note in line.notes.items()))
+    return rows
+
+
+def as_json(made: Iterable[Line], figures: Iterable[FigureLine], about: Mapping[str, object]) -> dict[str, object]:
     """The same, for programs."""
-    return {**about, "results": [asdict(line) for line in made]}
+    return {**about, "results": [asdict(line) for line in made], "figures": [asdict(line) for line in figures]}

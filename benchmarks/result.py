@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["BODY_BYTES", "SUBSCRIBERS", "WINDOW", "Contender", "Result", "measured"]
+__all__ = ["BODY_BYTES", "SUBSCRIBERS", "WINDOW", "Contender", "Figure", "Result", "measured", "spent"]
 
 BODY_BYTES = 128
 """The size of every message's body."""
@@ -26,11 +26,20 @@ class Result:
     seconds: float
     rate: float
     notes: dict[str, str] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)
+    """Microseconds of CPU for each message, by process: far less noisy than rates on a machine that is shared."""
 
 
-def measured(name: str, messages: int, start: float, end: float, **notes: str) -> Result:
+def measured(
+    name: str, messages: int, start: float, end: float, cpu: Mapping[str, float] | None = None, **notes: str
+) -> Result:
     """Make a result of two readings of the machine's monotonic clock, which all its processes share."""
-    return Result(name, messages, end - start, messages / (end - start), notes)
+    return Result(name, messages, end - start, messages / (end - start), notes, dict(cpu or {}))
+
+
+def spent(before: Mapping[str, float], after: Mapping[str, float], messages: int) -> dict[str, float]:
+    """Return the microseconds of CPU for each message, of two readings of :meth:`.Roles.cpu`."""
+    return {name: (after[name] - before[name]) / messages * 1e6 for name in before}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +61,20 @@ class Contender:
     messages: int
     aims: dict[str, float] = field(default_factory=dict)
     core: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Something else that is measured and has a bound: a ratio, or seconds.
+
+    Args:
+        name: what it is.
+        run: gives one value, and notes to print beside it.
+        unit: of the value.
+        most: the largest that we want.
+    """
+
+    name: str
+    run: Callable[[], Awaitable[tuple[float, dict[str, str]]]]
+    unit: str
+    most: float

@@ -27,6 +27,11 @@ class Role:
         self.process = process
         self.name = name
 
+    @property
+    def cpu(self) -> float:
+        """The seconds of CPU that it has used so far, all threads; by the clock that Linux keeps for each process."""
+        return time.clock_gettime((~self.process.pid << 3) | 2)
+
     async def line(self) -> dict[str, Any]:
         """Return the next thing it says.
 
@@ -65,14 +70,20 @@ class Roles:
     async def python(self, module: str, *arguments: object) -> Role:
         """Start ``python -m module arguments``."""
         command = [sys.executable, "-m", module, *map(str, arguments)]
-        return self._add(await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE), " ".join(command[2:]))
+        return self._add(await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE), str(arguments[0]))
 
     async def program(self, *command: str) -> Role:
         """Start a program that says nothing we read."""
-        return self._add(await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=DEVNULL), command[0])
+        process = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=DEVNULL)
+        return self._add(process, Path(command[0]).name)
+
+    def cpu(self) -> dict[str, float]:
+        """Return the seconds of CPU of each by name, to be compared with an earlier reading."""
+        return {role.name: role.cpu for role in self._running}
 
     def _add(self, process: Process, name: str) -> Role:
-        role = Role(process, name)
+        same = sum(1 for role in self._running if role.name.split(" ")[0] == name)
+        role = Role(process, f"{name} {same + 1}" if same else name)
         self._running.append(role)
         return role
 
