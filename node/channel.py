@@ -139,6 +139,7 @@ class ChannelTable:
         self._channels_max = channels_max
         self.channels: dict[str, Channel] = {}
         self.groups: dict[str, Group] = {}
+        self.subscriptions = 0
         self._patterns = TokenTrie()
 
     def configured(self) -> tuple[ChannelSettings, ...]:
@@ -191,6 +192,7 @@ class ChannelTable:
             if is_pattern(subscriber.pattern):
                 self._patterns.add(subscriber.pattern)
         group.subscribers.append(subscriber)
+        self.subscriptions += 1
         return group
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
@@ -199,6 +201,7 @@ class ChannelTable:
         if group is None or subscriber not in group.subscribers:
             return
         group.subscribers.remove(subscriber)
+        self.subscriptions -= 1
         if not group.subscribers:
             del self.groups[subscriber.pattern]
             if is_pattern(subscriber.pattern):

@@ -70,6 +70,7 @@ class Hub:
         permit: the one permission check, called by every verb as ``permit(verb, name)``; raises NotAuthorized.
         frame_max: the largest frame; a message must fit into one.
         inbox_bytes: what all inboxes may hold together.
+        entries_max: the most subscriptions of this node.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Hub:
         permit: Callable[[str, str], None],
         frame_max: int,
         inbox_bytes: int,
+        entries_max: int,
     ) -> None:
         self.me = me
         self.registry = registry
@@ -94,6 +96,7 @@ class Hub:
         self.events: deque[dict[str, object]] = deque(maxlen=EVENTS_MAX)
         self.loop = asyncio.get_running_loop()
         self._frame_max = frame_max
+        self._entries_max = entries_max
         self.small_bytes = frame_max - FRAME_OVERHEAD_BYTES - 64
         """A body of so many bytes, without options, needs no further look at its size."""
         self._numbers = count(1)
@@ -145,9 +148,12 @@ class Hub:
 
         Raises:
             ChannelNotConfigured: nothing covers an exact name.
+            LimitExceeded: peers would not take more entries of one node.
             ValueError: the pattern is none.
         """
         check_pattern(pattern)
+        if self.exchange.channels.subscriptions >= self._entries_max:
+            raise LimitExceeded("registry_entries", self._entries_max)
         settings = self.exchange.channels.settings(pattern)
         budgets = (self.budget,) if budget is None else (self.budget, budget)
         inbox = Inbox(credit, settings.messages, settings.size, settings.overflow, budgets)
@@ -166,10 +172,11 @@ class Hub:
         if self.mesh is not None:
             self.mesh.changed()
 
-    async def barrier(self, phase: str, timeout_s: float) -> None:
+    async def barrier(self, phase: str, pattern: str, timeout_s: float) -> None:
         """Wait until every peer that is linked now has applied this node's channel log as it stands now.
 
-        A peer whose session ends meanwhile is not waited for.
+        It must also have told where its channels stand, for the group ``pattern``: only then does what it publishes
+        show as a gap if the link breaks in the next moment. A peer whose session ends meanwhile is not waited for.
 
         Raises:
             DeadlineExceeded: ``missing`` names who has not.
@@ -177,9 +184,13 @@ class Hub:
         position = self.registry.position(CHANNEL_SCOPE)
         routes = dict(self._routes)
 
+        def reached(route: Route) -> bool:
+            acknowledged = self.registry.acknowledged(route.name, CHANNEL_SCOPE)
+            return acknowledged >= position and self.exchange.anchored(pattern, route.peer)
+
         def missing() -> list[str]:
             current = (name for name, route in routes.items() if self._routes.get(name) is route)
-            return [name for name in current if self.registry.acknowledged(name, CHANNEL_SCOPE) < position]
+            return [name for name in current if not reached(routes[name])]
 
         if not await self.until(lambda: not missing(), self.loop.time() + timeout_s):
             raise DeadlineExceeded(phase, node=self.me.name, missing=sorted(missing()))
@@ -257,6 +268,7 @@ class Hub:
             self._routes[link.peer.name].receipts(frame.runs)
         elif isinstance(frame, Heads):
             self.exchange.receive_heads(link.peer, frame)
+            self.mesh_changed()  # barriers wait for it
         else:
             self.exchange.receive_lost(link.peer, frame)
 

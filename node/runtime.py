@@ -64,7 +64,15 @@ class Runtime:
         self.listeners = listeners
         limits = config.limits
         self.registry = Registry(me, entries_max=limits.registry_entries)
-        self.hub = Hub(me, self.registry, _channel_table(config), permit, limits.max_frame, limits.inbox_bytes_node)
+        self.hub = Hub(
+            me,
+            self.registry,
+            _channel_table(config),
+            permit,
+            frame_max=limits.max_frame,
+            inbox_bytes=limits.inbox_bytes_node,
+            entries_max=limits.registry_entries,
+        )
         self.peering: Peering | None = None
         if config.cluster is not None:
             self.peering = self._make_peering(me, config.cluster)
