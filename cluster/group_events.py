@@ -40,9 +40,10 @@ class Purged(NamedTuple):
 
 
 class Interest(NamedTuple):
-    """A peer gained its first member of these channel groups; its log was applied up to ``applied``.
+    """All members that a peer has in these channel groups are new; its log was applied up to ``applied``.
 
-    It comes after the :class:`Joined` events of the same change.
+    They are its first, or came when the last of the former ones had left: either way it has only just become
+    interested, in its own view. It comes after the :class:`Joined` events of the same change.
     """
 
     node: NodeId

@@ -57,7 +57,7 @@ class VisibleGroups:
         for group in diff.lost:
             index.lose(name, group)
         if self._events:
-            self._tell(replica, diff.joins, diff.leaves, diff.gained, "leave")
+            self._tell(replica, diff.joins, diff.leaves, _renewed(replica, diff), "leave")
 
     def show(self, replica: Replica) -> None:
         """A replica became synced."""
@@ -72,7 +72,7 @@ class VisibleGroups:
         index.show(replica.node, replica.members)
         if self._events:
             after = replica.members
-            gained = [group for group in after if group not in before]
+            gained = [group for group in after if after[group].isdisjoint(before.get(group, ()))]
             self._tell(replica, _without(after, before), _without(before, after), gained, "leave")
 
     def hide(self, replicas: Sequence[Replica], reason: str) -> int:
@@ -119,6 +119,12 @@ class VisibleGroups:
             events.append(Interest(node, groups, replica.applied))
         for event in events:
             emit(event)
+
+
+def _renewed(replica: Replica, diff: Diff) -> list[str]:
+    """Return the groups of which all members are new: at its own node each of them is a group that began anew."""
+    members = replica.members
+    return [group for group, numbers in diff.joins if group in members and len(members[group]) == len(numbers)]
 
 
 def _without(these: Mapping[str, set[int]], those: Mapping[str, set[int]]) -> Iterator[tuple[str, set[int]]]:

@@ -212,7 +212,7 @@ class Connection:
 
     async def _barrier(self, frame: Subscribe, held: _Held) -> None:
         try:
-            await self._server.hub.barrier("subscribe", frame.timeout_ms / 1000)
+            await self._server.hub.barrier("subscribe", frame.channel, frame.timeout_ms / 1000)
         except LiminalError as error:
             if self._held.pop(frame.subscription, None) is not None:
                 self._drop(held)

@@ -45,7 +45,7 @@ class NodeSubscription(Subscription):
         self._hub.subscriptions.add(self)
         if self._barrier == "cluster":
             try:
-                await self._hub.barrier("subscribe", self._timeout_s)
+                await self._hub.barrier("subscribe", self.pattern, self._timeout_s)
             except BaseException:
                 self._close()
                 raise

@@ -300,6 +300,11 @@ class Exchange:
                 for subscriber in group.subscribers:
                     subscriber.listener.anchored(origin, heads)
 
+    def anchored(self, pattern: str, origin: NodeId) -> bool:
+        """Whether a peer has told where its channels stand to the local group of a pattern (or there is none)."""
+        group = self.channels.groups.get(pattern)
+        return group is None or origin in group.anchored
+
     def forget(self, origin: NodeId) -> None:
         """A run of a node is over for good: drop what was kept of its numbers."""
         for channel in self.channels.channels.values():
