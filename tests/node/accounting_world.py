@@ -1,0 +1,215 @@
+"""Nodes without sockets: shipped exchanges and registries, joined by the shipped lanes and codec, over bad links.
+
+A link is one session of two ends, each with its stream of bytes to the other. A link that breaks delivers any part
+of what is on its way, or nothing; its ends notice at different times, and go on sending into the void until then. All
+choices are one seeded generator's, so that a run repeats exactly.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from random import Random
+from typing import cast
+
+from liminal_mesh.cluster import Encoding, Envelope, Heads, Lost, NodeId, Pid, Publish, Registry
+from liminal_mesh.cluster import Interest as InterestGained
+from liminal_mesh.cluster.buffer import FrameBuffer
+from liminal_mesh.cluster.codec import LINK_CODEC
+from liminal_mesh.cluster.exchange import RegistryFrame
+from liminal_mesh.cluster.frames import Heartbeat, LinkFrame
+from liminal_mesh.cluster.group_events import GroupEvent
+from liminal_mesh.cluster.lanes import PeerLane
+from liminal_mesh.node.channel import ChannelSettings, ChannelTable
+from liminal_mesh.node.exchange import CHANNEL_SCOPE, Exchange
+from liminal_mesh.node.inbox import Budget, Inbox, Overflow
+from liminal_mesh.node.route import Route
+
+from .ledger import Recorder
+
+__all__ = ["Host", "World"]
+
+FRAME_BYTES_MAX = 1024 * 1024
+
+
+class End:
+    """One node's end of a link: its lane, and what is on its way from it to the other end."""
+
+    def __init__(self, host: Host, lane: PeerLane) -> None:
+        self.host = host
+        self.lane = lane
+        self.up = False
+        self.control: list[LinkFrame] = []
+        self.stream = bytearray()
+        self.buffer = FrameBuffer(FRAME_BYTES_MAX)
+        self.past: deque[Publish] = deque(maxlen=20)
+        self.route: Route | None = None
+        self.peer: End
+
+    def start(self) -> None:
+        """Begin the session."""
+        host, peer = self.host, self.peer.host.me
+        self.up = True
+        self.route = Route(peer, self.lane, lambda: None)
+        host.exchange.link_up(self.route)
+        self.control += host.registry.session_up(peer)
+        host.mesh_changed()
+
+    def stop(self) -> None:
+        """End it."""
+        if self.up:
+            self.up = False
+            assert self.route is not None
+            self.host.registry.session_down(self.peer.host.me.name, "noconnection")
+            self.host.exchange.link_down(self.route)
+            self.host.mesh_changed()
+
+    def write(self, bytes_max: int, entries_max: int) -> bool:
+        """Put what waits into the stream, as a wire does: control before data."""
+        if not self.up:
+            return False
+        frames, self.control = self.control, []
+        frames += self.host.registry.pump(self.peer.host.me.name, entries_max)
+        data = [LINK_CODEC.encode(frame) for frame in frames] + self.lane.take(bytes_max)
+        self.stream += b"".join(data)
+        return bool(data)
+
+    def read(self, bytes_max: int) -> bool:
+        """Take some of what the other end wrote."""
+        stream = self.peer.stream
+        if not self.up or not stream:
+            return False
+        data = bytes(stream[:bytes_max])
+        del stream[:bytes_max]
+        for kind, body in self.buffer.feed(data):
+            self._frame(cast("LinkFrame", LINK_CODEC.decode(kind, body)))
+        return True
+
+    def repeat(self) -> None:
+        """Hand over once more what has arrived before."""
+        if self.past:
+            self.host.exchange.receive(self.peer.host.me, self.host.rng.choice(self.past))
+
+    def beat(self) -> None:
+        """Let the heartbeat say where our logs stand."""
+        self.control.append(Heartbeat(1, 0, 1, self.host.registry.positions(self.peer.host.me.name), []))
+
+    def _frame(self, frame: LinkFrame) -> None:
+        host, origin = self.host, self.peer.host.me
+        match frame:
+            case Publish():
+                host.exchange.receive(origin, frame)
+                self.past.append(frame)
+            case Heads():
+                host.exchange.receive_heads(origin, frame)
+            case Lost():
+                host.exchange.receive_lost(origin, frame)
+            case _:
+                self.control += host.registry.receive(origin, cast("RegistryFrame", frame))
+                host.mesh_changed()
+
+
+class Host:
+    """One run of a node."""
+
+    def __init__(self, me: NodeId, rng: Random) -> None:
+        self.me = me
+        self.rng = rng
+        self.registry = Registry(me, ring_records=16)
+        channels = ChannelTable([ChannelSettings("a.>")], 100)
+        self.budget = Budget(rng.choice((4000, 1 << 30)))
+        self.exchange = Exchange(me, self.registry, channels, lambda: 0, self.budget)
+        self.subscribers: list[Recorder] = []
+        self.published: dict[str, int] = defaultdict(int)
+        self._numbers = 1
+        self._version = -1
+        self.registry.watch(self._told)
+
+    def mesh_changed(self) -> None:
+        """Do what the hub does when anything came from the mesh."""
+        version = self.registry.version(CHANNEL_SCOPE)
+        if version != self._version:
+            self._version = version
+            self.exchange.invalidate()
+
+    def publish(self, channel: str, count: int, size: int) -> None:
+        """Publish on a channel."""
+        items = [Envelope(0, 0, 0, 0, Encoding.RAW, b"x" * size) for _ in range(count)]
+        self.exchange.accept(self.exchange.resolve(channel), items, 1)
+        self.published[channel] += count
+
+    def subscribe(self, pattern: str, inbox: tuple[int, int, int, Overflow]) -> Recorder:
+        """Subscribe to a pattern."""
+        self._numbers += 1
+        subscriber = Recorder(Pid(*self.me, self._numbers), pattern, Inbox(*inbox, (self.budget,)))
+        self.subscribers.append(subscriber)
+        self.exchange.subscribe(subscriber)
+        return subscriber
+
+    def unsubscribe(self, subscriber: Recorder) -> None:
+        """End a subscription."""
+        self.subscribers.remove(subscriber)
+        self.exchange.unsubscribe(subscriber)
+
+    def head(self, channel: str, origin: NodeId) -> int:
+        """Return how far this node has come with a stream."""
+        held = self.exchange.channels.channels.get(channel)
+        return 0 if held is None else held.heads.get(origin, 0)
+
+    def _told(self, event: GroupEvent) -> None:
+        if isinstance(event, InterestGained):
+            self.exchange.interest_gained(event.node.name, event.groups, event.applied)
+
+
+class World:
+    """All nodes, and a link or none between each two of them."""
+
+    def __init__(self, seed: int, nodes: int = 3) -> None:
+        self.rng = Random(seed)
+        self.now = 0.0
+        self.hosts = [Host(NodeId(name, 1), self.rng) for name in "abcd"[:nodes]]
+        self.past: list[Host] = []
+        self.links: dict[frozenset[str], tuple[End, End]] = {}
+
+    def connect(self, one: Host, other: Host) -> None:
+        """Make a link; its ends start one after the other, and what the first one sends waits for the second."""
+        bytes_max = self.rng.choice((600, 3000, 100_000))
+        ends = tuple(End(host, PeerLane(host.me.epoch, bytes_max, 5.0)) for host in (one, other))
+        ends[0].peer, ends[1].peer = ends[1], ends[0]
+        self.links[frozenset((one.me.name, other.me.name))] = (ends[0], ends[1])
+
+    def disconnect(self, key: frozenset[str]) -> None:
+        """Break a link; a part of what is on its way may still arrive."""
+        ends = self.links.pop(key)
+        for end in self.rng.sample(ends, 2):
+            if self.rng.random() < 0.5:
+                end.read(self.rng.randint(0, 4000))
+            end.stop()
+
+    def restart(self, index: int) -> None:
+        """Kill a node, and run another one under its name."""
+        old = self.hosts[index]
+        for key in [key for key in self.links if old.me.name in key]:
+            self.disconnect(key)
+        self.past.append(old)
+        self.hosts[index] = Host(NodeId(old.me.name, old.me.epoch + 1), self.rng)
+
+    def settle(self) -> None:
+        """Link everyone with everyone, and go on until nothing moves and everything is read."""
+        for index, one in enumerate(self.hosts):
+            for other in self.hosts[index + 1 :]:
+                if frozenset((one.me.name, other.me.name)) not in self.links:
+                    self.connect(one, other)
+        ends = [end for link in self.links.values() for end in link]
+        for end in ends:
+            if not end.up:
+                end.start()
+        for _ in range(3):
+            for end in ends:
+                end.lane.age(self.now)
+                end.beat()
+            while any([end.write(5000, 64) for end in ends] + [end.read(1 << 20) for end in ends]):
+                pass
+        for host in self.hosts:
+            for subscriber in host.subscribers:
+                while subscriber.read(self.rng, 50) or subscriber.inbox.lent:
+                    subscriber.inbox.settle(subscriber.inbox.lent)

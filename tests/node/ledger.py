@@ -1,0 +1,113 @@
+"""One subscription as its subscriber counts it: what the exchange gave it, and what its inbox made of that."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from random import Random
+
+from liminal_mesh.cluster import NodeId, Pid
+from liminal_mesh.node.channel import Subscriber
+from liminal_mesh.node.inbox import Anchor, Inbox, Run
+from liminal_mesh.node.names import matches
+from liminal_mesh.node.values import Gap
+
+__all__ = ["Ledger", "Recorder"]
+
+Stream = tuple[str, NodeId]
+"""A channel, and the origin of what was published on it."""
+
+
+@dataclass
+class Ledger:
+    """What one subscription was given, by stream, as its subscriber counts it."""
+
+    anchors: dict[NodeId, Mapping[str, int]] = field(default_factory=dict)
+    offered: defaultdict[Stream, list[int]] = field(default_factory=lambda: defaultdict(list))
+    missed: defaultdict[Stream, list[Gap]] = field(default_factory=lambda: defaultdict(list))
+    taken: defaultdict[Stream, int] = field(default_factory=lambda: defaultdict(int))
+    told: defaultdict[Stream, int] = field(default_factory=lambda: defaultdict(int))
+    last: defaultdict[Stream, int] = field(default_factory=lambda: defaultdict(int))
+
+    def ready(self) -> None:
+        """Nothing waits for it here: the world reads when it likes."""
+
+    def anchored(self, origin: NodeId, heads: Mapping[str, int]) -> None:
+        """Count everything of this origin from here on."""
+        assert origin not in self.anchors, "anchored twice"
+        self.anchors[origin] = dict(heads)
+
+    def check_stream(self, stream: Stream, head: int) -> None:
+        """Assert that from the anchor to ``head`` each number was offered or told as lost, once and in order."""
+        channel, origin = stream
+        anchor = self.anchors[origin].get(channel, 0) if origin in self.anchors else None
+        offered = self.offered[stream]
+        assert all(before < after for before, after in pairwise(offered)), "order, or twice"
+        assert not offered or offered[-1] <= head, "delivered what was never published"
+        if anchor is None:
+            assert not self.missed[stream], "told of a loss before it was anchored"
+            return
+        numbers = [number for number in offered if number > anchor]
+        for gap in self.missed[stream]:
+            assert gap.count == gap.last - gap.first + 1
+            assert gap.first > anchor, "a gap for what was published before"
+            numbers += range(gap.first, gap.last + 1)
+        assert sorted(numbers) == list(range(anchor + 1, head + 1)), f"{stream} from {anchor} to {head}"
+
+
+class Recorder(Subscriber):
+    """A subscriber that writes down what the exchange gives it, before its inbox drops any of it."""
+
+    __slots__ = ("ledger",)
+
+    def __init__(self, pid: Pid, pattern: str, inbox: Inbox) -> None:
+        self.ledger = Ledger()
+        super().__init__(pid, pattern, inbox, self.ledger)
+
+    def offer(self, run: Run) -> int:
+        """Take a run."""
+        assert matches(self.pattern, run.channel)
+        self.ledger.offered[run.channel, run.origin] += [item.sequence for item in run.items]
+        return super().offer(run)
+
+    def note_gap(self, origin: NodeId, gap: Gap) -> None:
+        """Take a gap."""
+        self.ledger.missed[gap.channel, origin].append(gap)
+        super().note_gap(origin, gap)
+
+    def read(self, rng: Random, most: int) -> bool:
+        """Take something from the inbox, and finish some of what was lent; returns whether anything came."""
+        inbox, ledger = self.inbox, self.ledger
+        inbox.settle(rng.randint(0, inbox.lent))
+        entry = inbox.take(min(most, inbox.credit - inbox.lent))
+        if entry is None:
+            return bool(inbox)
+        if isinstance(entry, Gap):
+            ledger.told[entry.channel, self._origin(entry)] += entry.count
+        elif not isinstance(entry, Anchor):
+            run, start, stop = entry
+            stream = run.channel, run.origin
+            for item in run.items[start:stop]:
+                assert item.sequence > ledger.last[stream]
+                ledger.last[stream] = item.sequence
+            ledger.taken[stream] += stop - start
+        return True
+
+    def check_inbox(self) -> None:
+        """Assert that all that the exchange gave was read, or told as lost; the inbox must be empty."""
+        ledger = self.ledger
+        given: dict[tuple[str, str], int] = defaultdict(int)
+        for (channel, origin), numbers in ledger.offered.items():
+            given[channel, origin.name] += len(numbers)
+        for (channel, origin), gaps in ledger.missed.items():
+            given[channel, origin.name] += sum(gap.count for gap in gaps)
+        read: dict[tuple[str, str], int] = defaultdict(int)
+        for counts in (ledger.taken, ledger.told):
+            for (channel, origin), count in counts.items():
+                read[channel, origin.name] += count
+        assert {key: count for key, count in given.items() if count} == dict(read)
+
+    def _origin(self, gap: Gap) -> NodeId:
+        return NodeId(gap.origin, 0)  # a gap does not say of which run; counted by name

@@ -1,0 +1,204 @@
+"""Nothing is lost in silence: delivered plus gaps equals published, whatever links, lanes and inboxes do."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from liminal_mesh.cluster import NodeId
+from liminal_mesh.node.exchange import CHANNEL_SCOPE
+from liminal_mesh.node.inbox import Overflow
+
+from .accounting_world import Host, World
+from .ledger import Recorder
+
+CHANNELS = ("a.b", "a.c", "a.d.e")
+PATTERNS = (*CHANNELS, "a.*", "a.>", ">")
+BLOCK = 40
+SEEDS = 4000 if os.environ.get("LIMINAL_PROVE") else 400
+STEPS = 400
+POLICIES: tuple[Overflow, ...] = ("drop-oldest", "drop-newest")
+
+
+class Walk:
+    """A random walk through what can happen; ``acked`` notes what a subscription may rely on."""
+
+    def __init__(self, seed: int) -> None:
+        self.world = World(seed, nodes=2 + seed % 3)
+        self.rng = self.world.rng
+        self.acked: list[tuple[Recorder, NodeId, dict[str, int]]] = []
+
+    def run(self, steps: int) -> None:
+        """Take so many steps, then let everything come to rest, and check the books."""
+        actions = [
+            (self.publish, 24), (self.write, 26), (self.read_link, 30), (self.subscribe, 5), (self.unsubscribe, 4),
+            (self.resubscribe, 3), (self.read, 10), (self.connect, 8), (self.start, 12), (self.disconnect, 3),
+            (self.age, 3), (self.beat, 3), (self.restart, 1), (self.note_acknowledged, 4),
+            (self.repeat, 2),
+        ]  # fmt: skip
+        calls, weights = zip(*actions, strict=True)
+        for action in self.rng.choices(calls, weights, k=steps):
+            action()
+        self.world.settle()
+        self.check()
+        # The books must also balance for what comes after: everything is linked and synced now.
+        before = {host.me: dict(host.published) for host in self.world.hosts}
+        for host in self.world.hosts:
+            for channel in CHANNELS:
+                host.publish(channel, 3, 10)
+        self.world.settle()
+        self.check()
+        assert all(host.published[channel] == before[host.me].get(channel, 0) + 3
+                   for host in self.world.hosts for channel in CHANNELS)  # fmt: skip
+
+    def check(self) -> None:
+        """Assert that each subscription's books balance."""
+        live = {host.me: host for host in self.world.hosts}
+        everyone = {host.me: host for host in (*self.world.past, *self.world.hosts)}
+        for host in self.world.hosts:
+            host.registry.validate()
+            for subscriber in host.subscribers:
+                assert live.keys() <= subscriber.ledger.anchors.keys(), f"{subscriber.pattern}: not anchored"
+                self.check_subscriber(host, subscriber, everyone, live)
+                subscriber.check_inbox()
+        for subscriber, origin, heads in self.acked:
+            anchor = subscriber.ledger.anchors.get(origin)
+            if anchor is not None:
+                assert all(anchor.get(channel, 0) <= head for channel, head in heads.items()), "anchored too late"
+
+    def check_subscriber(
+        self, host: Host, subscriber: Recorder, everyone: dict[NodeId, Host], live: dict[NodeId, Host]
+    ) -> None:
+        """Assert that the books of one subscription balance for every stream that it covers."""
+        covered = {one.name for one in host.exchange.channels.matching(subscriber.pattern)}
+        for origin, other in everyone.items():
+            for channel in CHANNELS:
+                own = other is host
+                if channel not in covered:
+                    continue
+                if own or origin in live:
+                    subscriber.ledger.check_stream((channel, origin), other.published[channel])
+                elif origin in subscriber.ledger.anchors:
+                    head = max(host.head(channel, origin), subscriber.ledger.anchors[origin].get(channel, 0))
+                    subscriber.ledger.check_stream((channel, origin), head)
+
+    # --- what can happen ---
+
+    def publish(self) -> None:
+        """Publish some."""
+        count = self.rng.choice((1, 1, 2, 5, 30))
+        self.rng.choice(self.world.hosts).publish(self.rng.choice(CHANNELS), count, self.rng.choice((0, 10, 200)))
+
+    def subscribe(self) -> None:
+        """Open a subscription, with an inbox that may be far too small."""
+        host = self.rng.choice(self.world.hosts)
+        self.open(host, self.rng.choice(PATTERNS))
+
+    def open(self, host: Host, pattern: str) -> None:
+        """Open one."""
+        policy = self.rng.choice(POLICIES)
+        size = self.rng.choice((700, 3000, 1 << 20))
+        host.subscribe(pattern, (self.rng.choice((1, 8, 100)), self.rng.choice((1, 10, 1000)), size, policy))
+
+    def unsubscribe(self) -> None:
+        """Close one."""
+        host = self.rng.choice(self.world.hosts)
+        if host.subscribers:
+            host.unsubscribe(self.rng.choice(host.subscribers))
+
+    def resubscribe(self) -> None:
+        """Close one, and open another one of its pattern at once."""
+        host = self.rng.choice(self.world.hosts)
+        if host.subscribers:
+            former = self.rng.choice(host.subscribers)
+            host.unsubscribe(former)
+            if self.rng.random() < 0.3:
+                self.publish()
+            self.open(host, former.pattern)
+
+    def read(self) -> None:
+        """Let a subscriber read."""
+        host = self.rng.choice(self.world.hosts)
+        if host.subscribers:
+            self.rng.choice(host.subscribers).read(self.rng, self.rng.choice((1, 5, 100)))
+
+    def connect(self) -> None:
+        """Link two nodes that are not."""
+        one, other = self.rng.sample(self.world.hosts, 2)
+        if frozenset((one.me.name, other.me.name)) not in self.world.links:
+            self.world.connect(one, other)
+
+    def start(self) -> None:
+        """Let one end of a link that was made notice it."""
+        ends = [end for link in self.world.links.values() for end in link if not end.up]
+        if ends:
+            self.rng.choice(ends).start()
+
+    def disconnect(self) -> None:
+        """Break a link."""
+        if self.world.links:
+            self.world.disconnect(self.rng.choice(list(self.world.links)))
+
+    def write(self) -> None:
+        """Let one end of a link write."""
+        if self.world.links:
+            end = self.rng.choice(self.rng.choice(list(self.world.links.values())))
+            end.write(self.rng.choice((1, 500, 5000)), self.rng.choice((1, 3, 1024)))
+
+    def read_link(self) -> None:
+        """Let one end of a link read."""
+        if self.world.links:
+            end = self.rng.choice(self.rng.choice(list(self.world.links.values())))
+            end.read(self.rng.choice((1, 37, 500, 5000)))
+
+    def age(self) -> None:
+        """Let time pass: what waits long in a lane makes it refuse."""
+        self.world.now += self.rng.choice((0.1, 1.0, 6.0))
+        for end in (end for link in self.world.links.values() for end in link):
+            end.lane.age(self.world.now)
+
+    def beat(self) -> None:
+        """Let one end of a link send its heartbeat."""
+        ends = [end for link in self.world.links.values() for end in link if end.up]
+        if ends:
+            self.rng.choice(ends).beat()
+
+    def repeat(self) -> None:
+        """Let publishes arrive once more."""
+        if self.world.links:
+            self.rng.choice(self.rng.choice(list(self.world.links.values()))).repeat()
+
+    def restart(self) -> None:
+        """Kill a node, and start it anew."""
+        self.world.restart(self.rng.randrange(len(self.world.hosts)))
+
+    def note_acknowledged(self) -> None:
+        """Note where a peer's channels stand for which a barrier of ours would not wait any more (S6)."""
+        host = self.rng.choice(self.world.hosts)
+        position = host.registry.position(CHANNEL_SCOPE)
+        for key, ends in self.world.links.items():
+            if host.me.name not in key or not (ends[0].up and ends[1].up):
+                continue
+            peer = next(end.host for end in ends if end.host is not host)
+            if host.registry.acknowledged(peer.me.name, CHANNEL_SCOPE) >= position:
+                reached = [one for one in host.subscribers if host.exchange.anchored(one.pattern, peer.me)]
+                self.acked += [(one, peer.me, dict(peer.published)) for one in reached]
+
+
+def walk(seed: int) -> Walk:
+    """Take the walk of a seed; a failure names it."""
+    one = Walk(seed)
+    try:
+        one.run(STEPS)
+    except AssertionError as error:
+        error.add_note(f"seed {seed}")
+        raise
+    return one
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
+def test_delivered_plus_gaps_equals_published(first: int) -> None:
+    """For every subscription and every origin, from the anchor on, at most once and in order."""
+    for seed in range(first, first + BLOCK):
+        walk(seed)
