@@ -78,7 +78,6 @@ class Mesh:
         self._first: set[str] | None = None
         self._targets: dict[int, str] = {}
         self.unknown_frames = 0
-        self.fenced_frames = 0
 
     async def run(self) -> None:
         """Dial, accept and keep links until cancelled."""
@@ -106,9 +105,11 @@ class Mesh:
             self._loop.call_soon(self._tell)
 
     def drain(self, reason: str) -> None:
-        """Tell the peers that this node leaves."""
+        """Tell the peers that this node leaves, and end the links when that is written."""
         self._draining = True
         self._do(self._core.drain(reason, self._loop.time()))
+        for link in tuple(self.links.values()):
+            link.wire.close(reason)
 
     @property
     def tried(self) -> bool:
@@ -117,8 +118,8 @@ class Mesh:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits to be written to any peer."""
-        return not any(link.lane or link.wire.queued_bytes for link in self.links.values())
+        """Whether nothing waits for any peer; what the system has not taken yet is written out by closing."""
+        return not any(link.lane for link in self.links.values())
 
     # --- the wires' events ---
 

@@ -91,8 +91,18 @@ class Channel:
     """
 
     __slots__ = (
-        "groups", "heads", "holder", "interested", "name", "posted", "rejecting", "routes", "sequence", "settings",
-        "stamp", "subscribers",
+        "groups",
+        "heads",
+        "holder",
+        "interested",
+        "name",
+        "posted",
+        "rejecting",
+        "routes",
+        "sequence",
+        "settings",
+        "stamp",
+        "subscribers",
     )
 
     def __init__(self, name: str, settings: ChannelSettings) -> None:
@@ -110,17 +120,21 @@ class Channel:
         self.interested: frozenset[str] = frozenset()
         self.routes: tuple[Route, ...] = ()
 
-    def pass_over(self, origin: NodeId, last: int, reason: str) -> None:
-        """Count everything of ``origin`` up to ``last`` that did not arrive as lost, and tell who waits for it."""
+    def pass_over(self, origin: NodeId, last: int, reason: str) -> int:
+        """Count everything of ``origin`` up to ``last`` that did not arrive as lost; tell who waits for it.
+
+        Returns how many messages some subscriber was told of.
+        """
         head = self.heads.get(origin, 0)
         if last <= head:
-            return
+            return 0
         self.heads[origin] = last
         gap = Gap(self.name, origin.name, head + 1, last, last - head, reason)
-        for group in self.groups:
-            if origin in group.anchored:
-                for subscriber in group.subscribers:
-                    subscriber.note_gap(origin, gap)
+        anchored = [group for group in self.groups if origin in group.anchored]
+        for group in anchored:
+            for subscriber in group.subscribers:
+                subscriber.note_gap(origin, gap)
+        return gap.count if anchored else 0
 
 
 class ChannelTable:
@@ -206,6 +220,10 @@ class ChannelTable:
             del self.groups[subscriber.pattern]
             if is_pattern(subscriber.pattern):
                 self._patterns.remove(subscriber.pattern)
+
+    def everyone(self) -> Iterable[Subscriber]:
+        """Return all local subscribers."""
+        return [one for group in self.groups.values() for one in group.subscribers]
 
     def refresh(self, channel: Channel) -> None:
         """Work out the channel's local groups and subscribers anew."""

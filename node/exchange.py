@@ -32,13 +32,14 @@ CHANNEL_SCOPE = 0
 
 @dataclass(slots=True)
 class ExchangeStatistics:
-    """Counters since the start, in messages."""
+    """Counters since the start, in messages; ``overflowed`` of subscriptions that are over (others count their own)."""
 
     published: int = 0
     received: int = 0
     delivered: int = 0
     lane_dropped: int = 0
-    gaps: int = 0
+    link_lost: int = 0
+    overflowed: int = 0
     duplicates: int = 0
     stale_forward: int = 0
     rejected: int = 0
@@ -196,6 +197,7 @@ class Exchange:
         """Remove a local subscription, and leave its group."""
         self._registry.leave(CHANNEL_SCOPE, subscriber.pattern, subscriber.pid.number)
         self.channels.unsubscribe(subscriber)
+        self.statistics.overflowed += subscriber.inbox.dropped
         self.invalidate()
 
     def invalidate(self) -> None:
@@ -251,7 +253,7 @@ class Exchange:
                 self.statistics.duplicates += 1
                 fates.append((1, False))
                 continue
-            channel.pass_over(origin, item.sequence - 1, "link")
+            self._pass_over(channel, origin, item.sequence - 1)
             channel.heads[origin] = item.sequence
             accepted = self._accepted(channel, Run(channel.name, origin, [item]))
             fates.append((1, accepted == 1))
@@ -273,8 +275,7 @@ class Exchange:
     def _evict(self) -> None:
         """Empty the largest inboxes into gaps until all together hold no more than they may."""
         while self._budget.passed:
-            everyone = (one for group in self.channels.groups.values() for one in group.subscribers)
-            largest = max(everyone, key=lambda one: one.inbox.bytes)
+            largest = max(self.channels.everyone(), key=lambda one: one.inbox.bytes)
             if not largest.inbox.bytes:
                 return
             largest.inbox.evict()
@@ -285,14 +286,14 @@ class Exchange:
         """A peer had to drop publishes on the way here."""
         channel = self.channels.wanted(frame.channel)
         if channel is not None:
-            self._fresh(channel).pass_over(origin, frame.last, "link")
+            self._pass_over(channel, origin, frame.last)
 
     def receive_heads(self, origin: NodeId, frame: Heads) -> None:
         """A peer tells where its channels stand, having applied our joins up to ``frame.applied``."""
         for name, sequence in frame.heads:
             channel = self.channels.wanted(name)
             if channel is not None:
-                self._fresh(channel).pass_over(origin, sequence, "link")
+                self._pass_over(channel, origin, sequence)
         for group in self.channels.groups.values():
             if group.joined_at <= frame.applied and origin not in group.anchored:
                 group.anchored.add(origin)
@@ -320,10 +321,10 @@ class Exchange:
     def _heads_of(self, pattern: str, origin: NodeId) -> dict[str, int]:
         return {one.name: one.heads[origin] for one in self.channels.matching(pattern) if origin in one.heads}
 
-    def _fresh(self, channel: Channel) -> Channel:
+    def _pass_over(self, channel: Channel, origin: NodeId, last: int) -> None:
         if channel.stamp != self._stamp:
             self._refresh(channel)
-        return channel
+        self.statistics.link_lost += channel.pass_over(origin, last, "link")
 
     def _refresh(self, channel: Channel) -> None:
         self.channels.refresh(channel)

@@ -290,7 +290,8 @@ class Hub:
         """The node cannot go on in this mesh."""
         if self.failure is None:
             self.failure = error
-            self.note("failed", error=str(error))
+            self.note("failed", error=str(error) or type(error).__name__)
+            self._changes.notify()
 
     def _group_event(self, event: Joined | Left | Purged | InterestGained) -> None:
         if isinstance(event, InterestGained):

@@ -118,6 +118,8 @@ def _publishes(run: Runtime) -> Iterator[Metric]:
     yield _counter("delivered", "Messages that local subscriptions accepted.", counts.delivered)
     dropped = [
         ("lane", counts.lane_dropped),
+        ("link", counts.link_lost),
+        ("overflow", counts.overflowed + sum(one.inbox.dropped for one in run.hub.exchange.channels.everyone())),
         ("duplicate", counts.duplicates),
         ("no-subscriber", counts.stale_forward),
     ]

@@ -8,7 +8,9 @@ import random
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Final
+from importlib import import_module
+from types import ModuleType
+from typing import Final
 
 from liminal_mesh.cluster import (
     Address,
@@ -30,15 +32,15 @@ from .config_checks import read_cookies
 from .hub import Hub
 from .server import Server
 
-if TYPE_CHECKING:
-    from .http import HttpServer
-
 __all__ = ["Runtime"]
 
 log = logging.getLogger("liminal.node")
 
 FIRST_ROUND_S: Final = 1.0
 """How long a start waits for the first answers of its seeds: as long as one dial may take."""
+
+GOODBYE_S: Final = 1.0
+"""How long peers have to take our goodbye."""
 
 
 class Runtime:
@@ -92,7 +94,7 @@ class Runtime:
             )
         self.server = Server(self.hub, listeners["client"], limits, {"members": self.members_plain}, version)
         self.version = version
-        self.http: HttpServer | None = None
+        self._http: ModuleType | None = None
         self._task: asyncio.Task[None] | None = None
 
     def _make_peering(self, me: NodeId, cluster: ClusterConfig) -> Peering:
@@ -123,7 +125,10 @@ class Runtime:
             NameInUse: a seed knows a live node of this name.
             StaleEpoch: a seed knows a later run of this name.
         """
+        if "http" in self.listeners:  # imported late, since aiohttp costs a quarter of a second, and not on the loop
+            self._http = await asyncio.to_thread(import_module, ".http", __package__)
         self._task = asyncio.create_task(self._run(), name=f"node-{self.hub.me.name}")
+        self._task.add_done_callback(self._ended)
         if self.hub.mesh is not None and self.config.cluster is not None and self.config.cluster.seeds:
             deadline = asyncio.get_running_loop().time() + FIRST_ROUND_S
             mesh = self.hub.mesh
@@ -137,11 +142,9 @@ class Runtime:
             tasks.create_task(self.server.run(), name="clients")
             if self.hub.mesh is not None:
                 tasks.create_task(self.hub.mesh.run(), name="mesh")
-            if "http" in self.listeners:
-                from .http import HttpServer
-
-                self.http = HttpServer(self, self.listeners["http"])
-                tasks.create_task(self.http.run(), name="http")
+            if self._http is not None:
+                server = self._http.HttpServer(self, self.listeners["http"])
+                tasks.create_task(server.run(), name="http")
 
     async def stop(self, budget_s: float, reason: str) -> bool:
         """Drain within the budget, then end everything; return whether nothing was left behind.
@@ -149,10 +152,20 @@ class Runtime:
         Nobody new is taken; what was accepted is written out; then clients and peers are told, the mesh last, so that
         what is accepted while draining still fans out.
         """
+        try:
+            return await self._drain(asyncio.get_running_loop().time() + budget_s, reason)
+        finally:
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.wait([self._task])
+            for listener in self.listeners.values():
+                listener.close()
+            self.hub.close()
+
+    async def _drain(self, deadline: float, reason: str) -> bool:
         hub, mesh = self.hub, self.hub.mesh
         hub.draining = True
         self.server.stop_listening()
-        deadline = asyncio.get_running_loop().time() + budget_s
         drained = await hub.until(lambda: self.server.idle, deadline)
         self.server.close(reason)
         drained = await hub.until(lambda: not self.server.connections, deadline) and drained
@@ -160,12 +173,16 @@ class Runtime:
         if mesh is not None:
             drained = await hub.until(lambda: mesh.idle, deadline) and drained
             mesh.drain(reason)
-            await hub.until(lambda: not mesh.links, min(deadline, asyncio.get_running_loop().time() + 1.0))
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        hub.close()
+            await hub.until(lambda: not mesh.links, min(deadline, asyncio.get_running_loop().time() + GOODBYE_S))
         return drained
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A part of the node broke: that is a defect, and the node must not look alive."""
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if error is not None:
+            self.hub.mesh_failed(error if isinstance(error, Exception) else RuntimeError(repr(error)))
 
     def members(self) -> tuple[Member, ...]:
         """Return the nodes of the mesh as this one sees them."""

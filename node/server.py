@@ -67,7 +67,7 @@ class Server:
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be written to any client."""
-        return not any(one.waiting or one.wire.queued_bytes for one in self.connections.values())
+        return not any(one.waiting for one in self.connections.values())
 
     def stop_listening(self) -> None:
         """Take nobody new."""
