@@ -2,7 +2,8 @@
 
 ``get_logger`` gives a structlog logger over a standard one below ``liminal``, and touches nothing global: a program
 sets levels and handlers as for any library, and sees ``event key=value``; the fields stand in the record's
-``fields`` attribute, where a line logged with ``extra={"fields": ...}`` has them too. ``configure_logging`` belongs to ``liminal serve``, which owns its process.
+``fields`` attribute, where a line logged with ``extra={"fields": ...}`` has them too. ``configure_logging`` belongs
+to ``liminal serve``, which owns its process.
 
 Nothing is logged per message: a line costs 17 µs, and a publish has no time for it.
 """
