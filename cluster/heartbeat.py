@@ -47,9 +47,10 @@ class Pulse:
         self._heard_at += lateness
         self._echoed_at += lateness
 
-    def hasten(self) -> None:
+    def hasten(self, now: float) -> None:
         """Bring the next heartbeat forward: there is news in it."""
-        self.beat_at = min(self.beat_at, self._sent_at + self._options.heartbeat_early_s)
+        # Never into the past: a deadline that was missed when it was set looks as if this node had been stopped.
+        self.beat_at = min(self.beat_at, max(now, self._sent_at + self._options.heartbeat_early_s))
 
     def beat(self, now: float) -> tuple[int, int]:
         """Take the next heartbeat's number; returns it, and the one to echo."""

@@ -66,10 +66,14 @@ class Ledger:
     def next_due(self) -> float:
         """Return when a tick is wanted."""
         if self.wake is None:
-            contacts = (contact.next_due() for contact in self.contacts.values())
-            pairs = (pair.next_due() for pair in self.pairs.values())
-            self.wake = min(self.dialer.next_due(), *contacts, *pairs, math.inf)
+            self.wake = min(self.dialer.next_due(), self.promised())
         return self.wake
+
+    def promised(self) -> float:
+        """Return the next deadline or heartbeat: they lie ahead when they are set, a dial that rested does not."""
+        contacts = (contact.next_due() for contact in self.contacts.values())
+        pairs = (pair.next_due() for pair in self.pairs.values())
+        return min((*contacts, *pairs), default=math.inf)
 
     def excuse(self, lateness: float) -> None:
         """Blame nobody for the time for which this node was stopped: what was sent meanwhile waits to be read."""

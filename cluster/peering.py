@@ -176,8 +176,8 @@ class Peering:
     def tick(self, now: float) -> list[Effect]:
         """Do what has come due."""
         ledger = self._ledger
-        late = now - self.next_tick()
-        if ledger.options.late_s < late < math.inf:
+        late = now - ledger.promised()
+        if late > ledger.options.late_s:
             ledger.excuse(late)
         ledger.wake = None
         for contact in tuple(ledger.contacts.values()):

@@ -40,7 +40,7 @@ class Sessions:
         ledger.dialer.linked(node.name, node.epoch, hello.address, now)
         ledger.out.append(SessionUp(contact.conn, node, hello.address, g))
         ledger.send(contact, *self._registry.session_up(node, hello.run))
-        self._news()
+        self._news(now)
 
     def down(self, contact: Contact, pair: Pair, reason: str, now: float) -> None:
         """End a session: its peer's members are out of sight from here on."""
@@ -50,7 +50,7 @@ class Sessions:
         ledger.membership.unlinked(contact.name)
         ledger.dialer.unlinked(contact.name, now)
         ledger.out.append(SessionDown(contact.conn, contact.handshake.node, reason, removed))
-        self._news()
+        self._news(now)
 
     def free(self, name: str) -> None:
         """Drop what was kept of a peer that did not come back."""
@@ -147,8 +147,8 @@ class Sessions:
         everyone = set(seen).union(*seen.values())
         return tuple((name, other) for name in sorted(seen) for other in sorted(everyone - seen[name] - {name}))
 
-    def _news(self) -> None:
+    def _news(self, now: float) -> None:
         """Let the next heartbeats, which tell whom we are linked with, go out early."""
         self._peers = self._ledger.wake = None
         for contact in self._ledger.linked():
-            contact.live.hasten()
+            contact.live.hasten(now)

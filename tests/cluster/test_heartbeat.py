@@ -18,11 +18,22 @@ def test_heartbeats_are_due_every_second_and_earlier_with_news() -> None:
     assert pulse.beat_at == 100
     pulse.beat(100)
     assert pulse.beat_at == 101
-    pulse.hasten()
-    pulse.hasten()
+    pulse.hasten(100)
+    pulse.hasten(100)
 
     assert pulse.beat_at == pytest.approx(100.05)
     assert pulse.beat(100.05) == (2, 0)
+
+
+def test_news_never_bring_a_heartbeat_into_the_past() -> None:
+    """A heartbeat that was late as soon as it was planned would look as if this node had been stopped."""
+    pulse = Pulse(OPTIONS, 100)
+    pulse.hasten(100)
+    assert pulse.beat_at == 100
+    pulse.beat(100)
+    pulse.hasten(100.9)
+
+    assert pulse.beat_at == 100.9
 
 
 def test_bytes_without_an_echo_are_not_enough() -> None:

@@ -90,6 +90,18 @@ def test_a_node_that_was_stopped_itself_blames_nobody() -> None:
     assert of(SessionDown, a) == []
 
 
+def test_a_new_session_pushes_no_deadline_back_however_long_the_machine_has_run() -> None:
+    """A silent peer is noticed in time although another one links, and others come and go."""
+    world = World()
+    world.now = 1e6
+    _, b = world.add("a"), world.add("b", "a")
+    world.run(2)
+    world.holes |= {("a", "b"), ("b", "a")}
+    world.add("c", "b")
+
+    assert world.run_until(lambda: bool(of(SessionDown, b)), 10) < 6.1
+
+
 def test_a_drained_node_has_left() -> None:
     """R26: its members are gone as one change, it is not dialled, and its state is left and not dead."""
     world = World()
