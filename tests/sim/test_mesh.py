@@ -1,13 +1,15 @@
-"""Meshes of three to five shipped cores in which everything goes wrong, on 500 seeds."""
+"""Meshes of three to five shipped cores in which everything goes wrong, on 500 seeds (or ``LIMINAL_SIM_SEEDS``)."""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 
 from .simulation import simulate
 
 BLOCK = 25
-SEEDS = 500
+SEEDS = int(os.environ.get("LIMINAL_SIM_SEEDS", "500"))
 
 
 @pytest.mark.sim
