@@ -182,6 +182,8 @@ class Runtime:
         if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
             error = error.exceptions[0]
         if error is not None:
+            for listener in self.listeners.values():
+                listener.close()
             self.hub.mesh_failed(error if isinstance(error, Exception) else RuntimeError(repr(error)))
 
     def members(self) -> tuple[Member, ...]:

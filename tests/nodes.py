@@ -35,13 +35,6 @@ async def until(node: Node, condition: Callable[[], bool]) -> None:
     assert met, f"node {node.name} waited {DEADLINE_S} s in vain"
 
 
-async def serving(node: Node) -> None:
-    """Wait until the node's tasks run, HTTP too."""
-    async with asyncio.timeout(DEADLINE_S):
-        while node.running.http is None:  # noqa: ASYNC110 - nothing tells of it
-            await asyncio.sleep(0)
-
-
 async def linked(nodes: Sequence[Node]) -> None:
     """Wait until each of the nodes is linked with all others, and knows their groups."""
     for node in nodes:
@@ -59,6 +52,5 @@ async def mesh(count: int, **more: Any) -> AsyncIterator[tuple[Node, ...]]:
         for name in "abcdefgh"[:count]:
             seeds = [str(nodes[0].addresses["mesh"])] if nodes else []
             nodes.append(await stack.enter_async_context(Node(node_config(name, seeds, **more))))
-            await serving(nodes[-1])
         await linked(nodes)
         yield tuple(nodes)

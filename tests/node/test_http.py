@@ -18,7 +18,7 @@ from liminal_mesh.node.http import HttpServer
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.server import Server
 
-from ..nodes import DEADLINE_S, mesh, node_config, serving
+from ..nodes import DEADLINE_S, mesh, node_config
 
 DOCUMENTS = {
     "/health": "alive",
@@ -63,14 +63,12 @@ async def send(address: Address, request: bytes) -> Answer:
 
 
 async def ask(node: Node, path: str, method: str = "GET", host: str = "localhost", more: str = "") -> Answer:
-    await serving(node)
     return await send(node.addresses["http"], f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n".encode())
 
 
 @asynccontextmanager
 async def lone(**more: Any) -> AsyncIterator[Node]:
     async with Node(node_config("a", **more)) as node:
-        await serving(node)
         yield node
 
 
@@ -310,6 +308,7 @@ async def test_a_failure_of_ours_is_told_as_one(
 ) -> None:
     """500 without details for the asker, and all of them in the log."""
     async with lone() as node:
+        await ask(node, "/health")
         monkeypatch.setattr(type(node.running), "members", lambda _run: 1 / 0)
         answer = await ask(node, "/api/v1/members")
     assert (answer.status, answer.document["error"]) == (500, "internal")

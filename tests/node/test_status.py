@@ -12,7 +12,7 @@ from liminal_mesh.node.client import connect
 from liminal_mesh.node.config import NodeConfig
 from liminal_mesh.node.node import Node
 
-from ..nodes import mesh, node_config, serving, until
+from ..nodes import mesh, node_config, until
 
 LONE: dict[str, Any] = {"client": {"listen": "127.0.0.1:0"}, "http": {"listen": "127.0.0.1:0"}}
 
@@ -20,7 +20,6 @@ LONE: dict[str, Any] = {"client": {"listen": "127.0.0.1:0"}, "http": {"listen": 
 async def test_a_lone_node_is_ready_and_knows_itself() -> None:
     """Without a mesh there is no membership condition."""
     async with Node(NodeConfig(name="solo", **LONE)) as node:
-        await serving(node)
         run = node.running
         ready, about = status.ready(run), status.node(run)
 
@@ -146,7 +145,6 @@ async def test_connections_and_events_are_listed() -> None:
 async def test_readiness_waits_for_the_mesh_that_it_is_to_wait_for(cluster: dict[str, object], needed: int) -> None:
     """And says how much of it is there."""
     async with Node(node_config("a", cluster=cluster)) as a:
-        await serving(a)
         ready = status.ready(a.running)
         assert ready["unmet"] == ["membership"]
         assert ready["conditions"][2] == {
@@ -178,7 +176,6 @@ async def test_readiness_names_who_is_missing() -> None:
 async def test_unmet_conditions_come_in_a_fixed_order() -> None:
     """Whatever happened first."""
     async with Node(node_config("a", cluster={"ready": "joined"})) as a:
-        await serving(a)
         run = a.running
         run.hub.mesh_failed(RuntimeError("another node has this name"))
         run.hub.draining = True
