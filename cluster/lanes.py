@@ -119,6 +119,8 @@ class Lane(Generic[Key]):
             else:
                 assert segment.key is not None
                 frames.append(self._encode(segment.key, segment.number, segment.envelopes))
+        if not self.segments:
+            self.stalled = self.expired = False
         self.crowded = self.bytes * 2 > self.bytes_max and not self.stalled
         return frames
 
@@ -157,6 +159,10 @@ class PeerLane(Lane[tuple[str, bool]]):
         self._receipt = 1
         self.dropped = 0
 
+    def __bool__(self) -> bool:
+        """Whether anything waits, if only the news of a loss."""
+        return bool(self.segments or self._lost)
+
     def publish(self, channel: str, sequence: int, envelopes: Sequence[bytes], receipts: bool) -> int:
         """Queue consecutive publishes of ``channel`` from ``sequence`` on; return how many were taken.
 
@@ -182,7 +188,7 @@ class PeerLane(Lane[tuple[str, bool]]):
     def take(self, bytes_max: int) -> list[bytes]:
         """Remove and return frames; losses are told as soon as nothing waits before them."""
         frames = super().take(bytes_max)
-        if self._lost and not self:
+        if self._lost and not self.segments:
             for channel in tuple(self._lost):
                 self._report(channel)
             frames += super().take(bytes_max)

@@ -249,13 +249,13 @@ class Hub:
         route = Route(link.peer, link.lane, link.wake)
         self._routes[link.peer.name] = route
         self.exchange.link_up(route)
-        self.note("link-up", peer=link.peer.name, epoch=str(link.peer.epoch), address=link.address)
+        self.note("link_up", peer=link.peer.name, epoch=str(link.peer.epoch), address=link.address)
 
     def link_down(self, link: Link, reason: str) -> None:
         """It ended."""
         route = self._routes.pop(link.peer.name)
         self.exchange.link_down(route)
-        self.note("link-down", peer=link.peer.name, epoch=str(link.peer.epoch), reason=reason)
+        self.note("link_down", peer=link.peer.name, epoch=str(link.peer.epoch), reason=reason)
         self.lane_room()
 
     def link_frame(self, link: Link, frame: Publish | Lost | Heads | Receipt) -> None:
