@@ -132,7 +132,7 @@ async def test_connections_and_events_are_listed() -> None:
         assert one["pid"] == str(client.pid)
         assert {"client", "address", "since"} <= one.keys()
         assert one["since"] > 1_000_000_000
-        assert {"kind": "link-up", "peer": "b", "epoch": str(b.epoch)}.items() <= events[-1].items()
+        assert {"kind": "link_up", "peer": "b", "epoch": str(b.epoch)}.items() <= events[-1].items()
         assert events[-1]["at"] > 1_000_000_000
         assert json.dumps(status.events(a.running))
 
