@@ -201,6 +201,7 @@ class ClientGap(ClientFrame, frozen=True):
     last: U64
     count: U64
     reason: Name
+    epoch: U64
 
 
 class Anchored(ClientFrame, frozen=True):

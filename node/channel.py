@@ -14,7 +14,7 @@ from liminal_mesh.cluster import NodeId, Pid, TokenTrie
 
 from .errors import ChannelNotConfigured, LimitExceeded
 from .inbox import Inbox, Overflow, Run
-from .names import is_pattern, matches, nearest
+from .names import check_name, is_pattern, matches, nearest
 from .values import Gap
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Channel:
         if last <= head:
             return 0
         self.heads[origin] = last
-        gap = Gap(self.name, origin.name, head + 1, last, last - head, reason)
+        gap = Gap(self.name, origin.name, head + 1, last, last - head, reason, origin.epoch)
         anchored = [group for group in self.groups if origin in group.anchored]
         for group in anchored:
             for subscriber in group.subscribers:
@@ -182,8 +182,9 @@ class ChannelTable:
         Raises:
             ChannelNotConfigured: no configuration covers it.
             LimitExceeded: too many channels are in use.
+            ValueError: it is no exact name.
         """
-        return self.channels.get(name) or self._make(name, self.settings(name))
+        return self.channels.get(name) or self._make(name, self.settings(check_name(name)))
 
     def wanted(self, name: str) -> Channel | None:
         """Return the channel of a remote publish if a local group covers it; it need not be configured here."""

@@ -40,10 +40,9 @@ class ClientSubscription(Subscription):
     def __init__(
         self, client: Client, number: int, pattern: str, max_in_flight: int, wait: str | None, timeout_s: float
     ) -> None:
-        super().__init__(pattern)
+        super().__init__(pattern, max_in_flight)
         self.number = number
         self._client = client
-        self._credit = max_in_flight
         self._barrier = wait or ""
         self._timeout_s = timeout_s
         self._pid: Pid | None = None
@@ -62,7 +61,7 @@ class ClientSubscription(Subscription):
 
     async def _open(self) -> Inbox:
         # What one connection still owed us may wait beside what the next one sends.
-        inbox = self._inbox = Inbox(self._credit, self._credit * 3, 1 << 62, "drop-newest")
+        inbox = self._inbox = Inbox(self.max_in_flight, self.max_in_flight * 3, 1 << 62, "drop-newest")
         try:
             await self._client.open_subscription(self, self._timeout_s)
         except BaseException:
@@ -72,7 +71,7 @@ class ClientSubscription(Subscription):
 
     def request(self, ref: int) -> Subscribe:
         """Return what asks the node for it."""
-        return Subscribe(ref, self.number, self.pattern, self._credit, self._barrier, int(self._timeout_s * 1000))
+        return Subscribe(ref, self.number, self.pattern, self.max_in_flight, self._barrier, int(self._timeout_s * 1000))
 
     def begin(self) -> None:
         """A new connection will carry it: deliveries count from 1, and what was known is compared with what comes."""
@@ -125,11 +124,10 @@ class ClientSubscription(Subscription):
     def gap(self, frame: ClientGap) -> None:
         """Take a gap that the node tells."""
         self._count(frame.number, 1)
-        origin = next((one for one in self._heads if one.name == frame.origin), NodeId(frame.origin, 0))
-        heads = self._heads.get(origin)
-        if heads is not None and frame.reason == "link":
-            heads[frame.channel] = max(frame.last, heads.get(frame.channel, 0))
-        gap = Gap(frame.channel, frame.origin, frame.first, frame.last, frame.count, frame.reason)
+        origin = NodeId(frame.origin, frame.epoch)
+        heads = self._heads.setdefault(origin, {})
+        heads[frame.channel] = max(frame.last, heads.get(frame.channel, 0))
+        gap = Gap(frame.channel, frame.origin, frame.first, frame.last, frame.count, frame.reason, frame.epoch)
         assert self._inbox is not None
         self._inbox.note_gap(origin, gap)
         self.ready()
@@ -150,7 +148,7 @@ class ClientSubscription(Subscription):
         if last >= first:
             self._heads[origin][channel] = last
             assert self._inbox is not None
-            self._inbox.note_gap(origin, Gap(channel, origin.name, first, last, last - first + 1, "link"))
+            self._inbox.note_gap(origin, Gap(channel, origin.name, first, last, last - first + 1, "link", origin.epoch))
             self.ready()
 
     def _count(self, number: int, count: int) -> None:

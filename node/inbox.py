@@ -289,7 +289,8 @@ class Inbox:
         if count:
             self.dropped += count
             first, last = run.items[start].sequence, run.items[stop - 1].sequence
-            _merge(notes, run.origin, Gap(run.channel, run.origin.name, first, last, count, "overflow"))
+            gap = Gap(run.channel, run.origin.name, first, last, count, "overflow", run.origin.epoch)
+            _merge(notes, run.origin, gap)
 
     def _place_gaps(self) -> None:
         """Move the gaps that wait behind everything into the queue: something follows them."""
@@ -305,5 +306,5 @@ def _merge(notes: Notes, origin: NodeId, note: Gap | Anchor) -> None:
     former = notes.get(key)
     if isinstance(former, Gap):
         first, last = min(former.first, note.first), max(former.last, note.last)
-        note = Gap(note.channel, note.origin, first, last, former.count + note.count, note.reason)
+        note = Gap(note.channel, note.origin, first, last, former.count + note.count, note.reason, note.epoch)
     notes[key] = note

@@ -26,7 +26,7 @@ class Gap(Struct, frozen=True, gc=False):
     """Messages that this subscription will not get: ``count`` of those from ``first`` to ``last``.
 
     ``reason`` is ``overflow`` (the inbox was full), ``link`` (lost between two nodes, or while not connected),
-    ``retention`` or ``log``. The numbers are the origin's sequences on the channel.
+    ``retention`` or ``log``. The numbers are the sequences of that run of the origin (``epoch``) on the channel.
     """
 
     channel: str
@@ -35,6 +35,7 @@ class Gap(Struct, frozen=True, gc=False):
     last: int
     count: int
     reason: str
+    epoch: int = 0
 
 
 class PublishOutcome(Struct, frozen=True):

@@ -83,7 +83,7 @@ CLIENT: Final[list[Frame]] = [
     client.Unsubscribe(1),
     client.Credit(1, 64),
     client.Deliver(1, 1, "news.de", "node-b", 1_700_000_001, [FULL]),
-    client.ClientGap(1, 2, "news.de", "node-b", 2, 9, 8, "overflow"),
+    client.ClientGap(1, 2, "news.de", "node-b", 2, 9, 8, "overflow", 1795250293795),
     client.Ended(1, "Closed", msgpack.packb({})),
     client.Request(5, "members", msgpack.packb([])),
     client.Reply(5, msgpack.packb(["node-a"])),
