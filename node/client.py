@@ -35,7 +35,7 @@ from liminal_mesh.cluster import (
 from .batch import BUSY_RETRY_S
 from .bus import Ack, Wait
 from .client_publisher import ClientPublisher
-from .client_sinks import OUTCOME, Call, Nowait, PublishKey, Resubscription, Sink, error_of
+from .client_sinks import OUTCOME, Call, Nowait, PublishKey, Resubscription, Sink, error_of, patience_ms
 from .client_subscription import ClientSubscription
 from .dialler import Dialler
 from .errors import Busy, DeadlineExceeded, NoConnection, OutcomeUnknown
@@ -101,6 +101,7 @@ class Client:
         dialler = self._dialler = Dialler(self._addresses, self, self._name)
         await dialler.connect()
         self._task = asyncio.create_task(dialler.run(), name="liminal-client")
+        self._task.add_done_callback(self._broke)
         return self
 
     async def __aexit__(
@@ -152,7 +153,7 @@ class Client:
         """
         self.raise_if_closed()
         call = Call("publish")
-        key = (check_name(channel), OUTCOME, ack or "", int(timeout * 1000))
+        key = (check_name(channel), OUTCOME, ack or "", patience_ms(timeout))
         self.queue(key, [self._envelope(payload, headers)], call)
         # The node keeps the time of the receipts; this one is for a node that does not answer at all.
         frame = await self._answer(call, timeout + GRACE_S)
@@ -314,6 +315,16 @@ class Client:
             subscription.end(error_of(frame.error, frame.fields) if frame.error else None)
 
     # --- helpers ---
+
+    def _broke(self, task: asyncio.Task[None]) -> None:
+        """The keeper of the connection broke: that is a defect, and nobody may wait for it in vain."""
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._closed = True
+            self.ledger.close(error)
+            for subscription in tuple(self._subscriptions.values()):
+                subscription.end(error)
+            self._changes.notify()
 
     def _ask(self, frame: Request | Subscribe) -> None:
         if not self.send(frame):
