@@ -195,13 +195,13 @@ class Connection:
         most = self._server.limits.subscriptions_per_connection
         if len(self._held) >= most:
             raise LimitExceeded("subscriptions_per_connection", most)
+        self._server.hub.admit("subscribe", frame.channel)
         held = _Held(self, frame.subscription)
-        self._held[frame.subscription] = held
         try:
             held.subscriber = self._server.hub.make_subscriber(frame.channel, frame.max_in_flight, held, self._budget)
-        except LiminalError:
-            del self._held[frame.subscription]
-            raise
+        except ValueError as error:  # our own clients look at patterns before they send them
+            raise ProtocolError(str(error)) from error
+        self._held[frame.subscription] = held
         self._server.hub.subscribe(held.subscriber)
         if frame.wait == "cluster":
             task = self._server.loop.create_task(self._barrier(frame, held))

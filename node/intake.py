@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from liminal_mesh.cluster import ClientOutcome, ClientPublish, Confirm, Envelope
+from liminal_mesh.cluster import ClientOutcome, ClientPublish, Confirm, Envelope, ProtocolError
 from liminal_mesh.storage import LiminalError
 
 from .channel import Channel
@@ -47,7 +47,7 @@ class Intake:
         done = 0
         try:
             self._hub.admit("publish", frame.channel)
-            channel = exchange.resolve(frame.channel)
+            channel = self._resolve(frame.channel)
             self._check_sizes(frame.items)
             receipts = (frame.ack or channel.settings.ack) == "nodes"
             step = 1 if channel.rejecting else len(frame.items)
@@ -61,6 +61,12 @@ class Intake:
             self._reading = False
             self._connection.wire.pause_reading()
             self._hub.when_room(self._resume)
+
+    def _resolve(self, name: str) -> Channel:
+        try:
+            return self._hub.exchange.resolve(name)
+        except ValueError as error:  # our own clients look at names before they send them
+            raise ProtocolError(str(error)) from error
 
     def _check_sizes(self, items: list[Envelope]) -> None:
         """Refuse what would not fit into a frame once it is numbered: a peer would close the link over it."""
