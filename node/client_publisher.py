@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from liminal_mesh.cluster import Envelope
 
-from .client_sinks import CONFIRM, PublishKey
+from .client_sinks import CONFIRM, PublishKey, patience_ms
 from .names import check_name
 from .publisher import Publisher
 
@@ -22,7 +22,7 @@ class ClientPublisher(Publisher):
     def __init__(self, client: Client, channel: str, window: int, ack: str | None, timeout_s: float) -> None:
         super().__init__(channel, window, client.ledger)
         self._client = client
-        self._key: PublishKey = (check_name(channel), CONFIRM, ack or "", int(timeout_s * 1000))
+        self._key: PublishKey = (check_name(channel), CONFIRM, ack or "", patience_ms(timeout_s))
 
     def _admit(self, envelope: Envelope) -> None:
         self._client.raise_if_closed()

@@ -16,7 +16,18 @@ from .payload import decode_payload
 if TYPE_CHECKING:
     from .client_subscription import ClientSubscription
 
-__all__ = ["CONFIRM", "OUTCOME", "Answered", "Call", "Nowait", "PublishKey", "Resubscription", "Sink", "error_of"]
+__all__ = [
+    "CONFIRM",
+    "OUTCOME",
+    "Answered",
+    "Call",
+    "Nowait",
+    "PublishKey",
+    "Resubscription",
+    "Sink",
+    "error_of",
+    "patience_ms",
+]
 
 CONFIRM: Final = 1
 """The mode of a publish that is confirmed."""
@@ -132,3 +143,8 @@ def error_of(name: str, fields: bytes) -> LiminalError:
     if not isinstance(decoded, dict):
         raise ProtocolError(f"the fields of {name} are no map")
     return from_wire(name, decoded)
+
+
+def patience_ms(timeout_s: float) -> int:
+    """Return a timeout as it travels; one that has passed already is none, since a frame holds nothing below zero."""
+    return max(0, int(timeout_s * 1000))

@@ -23,6 +23,7 @@ from liminal_mesh.cluster import (
     Unsubscribe,
 )
 
+from .client_sinks import patience_ms
 from .errors import OutcomeUnknown
 from .inbox import Inbox, Run
 from .subscription import Subscription
@@ -71,7 +72,9 @@ class ClientSubscription(Subscription):
 
     def request(self, ref: int) -> Subscribe:
         """Return what asks the node for it."""
-        return Subscribe(ref, self.number, self.pattern, self.max_in_flight, self._barrier, int(self._timeout_s * 1000))
+        return Subscribe(
+            ref, self.number, self.pattern, self.max_in_flight, self._barrier, patience_ms(self._timeout_s)
+        )
 
     def begin(self) -> None:
         """A new connection will carry it: deliveries count from 1, and what was known is compared with what comes."""

@@ -22,9 +22,8 @@ class NodeSubscription(Subscription):
     """A subscription of an embedded node."""
 
     def __init__(self, hub: Hub, pattern: str, max_in_flight: int, wait: str | None, timeout_s: float) -> None:
-        super().__init__(pattern)
+        super().__init__(pattern, max_in_flight)
         self._hub = hub
-        self._max_in_flight = max_in_flight
         self._barrier = wait
         self._timeout_s = timeout_s
         self._subscriber: Subscriber | None = None
@@ -40,7 +39,7 @@ class NodeSubscription(Subscription):
 
     async def _open(self) -> Inbox:
         self._hub.admit("subscribe", self.pattern)
-        subscriber = self._subscriber = self._hub.make_subscriber(self.pattern, self._max_in_flight, self)
+        subscriber = self._subscriber = self._hub.make_subscriber(self.pattern, self.max_in_flight, self)
         self._hub.subscribe(subscriber)
         self._hub.subscriptions.add(self)
         if self._barrier == "cluster":

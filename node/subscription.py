@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from liminal_mesh.cluster import Envelope, Pid
 
@@ -15,6 +15,9 @@ from .message import Message
 from .values import Gap, SubscriptionStatistics
 
 __all__ = ["Subscription"]
+
+CREDIT_MAX: Final = 1_000_000
+"""The largest ``max_in_flight``."""
 
 _NOTHING: list[Envelope] = []
 
@@ -26,8 +29,11 @@ class Subscription:
     the task that holds it, or the end of the bus closes it.
     """
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, max_in_flight: int) -> None:
+        if not 1 <= max_in_flight <= CREDIT_MAX:
+            raise ValueError(f"max_in_flight={max_in_flight}: it must be 1 to {CREDIT_MAX}")
         self.pattern = pattern
+        self.max_in_flight = max_in_flight
         self._inbox: Inbox | None = None
         self._items = _NOTHING
         self._run: Run | None = None
