@@ -43,6 +43,7 @@ class Node:
         self.config = config or NodeConfig()
         self.name = choose_name(self.config.name, self.config.data_dir)
         self._run: Runtime | None = None
+        self._stopping = False
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
@@ -87,8 +88,14 @@ class Node:
 
     async def stop(self, reason: str = "shutdown") -> bool:
         """Drain within ``drain_timeout`` and stop; return whether everything that was accepted was handed on."""
-        run, self._run = self._run, None
-        return True if run is None else await run.stop(self.config.drain_timeout, reason)
+        run = self._run
+        if run is None or self._stopping:
+            return True
+        self._stopping = True  # until it has stopped, the program's other tasks are told that it drains
+        try:
+            return await run.stop(self.config.drain_timeout, reason)
+        finally:
+            self._run, self._stopping = None, False
 
     async def __aenter__(self) -> Self:
         await self.start()
