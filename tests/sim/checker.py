@@ -4,6 +4,7 @@ S1  A replica at position ``a`` of a run of a node equals that node's own member
 S2  The groups as they were told by events are the groups as they are read.
 S3  A member is visible only while there is a session with its very node, and its replica is synced.
 S8  No empty groups; logs, replicas and index agree.
+S9  No session outlives five seconds of silence, and no connection stays what it is without becoming one.
 L3  Of a restarted node nothing old is visible any more when the first new member shows.
 """
 
@@ -14,11 +15,19 @@ from collections.abc import Callable
 from liminal_mesh.cluster.effects import Effect, Failed, SessionDown, SessionUp
 from liminal_mesh.cluster.group_events import GroupEvent, Joined, Left
 from liminal_mesh.cluster.identity import NodeId, Pid
+from liminal_mesh.cluster.options import PeeringOptions
 from liminal_mesh.cluster.visible import SCOPES
 
 from .host import Host
 
 __all__ = ["Checker"]
+
+_OPTIONS = PeeringOptions("test", "nowhere:1")
+SILENCE_S = _OPTIONS.silence_s + _OPTIONS.heartbeat_s
+"""What a session may last without a byte; a node looks at least once in a heartbeat."""
+
+OPENING_S = _OPTIONS.handshake_s + _OPTIONS.name_check_s + 2 * _OPTIONS.adopt_s + _OPTIONS.heartbeat_s
+"""What a connection may take to become a session."""
 
 Entry = tuple[str, int]
 Run = tuple[NodeId, bytes]
@@ -52,6 +61,7 @@ class Checker:
         self.steps += 1
         self._check_prefixes(host)
         self._check_visible(host)
+        self._check_silence(host)
         mark = self._mark(host)
         if mark != self._marks.get(host) or self.steps % 16 == 0:
             self._marks[host] = mark
@@ -84,6 +94,14 @@ class Checker:
             if node != host.me:
                 assert linked.get(node.name) == node, f"S3: {host} shows {node} without a session"
                 assert host.registry.synced(node.name, scope), f"S3: {host} shows {node} unsynced"
+
+    def _check_silence(self, host: Host) -> None:
+        for name, session in host.core.sessions().items():
+            silence = host.world.now - host.heard_at[session.conn]
+            assert silence < SILENCE_S, f"S9: {host} has heard nothing of {name} for {silence:.1f} s"
+        for conn in host.ends:
+            age = host.world.now - host.opened_at[conn]
+            assert age < OPENING_S or host.core.state(conn) == "session", f"S9: {host} waits for {conn} for {age:.1f} s"
 
     def _watcher(self, host: Host, run: bytes) -> Callable[[GroupEvent], None]:
         histories, mirror = self._histories[host.me, run], self._mirrors[host]

@@ -50,6 +50,8 @@ class Host:
         self.ends: dict[int, End] = {}
         self.effects: list[Effect] = []
         self.times: list[float] = []
+        self.opened_at: dict[int, float] = {}
+        self.heard_at: dict[int, float] = {}
         self.stalled_until = 0.0
         self.watchers: list[Callable[[Effect], None]] = []
         self._ticket = 0
@@ -86,12 +88,12 @@ class Host:
     def opened(self, end: End, target: str) -> None:
         """Take a new connection: one that we dialled (``target``), or not."""
         self.ends[end.conn] = end
-        now = self.world.now
+        now = self.opened_at[end.conn] = self.world.now
         self.do(self.core.dialed(end.conn, target, now) if target else self.core.accepted(end.conn, now))
 
     def deliver(self, end: End, data: bytes) -> None:
         """Take bytes from a connection."""
-        now = self.world.now
+        now = self.heard_at[end.conn] = self.world.now
         self.core.heard(end.conn, now)
         try:
             for kind, body in end.buffer.feed(data):

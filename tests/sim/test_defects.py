@@ -10,6 +10,7 @@ import pytest
 from liminal_mesh.cluster.digest import EntryDigest
 from liminal_mesh.cluster.exchange import Exchange
 from liminal_mesh.cluster.frames import Range
+from liminal_mesh.cluster.heartbeat import Pulse
 from liminal_mesh.cluster.identity import NodeId
 from liminal_mesh.cluster.registry import Registry
 from liminal_mesh.cluster.replica import Diff, Replica
@@ -72,6 +73,11 @@ def _without_runs(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Pair, "knows", lambda self, _: self.node is not None)
 
 
+def _without_silence(patch: pytest.MonkeyPatch) -> None:
+    """Take every new session for a sign that this node was stopped itself, so that deadlines move away."""
+    patch.setattr(Pulse, "hasten", lambda self, _: setattr(self, "beat_at", 0.0))
+
+
 def _without_ends(patch: pytest.MonkeyPatch) -> None:
     """Tell nobody that a session ended."""
     patch.setattr(Sessions, "down", lambda *_: None)
@@ -87,6 +93,7 @@ def _without_ends(patch: pytest.MonkeyPatch) -> None:
         _without_masking,
         _without_runs,
         _without_ends,
+        _without_silence,
     ],
 )
 def test_a_planted_defect_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ class World:
 
     def __init__(self, seed: int = 0, **options: object) -> None:
         self.rng = Random(seed)
-        self.now = 100.0
+        self.now = 50_000.0
         self.hosts: dict[str, Host] = {}
         self.holes: set[tuple[str, str]] = set()
         self.redundant: list[tuple[float, frozenset[str]]] = []
