@@ -19,12 +19,12 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Final
 
-from .exchange import Exchange, RegistryFrame
 from .frames import LinkFrame, Position
 from .group_events import GroupEvent
 from .identity import NodeId, Pid
 from .oplog import GroupLog
 from .registry_statistics import RegistryCounters, RegistryStatistics
+from .replication import RegistryFrame, Replication
 from .visible import SCOPES, VisibleGroups
 
 __all__ = ["Registry"]
@@ -46,7 +46,7 @@ class Registry:
         self.me = me
         self._entries_max = entries_max
         self._logs = tuple(GroupLog(me, scope, ring_records) for scope in range(len(SCOPES)))
-        self._peers: dict[str, Exchange] = {}
+        self._peers: dict[str, Replication] = {}
         self._visible = VisibleGroups()
         self._counters = RegistryCounters()
         for log, index in zip(self._logs, self._visible.scopes, strict=True):
@@ -92,7 +92,7 @@ class Registry:
         held = self._peers.get(peer.name)
         if held is None or (held.node, held.run) != (peer, run):
             assert held is None or not held.up, peer
-            held = Exchange(peer, run, self._visible, self._counters, self._entries_max)
+            held = Replication(peer, run, self._visible, self._counters, self._entries_max)
             self._peers[peer.name] = held
         return held.begin(self._logs)
 
@@ -200,6 +200,6 @@ class Registry:
             assert name == held.node.name
             held.validate()
 
-    def _session(self, name: str) -> Exchange | None:
+    def _session(self, name: str) -> Replication | None:
         held = self._peers.get(name)
         return held if held is not None and held.up else None

@@ -10,12 +10,12 @@ import math
 from .contact import Contact
 from .effects import SessionDown, SessionUp
 from .errors import ProtocolError
-from .exchange import RegistryFrame
 from .frames import Ack, Drain, Heartbeat, Peer, Ping, Range, SnapBegin, SnapChunk, SnapEnd, Sync
 from .handshake import check_form
 from .heartbeat import Pulse
 from .ledger import Ledger
 from .registry import Registry
+from .replication import RegistryFrame
 from .session import Pair
 
 __all__ = ["Sessions"]

@@ -9,11 +9,11 @@ from typing import cast
 
 from liminal_mesh.cluster.buffer import FrameBuffer
 from liminal_mesh.cluster.codec import LINK_CODEC
-from liminal_mesh.cluster.exchange import RegistryFrame
 from liminal_mesh.cluster.frames import Heartbeat, LinkFrame
 from liminal_mesh.cluster.group_events import GroupEvent, Joined, Left
 from liminal_mesh.cluster.identity import NodeId, Pid
 from liminal_mesh.cluster.registry import Registry
+from liminal_mesh.cluster.replication import RegistryFrame
 from liminal_mesh.cluster.visible import SCOPES
 
 A = NodeId("a", 1)

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from liminal_mesh.cluster.digest import EntryDigest
-from liminal_mesh.cluster.exchange import Exchange
 from liminal_mesh.cluster.frames import Range
 from liminal_mesh.cluster.heartbeat import Pulse
 from liminal_mesh.cluster.identity import NodeId
 from liminal_mesh.cluster.registry import Registry
 from liminal_mesh.cluster.replica import Diff, Replica
+from liminal_mesh.cluster.replication import Replication
 from liminal_mesh.cluster.session import Pair
 from liminal_mesh.cluster.sessions import Sessions
 from liminal_mesh.cluster.visible import VisibleGroups
@@ -60,7 +60,7 @@ def _without_epochs(patch: pytest.MonkeyPatch) -> None:
 
 def _without_heartbeat_check(patch: pytest.MonkeyPatch) -> None:
     """Never compare the position in a heartbeat: a lost range stays lost."""
-    patch.setattr(Exchange, "_compare", lambda *_: [])
+    patch.setattr(Replication, "_compare", lambda *_: [])
 
 
 def _without_masking(patch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The exchange of groups with one peer: what we hold of it, and how far we have fed it.
+"""The replication of groups with one peer: what we hold of it, and how far we have fed it.
 
 Every frame either continues what is held or changes nothing. Who finds that something is missing asks for it with
 ``Sync``, and the heartbeat is what makes it show: it states how far the sender has fed us, and with what digest.
@@ -17,7 +17,7 @@ from .replica import DigestMismatch, Replica
 from .sync import Feed
 from .visible import SCOPES, VisibleGroups
 
-__all__ = ["Exchange", "RegistryFrame"]
+__all__ = ["RegistryFrame", "Replication"]
 
 _ScopeFrame = Sync | SnapBegin | SnapChunk | SnapEnd | Range | Ack
 
@@ -28,7 +28,7 @@ _RESYNC: Final = "resync"
 """Why members leave that are held wrongly."""
 
 
-class Exchange:
+class Replication:
     """One run of a peer: replicas of its logs and, while there is a session, the feeds of ours.
 
     Args:
