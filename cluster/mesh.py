@@ -138,6 +138,8 @@ class Mesh:
             if link is not None:
                 frame = LINK_CODEC.decode(kind, body)
                 assert isinstance(frame, Publish | Lost | Heads | Receipt)
+                if not isinstance(frame, Receipt) and frame.epoch != link.peer.epoch:
+                    raise ProtocolError("a frame in the name of another node")
                 self._bus.link_frame(link, frame)
                 return
         if kind not in LINK_FRAMES and self._core.state(wire.tag) in {"adopting", "session"}:
@@ -232,9 +234,9 @@ class Mesh:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._loop.create_connection(lambda: wire, where.host, where.port)
-        except OSError as error:  # TimeoutError is one
+        except (OSError, ValueError) as error:  # a host name can be no name at all, and peers tell us of hosts
             timed_out = isinstance(error, TimeoutError) and error.errno is None
-            reason = f"no answer within {timeout_s:g} s" if timed_out else error.strerror or str(error)
+            reason = f"no answer within {timeout_s:g} s" if timed_out else getattr(error, "strerror", "") or str(error)
             self._tried(target)
             self._do(self._core.dial_failed(target, reason, self._loop.time()))
             return

@@ -187,17 +187,27 @@ class ChannelTable:
         return self.channels.get(name) or self._make(name, self.settings(check_name(name)))
 
     def wanted(self, name: str) -> Channel | None:
-        """Return the channel of a remote publish if a local group covers it; it need not be configured here."""
+        """Return the channel of a remote publish if a local group covers it; it need not be configured here.
+
+        None also when too many channels are in use: one peer's channels must not end its link.
+        """
         channel = self.channels.get(name)
         if channel is not None:
             return channel
-        if not self._covering(name):
+        if not self._covering(name) or len(self.channels) >= self._channels_max:
             return None
         try:
             settings = self.settings(name)
         except ChannelNotConfigured:
             settings = self._default
         return self._make(name, settings)
+
+    def no_room(self, name: str, origin: NodeId, first: int, last: int, count: int) -> None:
+        """Tell whoever waits for a channel that is not in use of remote publishes on it: there was no room for it."""
+        gap = Gap(name, origin.name, first, last, count, "overflow", origin.epoch)
+        for group in self._covering(name):
+            for subscriber in group.subscribers:
+                subscriber.note_gap(origin, gap)
 
     def subscribe(self, subscriber: Subscriber, joined_at: int) -> Group:
         """Add a subscriber; ``joined_at`` counts when it is the first of its pattern. Return its group."""

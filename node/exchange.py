@@ -234,6 +234,7 @@ class Exchange:
         channel = self.channels.wanted(frame.channel)
         if channel is None:
             self.statistics.stale_forward += count
+            self.channels.no_room(frame.channel, origin, items[0].sequence, items[-1].sequence, count)
             return [ReceiptRun(frame.receipt, count, delivered=False)] if frame.receipt else []
         if channel.stamp != self._stamp:
             self._refresh(channel)
