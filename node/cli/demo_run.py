@@ -179,7 +179,9 @@ class Demo:
             )
         else:
             got = "; ".join(
-                f"{one.node.name} received {one.received}, missed {one.missed}" for one in traffic.readers[1:]
+                f"{one.node.name} received {one.received}, missed {one.missed}"
+                + (" until it ended" if one.node.exited.done() else "")
+                for one in traffic.readers[1:]
             )
             verdict = "every line is accounted for" if complete else "some lines are NOT accounted for"
             self._view.tell(f"published {traffic.published} lines in {seconds:.1f} s: {got}: {verdict}")

@@ -24,6 +24,7 @@ def invitation(traffic: Traffic) -> str:
             f"  liminal sub {CHANNEL} -s {first.url}",
             f"  liminal pub {CHANNEL} 'hello from me' -s {last.url}",
             f"  liminal members --http http://{first.addresses['http']}",
+            f"  kill -9 {last.pid}    # the node {last.name}: the others go on",
             "Ctrl-C ends it.",
         )
     )
@@ -97,15 +98,15 @@ def _table(traffic: Traffic) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("NODE", "STATE", "CLIENTS", "PEERS", "HTTP"):
+    for heading in ("NODE", "STATE", "PROCESS", "CLIENTS", "HTTP"):
         table.add_column(heading, no_wrap=True)
     for heading in ("LINES", "RATE", "MISSED"):
         table.add_column(heading, justify="right", no_wrap=True)
     for index, reader in enumerate(traffic.readers):
-        addresses = (reader.node.addresses.get(kind, "") for kind in ("client", "mesh", "http"))
-        table.add_row(
-            reader.node.name, _state(reader, len(traffic.readers)), *addresses, *_counts(reader, traffic, index)
-        )
+        node = reader.node
+        ports = (f":{node.addresses[kind].rpartition(':')[2]}" for kind in ("client", "http"))
+        row = (node.name, _state(reader, len(traffic.readers)), str(node.pid), *ports)
+        table.add_row(*row, *_counts(reader, traffic, index))
     return table
 
 

@@ -1,0 +1,116 @@
+"""``liminal serve``, ``pub`` and ``sub`` as real processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from .commands import Process, Serve, mesh_words
+
+pytestmark = pytest.mark.live
+
+
+def test_what_is_published_at_one_node_is_shown_at_the_other(tmp_path: Path) -> None:
+    """The first thing a user tries with two nodes."""
+    with Serve("a", *mesh_words(tmp_path)) as a, Serve("b", *mesh_words(tmp_path, [a.addresses["mesh"]])) as b:
+        a.linked("b")
+        with Process("sub", "t.>", "-s", b.url, "--wait", "cluster", "--jsonl", "-n", "2") as sub:
+            sub.line(lambda text: "subscribed" in text)
+            with Process("pub", "t.x", "hello", "-s", a.url, "-H", "k=v", "--ack", "nodes", "--json") as pub:
+                assert pub.wait() == 0, str(pub)
+            with Process("pub", "t.x", '{"n": 1}', "-s", a.url, "--encoding", "json") as second:
+                assert second.wait() == 0, str(second)
+            assert sub.wait() == 0, str(sub)
+
+    outcome = json.loads(pub.out[0])
+    first, last = map(json.loads, sub.out)
+    assert (outcome["delivered"], outcome["nodes"]) == (True, {"b": "delivered"})
+    assert {key: first[key] for key in ("channel", "origin", "sequence", "id", "headers", "payload")} == {
+        "channel": "t.x",
+        "origin": "a",
+        "sequence": "1",
+        "id": outcome["message_id"],
+        "headers": {"k": "v"},
+        "payload": "hello",
+    }
+    assert (last["sequence"], last["payload"]) == ("2", {"n": 1})
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_node_that_is_told_to_stop_drains_and_exits_0(number: signal.Signals, loop: str) -> None:
+    """And its log says why it stopped."""
+    with Serve("a", "--loop", loop) as node:
+        node.signal(number)
+        assert node.wait() == 0, str(node)
+        assert node.event("stopped")["why"] == number.name
+
+
+def test_a_hang_up_does_not_end_a_node() -> None:
+    """It is ignored for now, and the log says so."""
+    with Serve("a") as node:
+        node.signal(signal.SIGHUP)
+        node.event("reload_not_available")
+        node.signal(signal.SIGTERM)
+        assert node.wait() == 0
+
+
+def test_the_end_of_its_input_ends_a_node_that_was_told_so() -> None:
+    """So no node outlives the program that started it."""
+    with Serve("a") as node:
+        assert node.process.stdin is not None
+        node.process.stdin.close()
+        assert node.wait() == 0
+        assert node.event("stopped")["why"] == "end of input"
+
+
+def test_a_taken_port_is_named_with_its_listener() -> None:
+    """Which of the three, and where."""
+    with Serve("a") as a, Process("serve", "--client", a.addresses["client"], "--http", "127.0.0.1:0") as second:
+        assert second.wait() == 2
+        assert f"client address {a.addresses['client']} is in use" in "\n".join(second.err)
+
+
+def test_a_second_node_of_a_live_name_does_not_start(tmp_path: Path) -> None:
+    """The mesh tells it so, and the first one goes on."""
+    with Serve("a", *mesh_words(tmp_path)) as a, Serve("b", *mesh_words(tmp_path, [a.addresses["mesh"]])) as b:
+        ports = ("--client", "127.0.0.1:0", "--http", "127.0.0.1:0")
+        with Process("serve", "--name", "b", *ports, *mesh_words(tmp_path, [a.addresses["mesh"]])) as second:
+            assert second.wait() == 2, str(second)
+            assert "a live node named 'b' is already in the mesh" in "\n".join(second.err)
+        b.signal(signal.SIGTERM)
+        assert b.wait() == 0
+
+
+def test_an_interrupted_subscriber_says_what_it_has_got() -> None:
+    """Ctrl-C is how most of them end."""
+    with Serve("a", "--channel", "t.>") as node, Process("sub", "t.>", "-s", node.url) as sub:
+        sub.line(lambda text: "subscribed" in text)
+        with Process("pub", "t.x", "hello", "-s", node.url, "-n", "3") as pub:
+            assert pub.wait() == 0, str(pub)
+        for _ in range(3):
+            sub.line(lambda text: text == "hello", "out")
+        sub.signal(signal.SIGINT)
+        assert sub.wait() == 130
+        assert sub.out == ["hello"] * 3
+        assert "received 3, missed 0" in "\n".join(sub.err)
+
+
+def test_a_reader_that_has_enough_ends_the_subscriber_quietly() -> None:
+    """As with ``liminal sub ... | head``."""
+    with Serve("a", "--channel", "t.>") as node, Process("sub", "t.>", "-s", node.url) as sub:
+        sub.line(lambda text: "subscribed" in text)
+        with Process("pub", "t.x", "--lines", "-s", node.url) as pub:
+            pub.write("1\n")
+            sub.line(lambda text: text == "1", "out")
+            pub.write("2\n")
+            assert pub.process.stdin is not None
+            pub.process.stdin.close()
+            assert pub.wait() == 0, str(pub)
+        sub.line(lambda text: text == "2", "out")
+        sub.signal(signal.SIGINT)
+        assert sub.wait() == 130
+        assert "Traceback" not in "\n".join(sub.err)
