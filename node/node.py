@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from liminal_mesh.cluster import Address, Encoding, Envelope, Listener, Member, NodeId, Pid, StaleEpoch
+from liminal_mesh.cluster import Address, Envelope, Listener, Member, NodeId, Pid, StaleEpoch
 
 from .batch import BUSY_RETRY_S
 from .bus import Ack, Wait
@@ -20,7 +20,7 @@ from .embedded import FuturePending, NodePublisher, NodeSubscription
 from .errors import Busy
 from .identity_store import choose_epoch, choose_name, store_identity
 from .message import encode_headers
-from .payload import encode_payload
+from .payload import RAW, encode_payload
 from .publisher import Publisher
 from .runtime import Runtime
 from .subscription import Subscription
@@ -159,20 +159,20 @@ class Node:
 
     def publish_nowait(self, channel: str, payload: object, *, headers: Mapping[str, str] | None = None) -> None:
         """Publish without waiting; see :meth:`.Bus.publish_nowait`."""
-        run = self._run or self.running
-        hub = run.hub
+        hub = (self._run or self.running).hub
         hub.admit("publish", channel)
-        exchange = hub.exchange
-        resolved = exchange.resolve(channel)
-        if resolved.routes and exchange.crowded(resolved):
+        resolved = hub.exchange.resolve(channel)
+        batch = resolved.posted or hub.posted(resolved)
+        # Looked at once a batch: until it is handed over, no lane gets fuller.
+        if not batch.items and hub.exchange.crowded(resolved):
             raise Busy(BUSY_RETRY_S, "the lane to a peer")
         envelope = self._envelope(payload, headers)
-        if envelope.options or len(envelope.body) > hub.small_bytes:
+        if len(envelope.body) > hub.small_bytes or envelope.options:
             hub.check_size(envelope)
         if resolved.rejecting:
-            exchange.accept(resolved, [envelope], hub.pid.number)
+            hub.exchange.accept(resolved, [envelope], hub.pid.number)
         else:
-            (resolved.posted or hub.posted(resolved)).add(envelope)
+            batch.add(envelope)
 
     async def writable(self, channel: str) -> None:
         """Wait until :meth:`publish_nowait` has room."""
@@ -198,7 +198,7 @@ class Node:
     @staticmethod
     def _envelope(payload: object, headers: Mapping[str, str] | None) -> Envelope:
         if type(payload) is bytes and not headers:
-            return Envelope(0, 0, 0, 0, Encoding.RAW, payload)
+            return Envelope(0, 0, 0, 0, RAW, payload)
         encoding, body = encode_payload(payload)
         return Envelope(0, 0, 0, 0, encoding, body, encode_headers(headers) if headers else None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import msgpack
 import msgspec
@@ -11,9 +11,14 @@ import pydantic
 
 from liminal_mesh.cluster import Encoding, ProtocolError
 
-__all__ = ["Encoded", "convert_payload", "decode_payload", "encode_payload"]
+__all__ = ["RAW", "Encoded", "convert_payload", "decode_payload", "encode_payload"]
 
 T = TypeVar("T")
+
+# Looked up once: a member of an enumeration costs as much as the rest of encoding bytes that are there already.
+RAW: Final = Encoding.RAW.value
+_TEXT: Final = Encoding.TEXT.value
+_MSGPACK: Final = Encoding.MSGPACK.value
 
 
 class Encoded(msgspec.Struct, frozen=True):
@@ -33,15 +38,15 @@ def encode_payload(value: object) -> tuple[int, bytes]:
         TypeError: the value, or something in it, cannot be encoded.
     """
     if type(value) is bytes:
-        return Encoding.RAW.value, value
+        return RAW, value
     if isinstance(value, str):
-        return Encoding.TEXT.value, value.encode()
+        return _TEXT, value.encode()
     if isinstance(value, bytes | bytearray | memoryview):
-        return Encoding.RAW.value, bytes(value)
+        return RAW, bytes(value)
     if isinstance(value, Encoded):
         return value.encoding.value, value.body
     try:
-        return Encoding.MSGPACK.value, cast("bytes", msgpack.packb(value, default=_plain))
+        return _MSGPACK, cast("bytes", msgpack.packb(value, default=_plain))
     except (ValueError, OverflowError) as error:
         raise TypeError(f"this payload cannot be encoded: {error}") from error
 
