@@ -15,7 +15,7 @@ from .server import client_url
 if TYPE_CHECKING:
     from liminal_mesh.cluster import Connected
 
-__all__ = ["open_client"]
+__all__ = ["TalkingClient", "open_client"]
 
 
 class TalkingClient(Client):

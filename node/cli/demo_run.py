@@ -18,7 +18,7 @@ from .demo_view import PlainView, invitation, make_view
 from .errors import Code, Stop
 from .output import emit_json
 
-__all__ = ["Plan", "run_demo"]
+__all__ = ["Demo", "Plan", "run_demo"]
 
 FORM_S: Final = 30.0
 """How long a mesh may take to form; it takes about one second."""

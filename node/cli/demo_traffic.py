@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..message import Message
 
-__all__ = ["Reader", "Traffic", "poem"]
+__all__ = ["Rate", "Reader", "Traffic", "poem"]
 
 RATE_S: Final = 2.0
 """Over how long a rate is measured."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from .demo_traffic import Reader, Traffic
 
-__all__ = ["PlainView", "invitation", "make_view"]
+__all__ = ["PlainView", "TerminalView", "invitation", "make_view"]
 
 
 def invitation(traffic: Traffic) -> str:

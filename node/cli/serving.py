@@ -18,7 +18,7 @@ from .errors import Code
 if TYPE_CHECKING:
     from ..config import NodeConfig
 
-__all__ = ["run_node"]
+__all__ = ["Requests", "run_node"]
 
 log = get_logger("serve")
 

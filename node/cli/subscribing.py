@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..message import Message
     from ..subscription import Subscription
 
-__all__ = ["Wanted", "watch_channel"]
+__all__ = ["Sum", "Wanted", "watch_channel"]
 
 TERMINAL_TEXT_MAX = 1 << 20
 """The longest line of a message that a terminal gets whole."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .commands import Process, gone
+from .processes import Process, gone
 
 pytestmark = pytest.mark.live
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .commands import Process, Serve, mesh_words
+from .processes import Process, Serve, mesh_words
 
 pytestmark = pytest.mark.live
 
