@@ -19,7 +19,10 @@ from .frames import Heads, Lost, Publish
 __all__ = ["STALL_S", "Lane", "PeerLane"]
 
 SEGMENT_BYTES: Final = 256 * 1024
-"""A segment is closed at this size: one write of the socket, and far below the largest frame."""
+"""A segment is closed at this size at the latest: one write of the socket."""
+
+FRAME_OVERHEAD_BYTES: Final = 1024
+"""What a batch frame needs beside its envelopes: the channel's name, and numbers."""
 
 STALL_S: Final = 0.5
 """A full lane whose oldest entry is older than this belongs to a peer that is too slow to wait for."""
@@ -28,17 +31,20 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class _Segment(Generic[Key]):
-    """Envelopes of one batch frame, with room for ``left`` bytes more; or a finished frame."""
+    """Envelopes of one batch frame, with room for ``left`` bytes more; or a finished frame.
+
+    An envelope that is larger than the room of a new segment has one for itself.
+    """
 
     __slots__ = ("append", "envelopes", "frame", "key", "left", "number", "since")
 
-    def __init__(self, key: Key | None, number: int, frame: bytes | None = None) -> None:
+    def __init__(self, key: Key | None, number: int, left: int, frame: bytes | None = None) -> None:
         self.key = key
         self.number = number
         self.frame = frame
         self.envelopes: list[bytes] = []
         self.append = self.envelopes.append
-        self.left = SEGMENT_BYTES
+        self.left = left
         self.since: float | None = None
 
     @property
@@ -59,6 +65,7 @@ class Lane(Generic[Key]):
     def __init__(self, encode: Callable[[Key, int, Sequence[bytes]], bytes], bytes_max: int, age_max_s: float) -> None:
         self._encode = encode
         self.segments: deque[_Segment[Key]] = deque()
+        self._segment_bytes = SEGMENT_BYTES
         self._open: _Segment[Key] | None = None
         self.bytes = 0
         self.bytes_max = bytes_max
@@ -74,6 +81,10 @@ class Lane(Generic[Key]):
         """Whether anything waits."""
         return bool(self.segments)
 
+    def limit_frames(self, bytes_max: int) -> None:
+        """Make no frames above ``bytes_max`` from what is queued from now on; one envelope must fit."""
+        self._segment_bytes = min(SEGMENT_BYTES, bytes_max - FRAME_OVERHEAD_BYTES)
+
     def put(self, key: Key, number: int, envelopes: Sequence[bytes]) -> int:
         """Queue as many of ``envelopes`` as there is room for, from the first on; return how many.
 
@@ -81,6 +92,8 @@ class Lane(Generic[Key]):
         """
         taken = 0
         segment, total = self._open, self.bytes
+        if segment is not None and number and segment.number + len(segment.envelopes) != number:
+            segment = None  # numbers in between were given to something else
         for envelope in envelopes:
             size = len(envelope)
             total += size
@@ -88,7 +101,7 @@ class Lane(Generic[Key]):
                 total -= size
                 break
             if segment is None or segment.key != key or segment.left < size:
-                segment = self._open = _Segment(key, number + taken if number else 0)
+                segment = self._open = _Segment(key, number + taken if number else 0, self._segment_bytes)
                 self.segments.append(segment)
             segment.append(envelope)
             segment.left = segment.left - size if len(segment.envelopes) < BATCH_MAX else 0
@@ -100,7 +113,7 @@ class Lane(Generic[Key]):
     def put_frame(self, frame: bytes) -> None:
         """Queue a finished frame behind everything that waits; never refused, since it reports and does not carry."""
         self._open = None
-        self.segments.append(_Segment(None, 0, frame))
+        self.segments.append(_Segment(None, 0, 0, frame))
         self.bytes += len(frame)
 
     def take(self, bytes_max: int) -> list[bytes]:

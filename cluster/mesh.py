@@ -217,6 +217,7 @@ class Mesh:
 
     def _session_up(self, effect: SessionUp) -> None:
         lane = PeerLane(self._me.epoch, self._limits.lane_bytes, self._limits.lane_age_s)
+        lane.limit_frames(self._limits.frame)
         link = Link(effect.peer, effect.address, effect.g, self._wires[effect.conn], lane, self._watch)
         self._tried(self._targets.get(effect.conn, ""))
         self._by_wire[effect.conn] = self.links[effect.peer.name] = link

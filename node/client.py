@@ -261,7 +261,7 @@ class Client:
     def session_up(self, greeting: Connected) -> None:
         """A connection stands: subscriptions come back, and what waits is written."""
         self._pid = Pid(greeting.node, greeting.epoch, greeting.number)
-        self.ledger.frame_max = greeting.limits.get("max_frame", self.ledger.frame_max)
+        self.ledger.limit_frames(greeting.limits.get("max_frame", self.ledger.frame_max))
         for subscription in self._subscriptions.values():
             subscription.begin()
             self.send(subscription.request(self.ledger.request(Resubscription(subscription))))

@@ -54,6 +54,11 @@ class Ledger:
         """Whether anything waits to be written, or for its answer."""
         return bool(self._lane or self._sinks)
 
+    def limit_frames(self, frame_max: int) -> None:
+        """Make no frame larger than the node takes."""
+        self.frame_max = frame_max
+        self._lane.limit_frames(frame_max)
+
     def check_size(self, envelope: Envelope) -> None:
         """Check that a message fits into a frame of the node.
 
