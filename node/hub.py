@@ -30,6 +30,7 @@ from liminal_mesh.cluster import (
     encode_envelope,
 )
 from liminal_mesh.cluster import Interest as InterestGained
+from liminal_mesh.storage import LiminalError
 
 from .batch import Batch
 from .channel import Channel, ChannelTable, Subscriber
@@ -290,7 +291,9 @@ class Hub:
         """The node cannot go on in this mesh."""
         if self.failure is None:
             self.failure = error
-            self.note("failed", error=str(error) or type(error).__name__)
+            facts = {"error": str(error) or type(error).__name__}
+            self.events.append({"at": time.time(), "kind": "failed", **facts})
+            log.error("failed", extra={"fields": facts}, exc_info=None if isinstance(error, LiminalError) else error)
             self._changes.notify()
 
     def _group_event(self, event: Joined | Left | Purged | InterestGained) -> None:
