@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 
 from .contenders import CONTENDERS, FIGURES
 from .report import as_json, environment, figure_lines, lines, page
@@ -38,8 +39,12 @@ async def _figures(figures: list[Figure], rounds: int) -> dict[str, list[tuple[f
     return values
 
 
-def main() -> int:
-    """Measure, print, and return 1 if an aim was missed and ``--strict`` was given."""
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure, print, and return 1 if an aim was missed and ``--strict`` was given.
+
+    Args:
+        words: the command line; this process's when absent.
+    """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--core", action="store_true", help="the one-minute version: fewer, shorter runs")
     parser.add_argument("--only", default="", metavar="TEXT", help="only contenders whose name contains this")
@@ -47,7 +52,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=0, help="how often each runs")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--strict", action="store_true", help="fail if an aim is missed")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     rounds = options.rounds or (ROUNDS_CORE if options.core else ROUNDS)
     chosen = [one for one in CONTENDERS if options.only in one.name and (one.core or not options.core)]
     share = options.share or (CORE_SHARE if options.core else 1)

@@ -19,6 +19,7 @@ from liminal_mesh.node import (
     Gap,
     HttpConfig,
     InboxConfig,
+    LimitsConfig,
     Node,
     NodeConfig,
     connect,
@@ -33,7 +34,10 @@ __all__ = ["CHANNEL", "INBOX", "IN_FLIGHT", "READY", "config", "link_bytes", "op
 CHANNEL = "bench.messages"
 READY = "bench.ready"
 BODY = bytes(BODY_BYTES)
-INBOX = InboxConfig(messages=65_536, bytes=64 << 20)
+INBOX = InboxConfig(messages=512 << 10, bytes=128 << 20)
+"""What nats-py gives each subscription unless it is told otherwise; a burst of it is not what is measured."""
+LIMITS = LimitsConfig(inbox_bytes_connection=1 << 30, inbox_bytes_node=1 << 30)
+"""A fan-out's 1,000 inboxes count each message a thousand times, though they share it."""
 IN_FLIGHT = 4096
 ARRIVAL_S = 50.0
 REACH_S = 10.0
@@ -49,6 +53,7 @@ def config(where: str, name: str | None = None, overrides: Mapping[str, str] | N
         http=HttpConfig(listen="127.0.0.1:0"),
         cluster=ClusterConfig(listen="127.0.0.1:0", seeds=seeds, dial_overrides=overrides or {}),
         channels=[ChannelConfig(name=CHANNEL, inbox=INBOX), ChannelConfig(name=READY)],
+        limits=LIMITS,
     )
 
 

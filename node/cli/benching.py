@@ -51,7 +51,7 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Tally:
+class _Tally:
     """What came of it so far."""
 
     wanted: int
@@ -77,7 +77,7 @@ async def measure(server: str | None, plan: Plan) -> int:
     Raises:
         Stop: a node cannot be reached, or does not know the channel.
     """
-    tally = Tally(plan.messages * plan.subscribers)
+    tally = _Tally(plan.messages * plan.subscribers)
     try:
         async with (
             open_client(server) as publisher,
@@ -99,7 +99,7 @@ async def measure(server: str | None, plan: Plan) -> int:
 
 
 @asynccontextmanager
-async def _counting(client: Client, plan: Plan, tally: Tally) -> AsyncIterator[None]:
+async def _counting(client: Client, plan: Plan, tally: _Tally) -> AsyncIterator[None]:
     """Open the subscriptions, and count what comes on them, within the block."""
     async with AsyncExitStack() as stack:
         subscriptions = [client.subscribe(plan.channel, max_in_flight=CREDIT) for _ in range(plan.subscribers - 1)]
@@ -120,7 +120,7 @@ async def _counting(client: Client, plan: Plan, tally: Tally) -> AsyncIterator[N
                 raise end
 
 
-async def _count(subscription: Subscription, tally: Tally) -> None:
+async def _count(subscription: Subscription, tally: _Tally) -> None:
     unpack, mark, add, clock = _HEAD.unpack_from, tally.mark, tally.latency.add, time.monotonic_ns
     try:
         async for item in subscription:
@@ -137,7 +137,7 @@ async def _count(subscription: Subscription, tally: Tally) -> None:
         tally.whole.set()  # all of them are here, or this subscription ended
 
 
-async def _publish(client: Client, plan: Plan, tally: Tally) -> None:
+async def _publish(client: Client, plan: Plan, tally: _Tally) -> None:
     rest = bytes(plan.size - _HEAD.size)
     pack, mark, clock = _HEAD.pack, tally.mark, time.monotonic_ns
     if plan.ack is None:
@@ -158,7 +158,7 @@ async def _publish(client: Client, plan: Plan, tally: Tally) -> None:
             tally.published += 1
 
 
-async def _rest(plan: Plan, tally: Tally) -> None:
+async def _rest(plan: Plan, tally: _Tally) -> None:
     """Wait for what is on its way, until it is here or nothing has come for the time that the plan says."""
     former = -1
     while not tally.whole.is_set() and tally.seen > former:
@@ -170,7 +170,7 @@ async def _rest(plan: Plan, tally: Tally) -> None:
             continue
 
 
-def _print(plan: Plan, tally: Tally) -> None:
+def _print(plan: Plan, tally: _Tally) -> None:
     span = max((tally.end or time.monotonic()) - tally.begin, 1e-9)
     rate = tally.delivered / span
     spread = {f"p{percent:g}": tally.latency.percentile(percent) / 1000 for percent in PERCENTILES}
@@ -189,7 +189,7 @@ def _print(plan: Plan, tally: Tally) -> None:
         say(f"{lost:,} were neither delivered nor told as missed: they were still on their way")
 
 
-def _document(plan: Plan, tally: Tally, span: float, spread: dict[str, float], lost: int) -> dict[str, Any]:
+def _document(plan: Plan, tally: _Tally, span: float, spread: dict[str, float], lost: int) -> dict[str, Any]:
     return {
         "channel": plan.channel,
         "size": plan.size,
@@ -215,7 +215,7 @@ def _time(micros: float) -> str:
 class _Progress:
     """A bar on stderr that shows how many were delivered; nothing where stderr is no terminal."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: _Tally) -> None:
         self._tally = tally
         self._task: asyncio.Task[None] | None = None
 
