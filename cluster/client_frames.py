@@ -43,6 +43,10 @@ CLIENT_PROTO: Final = (1, 1)
 """The range of client protocol versions that this code speaks: lowest, highest."""
 
 
+FirstRef = Annotated[int, Meta(ge=0, le=2**62)]
+"""The number of the first of several requests: there is room above it for the others."""
+
+
 class ClientFrame(Frame, frozen=True):
     """A frame between a client and its node."""
 
@@ -102,7 +106,7 @@ class ClientPublish(ClientFrame, frozen=True):
     Only an envelope's encoding, body and options count; the node numbers it.
     """
 
-    ref: U64
+    ref: FirstRef
     mode: Annotated[int, Meta(ge=1, le=2)]
     channel: Name
     ack: Name

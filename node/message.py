@@ -108,9 +108,18 @@ class Message(msgspec.Struct, eq=False, repr_omit_defaults=True):
 
     @property
     def causal(self) -> int | None:
-        """The id of the message that caused this one, when its publisher named one."""
+        """The id of the message that caused this one, when its publisher named one.
+
+        Raises:
+            ProtocolError: it is not a number.
+        """
         raw = (self._envelope.options or {}).get(OptionKey.PARENT)
-        return None if raw is None else msgspec.msgpack.decode(raw, type=int)
+        if raw is None:
+            return None
+        try:
+            return msgspec.msgpack.decode(raw, type=int)
+        except msgspec.MsgspecError as error:
+            raise ProtocolError(f"bad causal parent: {error}") from error
 
     @property
     def published_at(self) -> float:
