@@ -220,8 +220,8 @@ class Client:
             raise NoConnection(", ".join(map(str, self._addresses)), "the client is not open")
 
     async def room(self) -> None:
-        """Wait for room for publishes."""
-        await self._changes.until(lambda: not self.ledger.crowded)
+        """Wait for room for publishes, or for the end."""
+        await self._changes.until(lambda: self._closed or not self.ledger.crowded)
 
     def queue(self, key: PublishKey, envelopes: list[Envelope], sink: Sink) -> None:
         """Queue publishes; ``sink`` hears of the end of each.
