@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from liminal_mesh.cluster import Envelope, Heads, Lost, NodeId, Publish, ReceiptRun, Registry, encode_envelope
 
 from .channel import Channel, ChannelTable, Subscriber
@@ -162,7 +164,8 @@ class Exchange:
         for subscriber in channel.rejecting:
             if not subscriber.inbox.room(run):
                 self.statistics.rejected += len(run.items)
-                raise Rejected(f"subscription {subscriber.pid} is full", subscriber.inbox.pressure())
+                pressure = replace(subscriber.inbox.pressure(), decision="reject")  # bytes can be full before numbers
+                raise Rejected(f"subscription {subscriber.pid} is full", pressure)
 
     @staticmethod
     def crowded(channel: Channel) -> bool:
@@ -174,7 +177,9 @@ class Exchange:
 
     @staticmethod
     def pressure(channel: Channel) -> Pressure:
-        """Return the worst state of the channel's local subscribers."""
+        """Return the worst decision that a publish made now would meet at the channel's local subscribers."""
+        if channel.holder is not None:
+            channel.holder.flush()
         worst = Pressure()
         for subscriber in channel.subscribers:
             pressure = subscriber.inbox.pressure()

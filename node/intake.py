@@ -101,9 +101,9 @@ class Intake:
         self, channel: Channel, items: list[Envelope], pending: _Confirmed, timeout_ms: int, receipts: bool
     ) -> None:
         hub = self._hub
-        hub.exchange.accept(channel, items, self._number, pending, receipts)
         if isinstance(pending, _Answered):
             pending.pressure = hub.exchange.pressure(channel)
+        hub.exchange.accept(channel, items, self._number, pending, receipts)
         if pending.left:
             hub.expect(pending, timeout_ms / 1000)
         else:

@@ -147,8 +147,8 @@ class Node:
         hub.check_size(envelope)
         pending = FuturePending(asyncio.get_running_loop().create_future())
         receipts = (ack or resolved.settings.ack) == "nodes"
-        hub.exchange.accept(resolved, [envelope], hub.pid.number, pending, receipts)
         pressure = hub.exchange.pressure(resolved)
+        hub.exchange.accept(resolved, [envelope], hub.pid.number, pending, receipts)
         if pending.left:
             hub.expect(pending, timeout)
             await pending.future
