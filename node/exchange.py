@@ -191,6 +191,9 @@ class Exchange:
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Add a local subscription, and join its group of the registry."""
+        for channel in self.channels.matching(subscriber.pattern):
+            if channel.holder is not None:  # what was published before is not for it, and it cannot refuse it
+                channel.holder.flush()
         self._registry.join(CHANNEL_SCOPE, subscriber.pattern, subscriber.pid.number)
         group = self.channels.subscribe(subscriber, self._registry.position(CHANNEL_SCOPE))
         self.invalidate()
