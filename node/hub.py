@@ -231,7 +231,8 @@ class Hub:
 
     async def writable(self, channel: Channel) -> None:
         """Wait until no peer that keeps up holds publishers on the channel back."""
-        while self.exchange.crowded(channel):
+        # Resolved each time: the lane of a link that ended stays as full as it was.
+        while self.exchange.crowded(self.exchange.resolve(channel.name)):
             room = asyncio.Event()
             self._on_room.add(room.set)
             try:
