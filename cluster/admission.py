@@ -59,13 +59,13 @@ class Admission:
 
     def turned_away(self, contact: Contact, refusal: Refusal, by_us: bool, now: float) -> None:
         """End a connection that was refused, by us or by the other."""
-        if refusal.code == "self":
-            self._ledger.dialer.itself(contact.target)
-        else:
+        if refusal.code != "self":
             event = "peer_refused" if by_us else "refused_by_peer"
             fields = {"peer": contact.who, "code": refusal.code, "reason": refusal.reason}
             self._ledger.notice("warning", event, f"{refusal.code} {contact.key}", now, **fields)
         self.drop(contact, refusal.code, now)
+        if refusal.code == "self":
+            self._ledger.dialer.itself(contact.target, now)
 
     # --- names --------------------------------------------------------------------------------------
 

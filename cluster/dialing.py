@@ -8,8 +8,9 @@ one moment do not come back in one moment.
 
 Of two nodes that learn of each other the lower name dials first, and the higher gives it a head start. A seed
 rests while the peer it leads to is linked, or is dialled at that same address as a peer. A peer that said
-goodbye is not dialled; a seed always is, since whoever is started there next may bear any name. An address at
-which we met ourselves is dropped.
+goodbye is not dialled; a seed always is, since whoever is started there next may bear any name. A seed at which
+we met ourselves is tried seldom: its name may lead to several nodes, and whoever says that it is us has proved
+nothing.
 """
 
 from __future__ import annotations
@@ -160,9 +161,13 @@ class Dialer:
         pause = min(options.redial_cap_s, options.redial_base_s * 2.0 ** min(target.attempts, 16))
         target.busy, target.attempts, target.due = False, target.attempts + 1, now + self._rng.random() * pause
 
-    def itself(self, key: str) -> None:
-        """Note that the target is this very node."""
-        self._targets.pop(key, None)
+    def itself(self, key: str, now: float) -> None:
+        """Note that the target was this very node, after its dial has :meth:`failed`."""
+        target = self._targets.get(key)
+        if target is not None and target.seed:
+            target.attempts, target.due = 0, now + self._options.redial_self_s
+        elif target is not None:
+            del self._targets[key]
 
     def forget(self, now: float) -> list[str]:
         """Drop the peers that were not linked for too long, and return their names."""

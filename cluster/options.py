@@ -45,6 +45,9 @@ class PeeringOptions:
     redial_cap_s: float = 1.5
     """The longest pause: a mesh heals within about this."""
 
+    redial_self_s: float = 5.0
+    """The pause after a dial that ended at this very node: often for good, but not if a name leads to several."""
+
     yield_first_s: float = 1.0
     """How long the higher name leaves the first dial to the lower one."""
 

@@ -50,13 +50,13 @@ def test_strangers_are_refused_and_keep_dialling(cluster: str, cookie: bytes, co
     assert len(of(Dial, b)) > 4
 
 
-def test_a_node_drops_an_address_that_is_its_own() -> None:
-    """It is recognized by its run and not by the address, and is not dialled again."""
+def test_a_node_seldom_dials_an_address_that_is_its_own() -> None:
+    """It is recognized by its run and not by the address; by tomorrow another node may be there."""
     world = World()
     a = world.add("a", "a")
-    world.run(10)
+    world.run(11)
 
-    assert len(of(Dial, a)) == 1
+    assert len(of(Dial, a)) == 3
     assert notices(a) == []
     assert not a.ends
 

@@ -140,16 +140,28 @@ def test_what_a_peer_says_of_itself_overrules_what_others_say() -> None:
     assert [target.address for target in plan.due(20)] == ["z:1"]
 
 
-def test_our_own_address_is_dropped() -> None:
-    """A seed that turned out to be us is gone; our name is never learned."""
+def test_our_own_address_is_tried_seldom() -> None:
+    """A seed that turned out to be us may be another node the next time; our name is never learned."""
     plan = dialer(seeds="m z")
     plan.due(0)
-    plan.itself("m:1")
     plan.failed("m:1", 0)
+    plan.itself("m:1", 0)
     plan.learn("m", 7, "m:1", 0)
     plan.failed("z:1", 0)
 
-    assert keys(plan, 100) == ["z:1"]
+    assert keys(plan, 4.9) == ["z:1"]
+    assert keys(plan, 5) == ["m:1"]
+
+
+def test_a_peer_whose_address_is_ours_is_dialled_there_no_more() -> None:
+    """Somebody was mistaken about where it is."""
+    plan = dialer()
+    plan.learn("z", 1, "m:1", 0)
+    plan.due(0)
+    plan.failed("z", 0)
+    plan.itself("z", 0)
+
+    assert keys(plan, 100) == []
 
 
 def test_an_address_that_another_node_has_is_dropped() -> None:
