@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Final, Self
@@ -40,6 +41,8 @@ class Subscription:
         self._at = 0
         self._stop = 0
         self._size = 0
+        self._kept: deque[Message | Gap] = deque()
+        """Of a batch that nobody got; before everything else."""
         self._waiter: asyncio.Future[None] | None = None
         self._ended = False
         self._error: Exception | None = None
@@ -108,16 +111,20 @@ class Subscription:
             self._fill(batch, max_items)
             if len(batch) < max_items and max_wait > 0:
                 deadline = loop.time() + max_wait
-                while len(batch) < max_items and not self._ended and await self._wait_until(deadline):
-                    self._fill(batch, max_items)
+                try:
+                    while len(batch) < max_items and not self._ended and await self._wait_until(deadline):
+                        self._fill(batch, max_items)
+                except BaseException:  # cancelled: nobody gets this batch, so the next to ask gets its items
+                    self._kept.extend(batch)
+                    raise
             yield batch
 
     @property
     def statistics(self) -> SubscriptionStatistics:
         """What this subscription has seen so far; delivered and missed together are what was published to it."""
-        waiting = 0 if self._inbox is None else self._inbox.queued + self._stop - self._at
-        delivered = self._delivered - (self._stop - self._at)
-        return SubscriptionStatistics(delivered, self._gaps, self._missed, self._nacked, waiting)
+        in_hand = self._stop - self._at + sum(isinstance(item, Message) for item in self._kept)
+        waiting = in_hand + (0 if self._inbox is None else self._inbox.queued)
+        return SubscriptionStatistics(self._delivered - in_hand, self._gaps, self._missed, self._nacked, waiting)
 
     def note_nack(self) -> None:
         """Count a message that its handler gave back."""
@@ -153,6 +160,8 @@ class Subscription:
             inbox.lent -= 1
             assert self._run is not None
             return Message(self._items[self._at - 1], self._run, self)
+        if self._kept:
+            return self._kept.popleft()
         if self._size:
             inbox.settle(1)
             finished, self._size = self._size, 0
