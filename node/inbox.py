@@ -246,6 +246,8 @@ class Inbox:
 
     def _drop_oldest(self, run: Run) -> int:
         """Make room by dropping from the head, and, when that is not enough, from the front of the run itself."""
+        if any([_weight(item) > self.size for item in run.items]):
+            return self._drop_heavy(run)
         if self._after:
             self._place_gaps()
         self._queue.append((run, 0))
@@ -255,6 +257,13 @@ class Inbox:
             head, start = self._queue[0]
             self._drop_head(self._surplus(head, start) if isinstance(head, Run) and isinstance(start, int) else 0)
         return len(run.items)
+
+    def _drop_heavy(self, run: Run) -> int:
+        """Take one by one what holds something that no room would be enough for: that costs itself alone."""
+        if len(run.items) > 1:
+            return sum([self.offer(Run(run.channel, run.origin, [item])) for item in run.items])
+        self._lose(self._after, run, 0, 1)
+        return 0
 
     def _drop_head(self, stop: int) -> None:
         """Drop messages at the head of the queue up to index ``stop`` of their run; a note is kept, and told first."""
