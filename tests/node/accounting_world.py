@@ -15,10 +15,10 @@ from liminal_mesh.cluster import Encoding, Envelope, Heads, Lost, NodeId, Pid, P
 from liminal_mesh.cluster import Interest as InterestGained
 from liminal_mesh.cluster.buffer import FrameBuffer
 from liminal_mesh.cluster.codec import LINK_CODEC
-from liminal_mesh.cluster.exchange import RegistryFrame
 from liminal_mesh.cluster.frames import Heartbeat, LinkFrame
 from liminal_mesh.cluster.group_events import GroupEvent
 from liminal_mesh.cluster.lanes import PeerLane
+from liminal_mesh.cluster.replication import RegistryFrame
 from liminal_mesh.node.channel import ChannelSettings, ChannelTable
 from liminal_mesh.node.exchange import CHANNEL_SCOPE, Exchange
 from liminal_mesh.node.inbox import Budget, Inbox, Overflow
