@@ -26,7 +26,7 @@ from .client_frames import (
     Unsubscribe,
     Writable,
 )
-from .codec import CLIENT_CODEC, encode_envelope
+from .codec import CLIENT_CODEC, encode_envelope, encode_envelopes
 from .envelope import BATCH_MAX, Encoding, Envelope, OptionKey
 from .errors import AddressInUse, CookieRejected, NameInUse, ProtocolError, StaleEpoch
 from .frames import Heads, Lost, Publish, Receipt, ReceiptRun
@@ -111,5 +111,6 @@ __all__ = [
     "check_cookie",
     "derive_key",
     "encode_envelope",
+    "encode_envelopes",
     "parse_address",
 ]

@@ -5,7 +5,8 @@ msgspec is what reads and writes it, because decoding into typed arrays checks e
 (0.11 µs a publish) and takes no count of elements on trust: an array grows as elements really arrive.
 
 A batch of publishes is put together from envelopes that were encoded before, by writing the array's
-header in front of them: an envelope is encoded once, however many peers and clients receive it.
+header in front of them: a publish is encoded once, in one go with those that were made in the same turn,
+however many peers and clients receive it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .errors import ProtocolError
 from .frame import Frame, Row
 from .frames import LINK_FRAMES
 
-__all__ = ["CLIENT_CODEC", "HEADER_BYTES", "LINK_CODEC", "Codec", "encode_envelope"]
+__all__ = ["CLIENT_CODEC", "HEADER_BYTES", "LINK_CODEC", "Codec", "encode_envelope", "encode_envelopes"]
 
 HEADER_BYTES: Final = 5
 """A frame's length (4 bytes, big-endian, of the type and the body) and its type."""
@@ -33,6 +34,11 @@ _pack = _encoder.encode
 
 encode_envelope = _encoder.encode
 """Encode one :class:`Envelope` for the batches it will travel in."""
+
+
+def encode_envelopes(envelopes: list[Envelope]) -> bytes:
+    """Encode 1 to ``BATCH_MAX`` envelopes, one behind the other as a batch holds them."""
+    return _pack(envelopes)[1 if len(envelopes) < 16 else 3 :]
 
 
 class Codec:
@@ -53,15 +59,19 @@ class Codec:
         body = _pack(frame)
         return _HEADER.pack(len(body) + 1, self._types[type(frame)]) + body
 
-    def encode_batch(self, kind: type[Frame], fields: Sequence[object], envelopes: Sequence[bytes]) -> bytes:
+    def encode_batch(
+        self, kind: type[Frame], fields: Sequence[object], envelopes: Sequence[bytes], count: int | None = None
+    ) -> bytes:
         """Return a frame of type ``kind`` whose last field is an array of envelopes that are encoded already.
 
         Args:
             kind: a frame whose last field is ``items``.
             fields: its other fields, in order.
-            envelopes: 1 to ``BATCH_MAX`` results of :func:`encode_envelope`.
+            envelopes: results of :func:`encode_envelope` and of :func:`encode_envelopes`, in order.
+            count: how many envelopes these are, 1 to ``BATCH_MAX``; when absent, each is one.
         """
-        head = bytes([0x91 + len(fields)]) + b"".join(map(_pack, fields)) + _array_header(len(envelopes))
+        number = len(envelopes) if count is None else count
+        head = bytes([0x91 + len(fields)]) + b"".join(map(_pack, fields)) + _array_header(number)
         size = len(head) + sum(map(len, envelopes))
         return b"".join((_HEADER.pack(size + 1, self._types[kind]), head, *envelopes))
 

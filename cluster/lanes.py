@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Final, Generic, TypeVar
 
-from .codec import LINK_CODEC
-from .envelope import BATCH_MAX
+from .codec import LINK_CODEC, encode_envelope
+from .envelope import BATCH_MAX, Envelope
 from .frames import Heads, Lost, Publish
 
 __all__ = ["STALL_S", "Lane", "PeerLane"]
@@ -31,38 +31,33 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class _Segment(Generic[Key]):
-    """Envelopes of one batch frame, with room for ``left`` bytes more; or a finished frame.
+    """Envelopes of one batch frame, ``count`` of them in ``parts``; or a finished frame."""
 
-    An envelope that is larger than the room of a new segment has one for itself.
-    """
+    __slots__ = ("count", "frame", "key", "number", "parts", "since", "size")
 
-    __slots__ = ("append", "envelopes", "frame", "key", "left", "number", "since")
-
-    def __init__(self, key: Key | None, number: int, left: int, frame: bytes | None = None) -> None:
+    def __init__(self, key: Key | None, number: int, frame: bytes | None = None) -> None:
         self.key = key
         self.number = number
         self.frame = frame
-        self.envelopes: list[bytes] = []
-        self.append = self.envelopes.append
-        self.left = left
+        self.parts: list[bytes] = []
+        self.count = 0
+        self.size = 0 if frame is None else len(frame)
         self.since: float | None = None
-
-    @property
-    def size(self) -> int:
-        """The bytes that it counts for."""
-        return sum(map(len, self.envelopes)) if self.frame is None else len(self.frame)
 
 
 class Lane(Generic[Key]):
     """A bounded queue of envelopes on their way into batch frames.
 
     Args:
-        encode: builds the frame of a segment from its key, the number of its first envelope, and the envelopes.
+        encode: builds the frame of a segment from its key, the number of its first envelope, the encoded envelopes
+            (several may be one piece), and how many they are.
         bytes_max: how much may wait.
         age_max_s: how long the oldest may wait before nothing more is taken.
     """
 
-    def __init__(self, encode: Callable[[Key, int, Sequence[bytes]], bytes], bytes_max: int, age_max_s: float) -> None:
+    def __init__(
+        self, encode: Callable[[Key, int, Sequence[bytes], int], bytes], bytes_max: int, age_max_s: float
+    ) -> None:
         self._encode = encode
         self.segments: deque[_Segment[Key]] = deque()
         self._segment_bytes = SEGMENT_BYTES
@@ -85,35 +80,52 @@ class Lane(Generic[Key]):
         """Make no frames above ``bytes_max`` from what is queued from now on; one envelope must fit."""
         self._segment_bytes = min(SEGMENT_BYTES, bytes_max - FRAME_OVERHEAD_BYTES)
 
-    def put(self, key: Key, number: int, envelopes: Sequence[bytes]) -> int:
+    def put(self, key: Key, number: int, envelopes: Sequence[Envelope], encoded: bytes) -> int:
         """Queue as many of ``envelopes`` as there is room for, from the first on; return how many.
 
-        ``number`` is the first one's; 0 when envelopes under this key are not numbered.
+        ``number`` is the first one's; 0 when envelopes under this key are not numbered. ``encoded`` is all of them.
         """
-        taken = 0
-        segment, total = self._open, self.bytes
-        if segment is not None and number and segment.number + len(segment.envelopes) != number:
-            segment = None  # numbers in between were given to something else
-        for envelope in envelopes:
-            size = len(envelope)
-            total += size
-            if total > self.bytes_max or self.expired:
-                total -= size
-                break
-            if segment is None or segment.key != key or segment.left < size:
-                segment = self._open = _Segment(key, number + taken if number else 0, self._segment_bytes)
-                self.segments.append(segment)
-            segment.append(envelope)
-            segment.left = segment.left - size if len(segment.envelopes) < BATCH_MAX else 0
-            taken += 1
-        self.bytes = total
-        self.crowded = total * 2 > self.bytes_max and not self.stalled
+        taken = len(envelopes)
+        if self.expired:
+            taken = 0
+        elif self.bytes + len(encoded) <= self.bytes_max and len(encoded) <= self._segment_bytes:
+            self._append(key, number, encoded, taken)
+        else:
+            taken = self._put_singly(key, number, envelopes)
+        self.crowded = self.bytes * 2 > self.bytes_max and not self.stalled
         return taken
+
+    def _put_singly(self, key: Key, number: int, envelopes: Sequence[Envelope]) -> int:
+        """Queue what fits of envelopes that do not fit as a whole, be it into the lane or into one frame."""
+        for taken, envelope in enumerate(envelopes):
+            encoded = encode_envelope(envelope)
+            if self.bytes + len(encoded) > self.bytes_max:
+                return taken
+            self._append(key, number + taken if number else 0, encoded, 1)
+        return len(envelopes)
+
+    def _append(self, key: Key, number: int, encoded: bytes, count: int) -> None:
+        segment, size = self._open, len(encoded)
+        if (
+            segment is None
+            or segment.key != key
+            # Numbers in between were given to something else.
+            or (number and segment.number + segment.count != number)
+            or segment.size + size > self._segment_bytes
+            or segment.count + count > BATCH_MAX
+        ):
+            # An envelope that is larger than a segment has one for itself.
+            segment = self._open = _Segment(key, number)
+            self.segments.append(segment)
+        segment.parts.append(encoded)
+        segment.count += count
+        segment.size += size
+        self.bytes += size
 
     def put_frame(self, frame: bytes) -> None:
         """Queue a finished frame behind everything that waits; never refused, since it reports and does not carry."""
         self._open = None
-        self.segments.append(_Segment(None, 0, 0, frame))
+        self.segments.append(_Segment(None, 0, frame))
         self.bytes += len(frame)
 
     def take(self, bytes_max: int) -> list[bytes]:
@@ -124,14 +136,13 @@ class Lane(Generic[Key]):
             segment = self.segments.popleft()
             if segment is self._open:
                 self._open = None
-            weight = segment.size
-            self.bytes -= weight
-            size += weight
+            self.bytes -= segment.size
+            size += segment.size
             if segment.frame is not None:
                 frames.append(segment.frame)
             else:
                 assert segment.key is not None
-                frames.append(self._encode(segment.key, segment.number, segment.envelopes))
+                frames.append(self._encode(segment.key, segment.number, segment.parts, segment.count))
         if not self.segments:
             self.stalled = self.expired = False
         self.crowded = self.bytes * 2 > self.bytes_max and not self.stalled
@@ -176,19 +187,19 @@ class PeerLane(Lane[tuple[str, bool]]):
         """Whether anything waits, if only the news of a loss."""
         return bool(self.segments or self._lost)
 
-    def publish(self, channel: str, sequence: int, envelopes: Sequence[bytes], receipts: bool) -> int:
-        """Queue consecutive publishes of ``channel`` from ``sequence`` on; return how many were taken.
+    def publish(self, channel: str, envelopes: Sequence[Envelope], encoded: bytes, receipts: bool) -> int:
+        """Queue consecutive publishes of ``channel``, ``encoded`` together; return how many were taken.
 
         The rest is dropped for this peer, which will be told.
         """
-        if self._lost and channel in self._lost and self._has_room(envelopes[0]):
+        if self._lost and channel in self._lost and self._has_room(encode_envelope(envelopes[0])):
             self._report(channel)
         number = self._receipt if receipts else 0
-        taken = self.put((channel, receipts), number, envelopes)
+        taken = self.put((channel, receipts), number, envelopes, encoded)
         if receipts:
             self._receipt += taken
         if taken < len(envelopes):
-            self._lose(channel, sequence + taken, sequence + len(envelopes) - 1)
+            self._lose(channel, envelopes[taken].sequence, envelopes[-1].sequence)
         return taken
 
     def heads(self, applied: int, heads: Sequence[tuple[str, int]]) -> None:
@@ -219,5 +230,5 @@ class PeerLane(Lane[tuple[str, bool]]):
         first, last = self._lost.pop(channel)
         self.put_frame(LINK_CODEC.encode(Lost(self._epoch, channel, first, last)))
 
-    def _publish(self, key: tuple[str, bool], number: int, envelopes: Sequence[bytes]) -> bytes:
-        return LINK_CODEC.encode_batch(Publish, (self._epoch, key[0], number), envelopes)
+    def _publish(self, key: tuple[str, bool], number: int, envelopes: Sequence[bytes], count: int) -> bytes:
+        return LINK_CODEC.encode_batch(Publish, (self._epoch, key[0], number), envelopes, count)

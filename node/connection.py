@@ -303,7 +303,7 @@ class Connection:
             case (run, start, stop):
                 fields = (held.number, held.delivery, run.channel, *run.origin)
                 held.delivery += stop - start
-                return CLIENT_CODEC.encode_batch(Deliver, fields, run.encoded()[start:stop])
+                return CLIENT_CODEC.encode_batch(Deliver, fields, run.parts(start, stop), stop - start)
 
     def _overflowed(self, held: _Held, inbox: Inbox) -> bytes | None:
         if self._held.pop(held.number, None) is None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from liminal_mesh.cluster import Envelope, Heads, Lost, NodeId, Publish, ReceiptRun, Registry, encode_envelope
+from liminal_mesh.cluster import Envelope, Heads, Lost, NodeId, Publish, ReceiptRun, Registry
 
 from .channel import Channel, ChannelTable, Subscriber
 from .errors import Rejected
@@ -114,14 +114,13 @@ class Exchange:
             channel.holder.flush()
         if channel.rejecting:
             self._ask_room(channel, Run(channel.name, self.me, items))
-        first = channel.sequence + 1
         self._number(channel, items, publisher)
-        encoded = [encode_envelope(item) for item in items] if channel.routes else None
-        local = self._deliver(channel, Run(channel.name, self.me, items, encoded)) if channel.subscribers else 0
+        run = Run(channel.name, self.me, items)
+        local = self._deliver(channel, run) if channel.subscribers else 0
         if pending is not None:
             pending.message_id, pending.local = items[0].id, local
-        if encoded is not None:
-            self._forward(channel, first, encoded, pending, receipts)
+        if channel.routes:
+            self._forward(channel, run, pending, receipts)
         return local
 
     def _number(self, channel: Channel, items: list[Envelope], publisher: int) -> None:
@@ -147,14 +146,12 @@ class Exchange:
             self._evict()
         return local
 
-    def _forward(
-        self, channel: Channel, first: int, encoded: list[bytes], pending: Pending | None, receipts: bool
-    ) -> None:
-        count = len(encoded)
+    def _forward(self, channel: Channel, run: Run, pending: Pending | None, receipts: bool) -> None:
+        count = len(run.items)
         for route in channel.routes:
             if pending is not None and route.name in channel.interested:
                 pending.nodes[route.name] = "sent"
-            taken = route.publish(channel.name, first, encoded, pending if receipts else None)
+            taken = route.publish(run, pending if receipts else None)
             if taken < count:
                 self.statistics.lane_dropped += count - taken
                 if pending is not None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from liminal_mesh.cluster import Envelope, NodeId, encode_envelope
+from liminal_mesh.cluster import Envelope, NodeId, encode_envelope, encode_envelopes
 
 from .values import Gap, Pressure
 
@@ -46,20 +46,29 @@ class Run:
         size: their weight in bytes.
     """
 
-    __slots__ = ("_encoded", "channel", "items", "origin", "size")
+    __slots__ = ("_encoded", "_single", "channel", "items", "origin", "size")
 
-    def __init__(self, channel: str, origin: NodeId, items: list[Envelope], encoded: list[bytes] | None = None) -> None:
+    def __init__(self, channel: str, origin: NodeId, items: list[Envelope]) -> None:
         self.channel = channel
         self.origin = origin
         self.items = items
         self.size = sum([len(item.body) for item in items]) + MESSAGE_OVERHEAD_BYTES * len(items)
-        self._encoded = encoded
+        self._encoded = b""
+        self._single: list[bytes] = []
 
-    def encoded(self) -> list[bytes]:
-        """Return each envelope's bytes, made once for all clients that get the run."""
-        if self._encoded is None:
-            self._encoded = [encode_envelope(item) for item in self.items]
+    def encoded(self) -> bytes:
+        """Return the envelopes' bytes, made once for all peers and clients that get the run."""
+        if not self._encoded:
+            self._encoded = encode_envelopes(self.items)
         return self._encoded
+
+    def parts(self, start: int, stop: int) -> list[bytes]:
+        """Return the bytes of some of the envelopes, made once for all clients that get a part of the run."""
+        if stop - start == len(self.items):
+            return [self.encoded()]
+        if not self._single:
+            self._single = [encode_envelope(item) for item in self.items]
+        return self._single[start:stop]
 
 
 def _weight(envelope: Envelope) -> int:

@@ -10,7 +10,16 @@ from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Final
 
-from liminal_mesh.cluster import CLIENT_CODEC, ClientPublish, Confirm, Envelope, Lane, ProtocolError, encode_envelope
+from liminal_mesh.cluster import (
+    CLIENT_CODEC,
+    ClientPublish,
+    Confirm,
+    Envelope,
+    Lane,
+    ProtocolError,
+    encode_envelope,
+    encode_envelopes,
+)
 
 from .batch import BUSY_RETRY_S, Batch
 from .client_sinks import Answered, PublishKey, Sink
@@ -78,13 +87,13 @@ class Ledger:
         """
         if self.holder is not None:
             self.holder.flush()
-        encoded = [encode_envelope(envelope) for envelope in envelopes]
-        if self._lane.bytes + sum(map(len, encoded)) > LANE_BYTES:
+        encoded = encode_envelopes(envelopes)
+        if self._lane.bytes + len(encoded) > LANE_BYTES:
             raise Busy(BUSY_RETRY_S, "the lane to the node")
         idle = not self._lane
-        refs = range(self._next, self._next + len(encoded))
+        refs = range(self._next, self._next + len(envelopes))
         self._next = refs.stop
-        self._lane.put(key, refs.start, encoded)
+        self._lane.put(key, refs.start, envelopes, encoded)
         self._sinks.update(zip(refs, repeat(sink), strict=False))
         return idle
 
@@ -147,7 +156,7 @@ class Ledger:
         """Nothing will be written or answered any more."""
         self.fail(tuple(self._sinks), error)
 
-    def _encode(self, key: PublishKey, ref: int, envelopes: Sequence[bytes]) -> bytes:
+    def _encode(self, key: PublishKey, ref: int, envelopes: Sequence[bytes], count: int) -> bytes:
         channel, mode, ack, patience = key
-        self._written = ref + len(envelopes) - 1
-        return CLIENT_CODEC.encode_batch(ClientPublish, (ref, mode, channel, ack, patience), envelopes)
+        self._written = ref + count - 1
+        return CLIENT_CODEC.encode_batch(ClientPublish, (ref, mode, channel, ack, patience), envelopes, count)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from liminal_mesh.cluster import NodeId, PeerLane, ProtocolError, ReceiptRun
 
+from .inbox import Run
+
 __all__ = ["Pending", "Route", "missing_receipts"]
 
 
@@ -110,12 +112,12 @@ class Route:
         self._awaited: deque[_Awaited] = deque()
         self._owed = 0
 
-    def publish(self, channel: str, first: int, encoded: Sequence[bytes], awaited: Pending | None) -> int:
+    def publish(self, run: Run, awaited: Pending | None) -> int:
         """Queue publishes for the peer; return how many its lane took. For these, receipts are asked if ``awaited``."""
         lane = self.lane
         if not lane.segments:  # else it is awake, or will be woken when the socket takes more
             self.wake()
-        taken = lane.publish(channel, first, encoded, awaited is not None)
+        taken = lane.publish(run.channel, run.items, run.encoded(), awaited is not None)
         if awaited is not None and taken:
             self._awaited.append(_Awaited(awaited, taken))
             self._owed += taken
