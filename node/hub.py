@@ -39,7 +39,7 @@ from .exchange import CHANNEL_SCOPE, Exchange
 from .inbox import Budget, Inbox
 from .names import check_pattern
 from .route import Pending, Route
-from .waits import Signal, Sweep
+from .waits import Signal, Sweep, Turn
 
 if TYPE_CHECKING:
     from liminal_mesh.cluster import Mesh
@@ -106,6 +106,7 @@ class Hub:
         self._version = -1
         self._awaited: Sweep[Pending] = Sweep(lambda pending: pending.expire())
         self._changes = Signal()
+        self.turn = Turn()
         self._on_room: set[Callable[[], None]] = set()
         self._unwatch = registry.watch(self._group_event)
 

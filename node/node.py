@@ -19,6 +19,7 @@ from .config_sources import load_config
 from .embedded import FuturePending, NodePublisher, NodeSubscription
 from .errors import Busy
 from .identity_store import choose_epoch, choose_name, store_identity
+from .inbox import MESSAGE_OVERHEAD_BYTES
 from .message import encode_headers
 from .payload import RAW, encode_payload
 from .publisher import Publisher
@@ -153,7 +154,8 @@ class Node:
             hub.expect(pending, timeout)
             await pending.future
         elif hub.exchange.crowded(resolved):
-            await asyncio.sleep(0)  # one turn of the loop, so that a tight loop of publishes lets the lanes be written
+            # So that a tight loop of publishes lets the lanes be written.
+            await hub.turn.give_way(len(envelope.body) + MESSAGE_OVERHEAD_BYTES)
         nodes = MappingProxyType(pending.nodes)
         return PublishOutcome(pending.message_id, pending.delivered, pending.local, False, None, nodes, pressure)
 

@@ -1,14 +1,16 @@
-"""The two ways in which anything here waits: for a change, and with a deadline that one sweep keeps."""
+"""How anything here waits: for a change, with a deadline that one sweep keeps, and for a turn of the loop."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from .deadlines import STEP_S, Deadlines
 
-__all__ = ["Signal", "Sweep"]
+__all__ = ["Signal", "Sweep", "Turn"]
+
+TURN_BYTES: Final = 64 * 1024
 
 Item = TypeVar("Item")
 
@@ -86,3 +88,24 @@ class Sweep(Generic[Item]):
             self._expire(item)
         if self._deadlines and self._timer is None:
             self._timer = loop.call_later(STEP_S, self._look)
+
+
+class Turn:
+    """Makes whoever does much in one turn of the loop give way to the others once in a while.
+
+    A frozen peer's lane must not cost a turn for each publish, which a lane that is crowded would otherwise.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    async def give_way(self, size: int) -> None:
+        """Count bytes; wait for the next turn when this one has seen many."""
+        if not self._bytes:
+            asyncio.get_running_loop().call_soon(self._over)
+        self._bytes += size
+        if self._bytes > TURN_BYTES:
+            await asyncio.sleep(0)
+
+    def _over(self) -> None:
+        self._bytes = 0
