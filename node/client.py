@@ -175,7 +175,8 @@ class Client:
         if sink is None:
             sink = self._nowait[channel] = Nowait(check_name(channel), self.ledger, self.queue)
         sink.raise_refusal()
-        if self.ledger.crowded:
+        # Looked at once a batch: until it is handed over, the lane does not get fuller.
+        if not sink.batch.items and self.ledger.crowded:
             raise Busy(BUSY_RETRY_S, "the lane to the node")
         sink.batch.add(self._envelope(payload, headers))
 
