@@ -54,9 +54,6 @@ log = logging.getLogger("liminal.node")
 FRAME_OVERHEAD_BYTES: Final = 1024
 """What a batch frame needs beside its one envelope: channel and origin names, numbers."""
 
-ENVELOPE_BYTES_MAX: Final = 64 * 1024
-"""The largest envelope without its body."""
-
 EVENTS_MAX: Final = 512
 """How many past events are kept for whoever asks."""
 
@@ -70,6 +67,7 @@ class Hub:
         channels: the configured channels.
         permit: the one permission check, called by every verb as ``permit(verb, name)``; raises NotAuthorized.
         frame_max: the largest frame; a message must fit into one.
+        envelope_max: the largest envelope without its body.
         inbox_bytes: what all inboxes may hold together.
         entries_max: the most subscriptions of this node.
     """
@@ -81,6 +79,7 @@ class Hub:
         channels: ChannelTable,
         permit: Callable[[str, str], None],
         frame_max: int,
+        envelope_max: int,
         inbox_bytes: int,
         entries_max: int,
     ) -> None:
@@ -97,6 +96,7 @@ class Hub:
         self.events: deque[dict[str, object]] = deque(maxlen=EVENTS_MAX)
         self.loop = asyncio.get_running_loop()
         self._frame_max = frame_max
+        self._envelope_max = envelope_max
         self._entries_max = entries_max
         self.small_bytes = frame_max - FRAME_OVERHEAD_BYTES - 64
         """A body of so many bytes, without options, needs no further look at its size."""
@@ -213,8 +213,8 @@ class Hub:
             size = len(encode_envelope(envelope))
             if size > self._frame_max - FRAME_OVERHEAD_BYTES:
                 raise LimitExceeded("max_frame", self._frame_max)
-            if size - len(envelope.body) > ENVELOPE_BYTES_MAX:
-                raise LimitExceeded("envelope", ENVELOPE_BYTES_MAX)
+            if size - len(envelope.body) > self._envelope_max:
+                raise LimitExceeded("envelope", self._envelope_max)
 
     def expect(self, pending: Pending, timeout_s: float) -> None:
         """Expire a pending publish when its time is up."""

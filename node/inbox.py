@@ -25,6 +25,9 @@ Overflow = Literal["drop-oldest", "drop-newest", "reject", "disconnect"]
 MESSAGE_OVERHEAD_BYTES: Final = 160
 """What an envelope weighs beside its body, so that empty messages are not free."""
 
+OPTION_OVERHEAD_BYTES: Final = 64
+"""What an option weighs beside its value."""
+
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
@@ -52,7 +55,8 @@ class Run:
         self.channel = channel
         self.origin = origin
         self.items = items
-        self.size = sum([len(item.body) for item in items]) + MESSAGE_OVERHEAD_BYTES * len(items)
+        self.size = sum([_content(item) if item.options else len(item.body) for item in items])
+        self.size += MESSAGE_OVERHEAD_BYTES * len(items)
         self._encoded = b""
         self._single: list[bytes] = []
 
@@ -73,7 +77,13 @@ class Run:
 
 def _weight(envelope: Envelope) -> int:
     """Return what one envelope counts against a bound, in bytes."""
-    return len(envelope.body) + MESSAGE_OVERHEAD_BYTES
+    return _content(envelope) + MESSAGE_OVERHEAD_BYTES
+
+
+def _content(envelope: Envelope) -> int:
+    """Return the bytes of a body and of the options, which a client can make much larger than the body."""
+    options = envelope.options or {}
+    return len(envelope.body) + sum(map(len, options.values())) + OPTION_OVERHEAD_BYTES * len(options)
 
 
 class Budget:

@@ -72,6 +72,7 @@ class Runtime:
             _channel_table(config),
             permit,
             frame_max=limits.max_frame,
+            envelope_max=limits.envelope,
             inbox_bytes=limits.inbox_bytes_node,
             entries_max=limits.registry_entries,
         )

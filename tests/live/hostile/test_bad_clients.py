@@ -33,7 +33,7 @@ from liminal_mesh.cluster import (
     Subscribed,
 )
 from liminal_mesh.cluster.frame import Frame
-from liminal_mesh.node import Client, Message, NoConnection, Subscription, connect
+from liminal_mesh.node import Client, Gap, Message, NoConnection, Subscription, connect
 from liminal_mesh.node.errors import LimitExceeded
 from liminal_mesh.node.node import Node
 
@@ -257,6 +257,19 @@ async def test_what_would_not_fit_into_a_frame_of_a_peer_is_refused() -> None:
             assert (await raw.expect(Failure)).error == "LimitExceeded"
         await alive(raw)
         assert ticks.statistics.waiting == 0
+
+
+async def test_options_count_against_the_bytes_of_an_inbox_and_have_a_limit_of_their_own() -> None:
+    """A client whose messages are nothing but headers fills no memory."""
+    headers = {"padding": "x" * 4000}
+    async with served(inbox_bytes=100_000, envelope=5000) as (a, client, _), a.subscribe("m.x") as some:
+        for _ in range(100):
+            await client.publish("m.x", b"", headers=headers)
+        gap = await anext(some)
+        assert isinstance(gap, Gap)
+        assert gap.count > 70
+        with pytest.raises(LimitExceeded, match=r"limits\.envelope is 5000"):
+            await client.publish("m.x", b"", headers={"padding": "x" * 6000})
 
 
 async def test_connections_beyond_the_limit_are_told_which_one_it_is() -> None:
