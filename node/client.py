@@ -220,9 +220,10 @@ class Client:
         if self._closed or self._dialler is None:
             raise NoConnection(", ".join(map(str, self._addresses)), "the client is not open")
 
-    async def room(self) -> None:
-        """Wait for room for publishes, or for the end."""
-        await self._changes.until(lambda: self._closed or not self.ledger.crowded)
+    async def room(self, timeout_s: float | None = None) -> bool:
+        """Wait for room for publishes, or for the end; False when neither came in time."""
+        deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+        return await self._changes.until(lambda: self._closed or not self.ledger.crowded, deadline)
 
     def queue(self, key: PublishKey, envelopes: list[Envelope], sink: Sink) -> None:
         """Queue publishes; ``sink`` hears of the end of each.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Final
 
 from liminal_mesh.cluster import Envelope
 
+from .batch import BUSY_RETRY_S
 from .client_sinks import CONFIRM, PublishKey, patience_ms
+from .errors import Busy, OutcomeUnknown
 from .names import check_name
 from .publisher import Publisher
 
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientPublisher"]
 
+GRACE_S: Final = 2.0
+"""How much longer than the node we wait for its answers."""
+
 
 class ClientPublisher(Publisher):
     """Publishes of a client with up to ``window`` of them in flight."""
@@ -22,6 +28,7 @@ class ClientPublisher(Publisher):
     def __init__(self, client: Client, channel: str, window: int, ack: str | None, timeout_s: float) -> None:
         super().__init__(channel, window, client.ledger)
         self._client = client
+        self._patience_s = timeout_s + GRACE_S
         self._key: PublishKey = (check_name(channel), CONFIRM, ack or "", patience_ms(timeout_s))
 
     def _admit(self, envelope: Envelope) -> None:
@@ -33,4 +40,16 @@ class ClientPublisher(Publisher):
         return not self._client.ledger.crowded
 
     async def _wait_writable(self) -> None:
-        await self._client.room()
+        if not await self._client.room(self._patience_s):
+            raise Busy(BUSY_RETRY_S, "the lane to the node")
+
+    async def _below(self, bound: int) -> None:
+        """Wait only while answers come: without a connection there are none, and there may never be one again."""
+        while True:
+            before = self._in_flight
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    return await super()._below(bound)
+            except TimeoutError:
+                if self._in_flight >= before:
+                    raise OutcomeUnknown(f"no answer from the node within {self._patience_s:g} s") from None
