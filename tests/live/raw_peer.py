@@ -22,7 +22,7 @@ from liminal_mesh.cluster.handshake import NO_FACTS, Handshake
 
 from ..nodes import DEADLINE_S
 
-__all__ = ["RawClient", "RawConnection", "RawPeer", "header", "hello", "raw_seed"]
+__all__ = ["NOWHERE", "RawClient", "RawConnection", "RawPeer", "header", "hello", "raw_seed"]
 
 NOWHERE = "127.0.0.1:1"
 """What a raw peer says that others shall dial: nobody answers there."""

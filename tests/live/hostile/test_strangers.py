@@ -13,11 +13,11 @@ import pytest
 
 from liminal_mesh.cluster import Connect, Connected, Disconnect
 from liminal_mesh.cluster.frames import Welcome
-from liminal_mesh.node import connect
+from liminal_mesh.node import NoConnection, connect
 from liminal_mesh.node.node import Node
 
 from ...nodes import DEADLINE_S, linked, node_config
-from ..raw_peer import RawClient, RawConnection, RawPeer, header, hello
+from ..raw_peer import NOWHERE, RawClient, RawConnection, RawPeer, header, hello
 
 pytestmark = pytest.mark.live
 
@@ -184,3 +184,22 @@ async def test_the_two_ports_do_not_speak_each_others_language() -> None:
             (said,) = await stranger_client.ended()
             assert isinstance(said, Disconnect)
             assert said.code == "protocol"
+
+
+async def test_seeds_that_are_something_else_do_not_keep_a_node_from_the_mesh() -> None:
+    """A client port, an HTTP port, and one where nobody listens, named before the right one."""
+    async with node() as a:
+        wrong = [str(a.addresses["client"]), str(a.addresses["http"]), NOWHERE]
+        config = node_config("b", [*wrong, str(a.addresses["mesh"])], drain_timeout=0.1)
+        async with Node(config) as b:
+            await linked([a, b])
+
+
+@pytest.mark.parametrize("port", ["mesh", "http"])
+async def test_a_client_that_connects_to_another_port_is_told_that_it_is_no_connection(port: str) -> None:
+    """At once, or with a right address as the next, not at all."""
+    async with node() as a:
+        with pytest.raises(NoConnection, match=str(a.addresses[port])):
+            await connect(f"liminal://{a.addresses[port]}").__aenter__()
+        async with connect(f"liminal://{a.addresses[port]},{a.addresses['client']}") as client:
+            await client.publish("ticks", 1)
