@@ -37,6 +37,7 @@ from .link import Link, MeshLimits
 from .listener import Listener
 from .membership import Member, MemberChanged, Membership, MemberState
 from .mesh import Mesh
+from .notices import Notices
 from .options import PeeringOptions
 from .peering import Peering
 from .registry import Registry
@@ -87,6 +88,7 @@ __all__ = [
     "MeshLimits",
     "NameInUse",
     "NodeId",
+    "Notices",
     "OptionKey",
     "PeerLane",
     "Peering",

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from liminal_mesh.cluster import Address, Listener, ProtocolError, Wire
+from liminal_mesh.cluster import Address, Listener, Notices, ProtocolError, Wire
 
 from .config import LimitsConfig
 from .connection import Connection
@@ -54,6 +54,7 @@ class Server:
         self._listener = listener
         self._verbs = verbs
         self._newcomers: dict[int, asyncio.TimerHandle] = {}
+        self._notices = Notices()
         self._tags = 0
         self._check: asyncio.TimerHandle | None = None
 
@@ -100,11 +101,12 @@ class Server:
             self._check = self.loop.call_later(CHECK_S, self._look_around)
 
     def refused(self, code: str, connection: Connection, reason: str) -> None:
-        """Count and log a connection that was not let in, or was cut off."""
+        """Count a connection that was not let in, or was cut off, and log it unless the like was logged just now."""
         self.refusals[code] = self.refusals.get(code, 0) + 1
-        log.warning(
-            "client refused", extra={"fields": {"code": code, "from": connection.wire.peer_address, "why": reason}}
-        )
+        facts = {"code": code, "from": connection.wire.peer_address, "why": reason}
+        notice = self._notices.take("warning", "client_refused", code, self.loop.time(), **facts)
+        if notice is not None:
+            log.warning(notice.event, extra={"fields": notice.fields})
 
     # --- the wires' events ---
 

@@ -112,6 +112,18 @@ async def test_a_frame_before_the_greeting_is_refused(frame: Frame) -> None:
         assert (await client.publish("ticks", "first")).message_id == a.epoch * 1_000_000 + 1
 
 
+async def test_many_refusals_are_counted_one_by_one_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever connects cannot fill the log."""
+    async with served() as (a, _, _):
+        for _ in range(50):
+            async with RawClient.to(a.addresses["client"]) as raw:
+                raw.send_bytes(header(0))
+                assert (await goodbye(raw)).code == "protocol"
+        assert a.running.server.refusals == {"protocol": 50}
+        (line,) = [one for one in caplog.records if one.getMessage() == "client_refused"]
+        assert getattr(line, "fields", {})["code"] == "protocol"
+
+
 @pytest.mark.parametrize(
     "frame",
     [Connect(1, 1, "again"), Connected(1, "", "", 1, 1, {}), Confirm(1, 1), KeepAliveReply(1)],
