@@ -142,14 +142,17 @@ class RawPeer(RawConnection):
         return self.handshake
 
     async def join(self, mine: Hello, cookie: bytes = b"", role: Role = "dialler") -> int:
-        """Become a peer of the node, whose name must be the lower one; return the number of the session."""
+        """Become a peer of the node; return the number of the session, which the one with the lower name offers."""
         handshake = await self.shake_hands(mine, cookie, role)
         assert handshake.state == "done", handshake.refusal
-        assert handshake.node.name < mine.name, "the node with the lower name offers the session"
-        offer = await self.expect(Adopt)
-        self.send(AdoptAck(offer.g))
+        if mine.name < handshake.node.name:
+            self.send(Adopt(mine.epoch, 1))
+            number = (await self.expect(AdoptAck)).g
+        else:
+            number = (await self.expect(Adopt)).g
+            self.send(AdoptAck(number))
         await self.expect(Heartbeat)
-        return offer.g
+        return number
 
 
 class RawClient(RawConnection):

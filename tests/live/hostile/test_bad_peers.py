@@ -92,6 +92,19 @@ async def test_a_lying_length_ends_the_session_from_the_header_alone(
         assert (str(size) if size else "empty frame") in await thrown_out(a, caplog)
 
 
+@pytest.mark.parametrize("offer", [Adopt(EPOCH + 1, 5), Adopt(EPOCH, 0)], ids=["of another run", "gone by"])
+async def test_an_offer_that_cannot_be_taken_ends_the_connection_alone(offer: Adopt) -> None:
+    """The peer decides, and its first session stands on another connection."""
+    async with two() as (a, _), RawPeer.to(a.addresses["mesh"]) as peer, RawPeer.to(a.addresses["mesh"]) as again:
+        mine = hello("0", epoch=EPOCH)
+        await peer.join(mine)
+        await again.shake_hands(hello("0", epoch=EPOCH, run=mine.run))
+        again.send(offer)
+        await again.ended()
+        await alive(peer)
+        assert mesh_of(a).links["0"].g == 1
+
+
 async def test_promised_frames_cost_no_memory_until_they_come() -> None:
     """Fifty sessions that announce the largest frame each."""
     async with two() as (a, _), AsyncExitStack() as stack:
