@@ -1,13 +1,11 @@
-"""Clients that break the protocol or ask for too much: a typed reason for them, nothing for the others."""
+"""Clients that break the protocol: a typed reason for them, nothing for the others."""
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
 import tracemalloc
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 
 import msgpack
 import msgspec
@@ -21,7 +19,6 @@ from liminal_mesh.cluster import (
     Connected,
     Credit,
     Deliver,
-    Disconnect,
     Ended,
     Envelope,
     Failure,
@@ -33,60 +30,16 @@ from liminal_mesh.cluster import (
     Subscribed,
 )
 from liminal_mesh.cluster.frame import Frame
-from liminal_mesh.node import Client, Gap, Message, NoConnection, Subscription, connect
-from liminal_mesh.node.errors import LimitExceeded
-from liminal_mesh.node.node import Node
+from liminal_mesh.node import Message
 
-from ...nodes import DEADLINE_S, node_config, until
+from ...nodes import until
 from ..raw_peer import RawClient, header
+from .clients import alive, goodbye, greeted, served
 
 pytestmark = pytest.mark.live
 
 ITEM = Envelope(0, 0, 0, 0, 0, b"x")
 CONFIRM, OUTCOME = 1, 2
-
-
-def url(node: Node) -> str:
-    """Return where clients of a node connect."""
-    return f"liminal://{node.addresses['client']}"
-
-
-@asynccontextmanager
-async def served(**limits: object) -> AsyncIterator[tuple[Node, Client, Subscription]]:
-    """Run a node with a client that subscribes to ``ticks``, and see that it is still served in the end."""
-    async with (
-        Node(node_config("a", limits=limits, drain_timeout=0.1)) as a,
-        connect(url(a)) as client,
-        client.subscribe("ticks") as ticks,
-    ):
-        yield a, client, ticks
-        assert (await client.publish("ticks", "the last")).local == 1
-        async with asyncio.timeout(DEADLINE_S):
-            while True:
-                item = await anext(ticks)
-                if isinstance(item, Message) and item.body == b"the last":
-                    return
-
-
-@asynccontextmanager
-async def greeted(a: Node) -> AsyncIterator[RawClient]:
-    """Run a raw client that was let in."""
-    async with RawClient.to(a.addresses["client"]) as raw:
-        await raw.greet()
-        yield raw
-
-
-async def goodbye(raw: RawClient) -> Disconnect:
-    """Wait for the end; return the last word, which must say why."""
-    last = (await raw.ended())[-1]
-    assert isinstance(last, Disconnect)
-    return last
-
-
-async def alive(raw: RawClient) -> None:
-    """See that the connection stands."""
-    raw.send(KeepAlive(4711))
-    assert (await raw.expect(KeepAliveReply)).id == 4711
 
 
 async def test_a_version_that_is_not_spoken_is_refused_with_both_ranges() -> None:
@@ -269,49 +222,6 @@ async def test_what_would_not_fit_into_a_frame_of_a_peer_is_refused() -> None:
             assert (await raw.expect(Failure)).error == "LimitExceeded"
         await alive(raw)
         assert ticks.statistics.waiting == 0
-
-
-async def test_options_count_against_the_bytes_of_an_inbox_and_have_a_limit_of_their_own() -> None:
-    """A client whose messages are nothing but headers fills no memory."""
-    headers = {"padding": "x" * 4000}
-    async with served(inbox_bytes=100_000, envelope=5000) as (a, client, _), a.subscribe("m.x") as some:
-        for _ in range(100):
-            await client.publish("m.x", b"", headers=headers)
-        gap = await anext(some)
-        assert isinstance(gap, Gap)
-        assert gap.count > 70
-        with pytest.raises(LimitExceeded, match=r"limits\.envelope is 5000"):
-            await client.publish("m.x", b"", headers={"padding": "x" * 6000})
-
-
-async def test_connections_beyond_the_limit_are_told_which_one_it_is() -> None:
-    """CN8: and get in when another has gone."""
-    async with served(connections=2) as (a, _, _):
-        async with connect(url(a)):
-            with pytest.raises(NoConnection, match=r"limits\.connections is 2"):
-                await connect(url(a)).__aenter__()
-            assert a.running.server.refusals == {"limit": 1}
-        await until(a, lambda: len(a.running.server.connections) == 1)
-        async with connect(url(a)):
-            pass
-
-
-async def test_connections_of_one_address_beyond_the_limit_are_told_so() -> None:
-    """CN8: the limit holds for loopback when it is set."""
-    async with served(connections_per_ip=2) as (a, _, _), connect(url(a)):
-        with pytest.raises(NoConnection, match=r"limits\.connections_per_ip is 2"):
-            await connect(url(a)).__aenter__()
-
-
-async def test_subscriptions_beyond_the_limit_are_a_typed_error() -> None:
-    """The others of the connection stand."""
-    async with served(subscriptions_per_connection=2) as (a, client, _):
-        async with client.subscribe("m.one"):
-            with pytest.raises(LimitExceeded) as raised:
-                await client.subscribe("m.two").__aenter__()
-            assert (raised.value.name, raised.value.limit) == ("subscriptions_per_connection", 2)
-        async with client.subscribe("m.two"):
-            assert a.running.registry.groups(0).keys() == {"ticks", "m.two"}
 
 
 async def test_half_a_frame_at_the_end_is_discarded_whole() -> None:
