@@ -14,7 +14,6 @@ again, which is how the losses of the time between become visible without anothe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
@@ -22,30 +21,15 @@ from liminal_mesh.cluster import Envelope, Heads, Lost, NodeId, Publish, Receipt
 
 from .channel import Channel, ChannelTable, Subscriber
 from .errors import Rejected
+from .exchange_statistics import ExchangeStatistics
 from .inbox import Budget, Run
 from .route import Pending, Route
 from .values import Pressure
 
-__all__ = ["CHANNEL_SCOPE", "Exchange", "ExchangeStatistics"]
+__all__ = ["CHANNEL_SCOPE", "Exchange"]
 
 CHANNEL_SCOPE = 0
 """The registry's scope of channels."""
-
-
-@dataclass(slots=True)
-class ExchangeStatistics:
-    """Counters since the start, in messages; ``overflowed`` of subscriptions that are over (others count their own)."""
-
-    published: int = 0
-    received: int = 0
-    delivered: int = 0
-    lane_dropped: int = 0
-    link_lost: int = 0
-    overflowed: int = 0
-    duplicates: int = 0
-    stale_forward: int = 0
-    rejected: int = 0
-    evicted: int = 0
 
 
 class Exchange:

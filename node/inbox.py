@@ -265,7 +265,7 @@ class Inbox:
 
     def _drop_oldest(self, run: Run) -> int:
         """Make room by dropping from the head, and, when that is not enough, from the front of the run itself."""
-        if any([_weight(item) > self.size for item in run.items]):
+        if max(map(_weight, run.items)) > self.size:
             return self._drop_heavy(run)
         if self._after:
             self._place_gaps()

@@ -18,7 +18,6 @@ from .values import PublisherStatistics
 __all__ = ["Publisher"]
 
 
-
 class Publisher:
     """Publishes on one channel with up to ``window`` publishes in flight.
 

@@ -1,0 +1,23 @@
+"""What the publish path counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["ExchangeStatistics"]
+
+
+@dataclass(slots=True)
+class ExchangeStatistics:
+    """Counters since the start, in messages; ``overflowed`` of subscriptions that are over (others count their own)."""
+
+    published: int = 0
+    received: int = 0
+    delivered: int = 0
+    lane_dropped: int = 0
+    link_lost: int = 0
+    overflowed: int = 0
+    duplicates: int = 0
+    stale_forward: int = 0
+    rejected: int = 0
+    evicted: int = 0
