@@ -17,17 +17,17 @@ CLIENTS_WINDOWED = {"nats-py request": 1.5, "nats-py flush": 1.5}
 CONTENDERS = [
     Contender("pipe", "unconfirmed", pipe.run, 4_000_000),
     Contender("nats-py", "unconfirmed", nats_peer.unconfirmed, 500_000),
-    Contender("liminal embedded", "unconfirmed", liminal_embedded.unconfirmed, 1_500_000, {**EMBEDDED, "pipe": 0.4}),
-    Contender("liminal clients", "unconfirmed", liminal_clients.unconfirmed, 1_000_000, CLIENTS),
+    Contender("liminal embedded", "unconfirmed", liminal_embedded.unconfirmed, 3_000_000, {**EMBEDDED, "pipe": 0.4}),
+    Contender("liminal clients", "unconfirmed", liminal_clients.unconfirmed, 1_500_000, CLIENTS),
     Contender("nats-py request", "windowed", nats_peer.requested, 150_000),
     Contender("nats-py flush", "windowed", nats_peer.flushed, 300_000, core=False),
-    Contender("liminal embedded", "windowed", liminal_embedded.windowed, 900_000, EMBEDDED_WINDOWED),
+    Contender("liminal embedded", "windowed", liminal_embedded.windowed, 1_200_000, EMBEDDED_WINDOWED),
     Contender(
-        "liminal embedded 4096", "windowed", liminal_embedded.windowed_default, 900_000, EMBEDDED_WINDOWED, core=False
+        "liminal embedded 4096", "windowed", liminal_embedded.windowed_default, 1_800_000, EMBEDDED_WINDOWED, core=False
     ),
     Contender("liminal clients", "windowed", liminal_clients.windowed, 600_000, CLIENTS_WINDOWED, core=False),
     Contender(
-        "liminal clients 4096", "windowed", liminal_clients.windowed_default, 600_000, CLIENTS_WINDOWED, core=False
+        "liminal clients 4096", "windowed", liminal_clients.windowed_default, 1_000_000, CLIENTS_WINDOWED, core=False
     ),
     Contender("nats-py", "fanout", nats_peer.fanout, 400),
     Contender("liminal embedded", "fanout", liminal_embedded.fanout, 3000, EMBEDDED),
