@@ -86,3 +86,103 @@ async def test_a_connection_that_broke_in_the_backlog_does_not_end_the_listener(
         assert not errors
         one.close()
         task.cancel()
+
+
+class Kept(asyncio.Protocol):
+    """A connection that a test counts."""
+
+    accepted: asyncio.Queue[Kept]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say so."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.accepted.put_nowait(self)
+
+
+def keeper() -> type[Kept]:
+    """Return a class of connections with a count of its own."""
+    return type("Kept", (Kept,), {"accepted": asyncio.Queue()})
+
+
+async def test_no_more_newcomers_than_permits_are_let_in_at_once() -> None:
+    """The others wait in the backlog, connected as far as they can tell, and come in as permits are released."""
+    one, kept = listener("client", permits=2), keeper()
+    address = one.open()
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+        task = tasks.create_task(one.run(kept))
+        writers = [(await asyncio.open_connection(*address))[1] for _ in range(4)]
+        connections = [await kept.accepted.get() for _ in range(2)]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert kept.accepted.empty()
+        for _ in range(2):
+            one.release()
+            connections.append(await kept.accepted.get())
+        assert kept.accepted.empty()
+
+        one.close()
+        task.cancel()
+        for writer in writers:
+            writer.transport.abort()
+        for connection in connections:
+            connection.transport.abort()
+
+
+async def test_running_out_of_descriptors_is_a_rest_and_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits in the backlog meanwhile is served afterwards."""
+    monkeypatch.setattr("liminal_mesh.cluster.listener.PAUSE_S", 0.01)
+    one = listener("client", permits=1)
+    address = one.open()
+    loop = asyncio.get_running_loop()
+    accept, errors = loop.sock_accept, [errno.EMFILE, errno.ENFILE]
+
+    async def exhausted(sock: socket.socket) -> tuple[socket.socket, object]:
+        if errors:
+            raise OSError(errors.pop(), "no more")
+        return await accept(sock)
+
+    monkeypatch.setattr(loop, "sock_accept", exhausted)
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+        task = tasks.create_task(one.run(Echo))
+        assert await echoed(address) == b"hello"
+        one.close()
+        task.cancel()
+
+
+async def test_who_was_accepted_stays_when_the_listener_closes() -> None:
+    """Only newcomers are turned away."""
+    one, kept = listener("client"), keeper()
+    address = one.open()
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+        task = tasks.create_task(one.run(kept))
+        reader, writer = await asyncio.open_connection(*address)
+        connection = await kept.accepted.get()
+        one.close()
+        one.close()
+        task.cancel()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(*address)
+        connection.transport.write(b"still here")
+        assert await reader.readexactly(10) == b"still here"
+        writer.transport.abort()
+        connection.transport.abort()
+
+
+async def test_port_0_takes_a_free_port_and_says_which() -> None:
+    """Two of them take two."""
+    one, two = listener("client"), listener("http")
+    ports = {one.open().port, two.open().port}
+
+    assert ports == {one.address.port, two.address.port}
+    assert len(ports - {0}) == 2
+    one.close()
+    two.close()
+
+
+async def test_an_address_of_another_machine_is_told_as_what_it_is() -> None:
+    """Not as a port in use."""
+    with pytest.raises(OSError, match="assign") as error:
+        Listener("client", Address("192.0.2.1", 0), 16, 8).open()
+
+    assert not isinstance(error.value, AddressInUse)

@@ -1,0 +1,259 @@
+"""The wire, over real sockets: what goes out when, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from liminal_mesh.cluster import ProtocolError, Wire
+
+DEADLINE_S = 10.0
+
+
+def frame(kind: int, body: bytes = b"") -> bytes:
+    """Return a frame as the buffer cuts it."""
+    return (len(body) + 1).to_bytes(4, "big") + bytes([kind]) + body
+
+
+class Owner:
+    """Writes down what happens; has data when a test gives it some."""
+
+    def __init__(self) -> None:
+        self.events: list[object] = []
+        self.data: list[bytes] = []
+        self.pulls: list[int] = []
+        self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.paused = asyncio.Event()
+        self.frames: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
+        self.break_at: int | None = None
+        self.close_at: int | None = None
+
+    def wire_opened(self, wire: Wire) -> None:
+        """See :class:`WireOwner`."""
+        self.events.append("opened")
+
+    def wire_frame(self, wire: Wire, kind: int, body: memoryview) -> None:
+        """See :class:`WireOwner`."""
+        if kind == self.break_at:
+            raise ProtocolError("not this one")
+        self.frames.put_nowait((kind, bytes(body)))
+        if kind == self.close_at:
+            wire.send(frame(9))
+            wire.close("that was enough")
+
+    def wire_heard(self, wire: Wire) -> None:
+        """See :class:`WireOwner`."""
+        self.events.append("heard")
+
+    def wire_broken(self, wire: Wire, error: ProtocolError) -> None:
+        """See :class:`WireOwner`."""
+        self.events.append(str(error))
+        wire.abort(str(error))
+
+    def wire_closed(self, wire: Wire, reason: str) -> None:
+        """See :class:`WireOwner`."""
+        self.closed.set_result(reason)
+
+    def wire_paused(self, wire: Wire) -> None:
+        """See :class:`WireOwner`."""
+        self.paused.set()
+
+    def wire_pull(self, wire: Wire, bytes_max: int) -> list[bytes]:
+        """See :class:`WireOwner`."""
+        self.pulls.append(bytes_max)
+        taken: list[bytes] = []
+        while self.data and sum(map(len, taken)) < bytes_max:
+            taken.append(self.data.pop(0))
+        return taken
+
+
+Ends = tuple[Wire, Owner, asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@asynccontextmanager
+async def connected(limit: int = 1 << 20) -> AsyncIterator[Ends]:
+    """Join a wire with plain streams."""
+    loop = asyncio.get_running_loop()
+    other: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = loop.create_future()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        other.set_result((reader, writer))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=1 << 16)
+    owner = Owner()
+    wire = Wire(loop, owner, limit)
+    async with server, asyncio.timeout(DEADLINE_S):
+        await loop.create_connection(lambda: wire, *server.sockets[0].getsockname())
+        reader, writer = await other
+        try:
+            yield wire, owner, reader, writer
+        finally:
+            wire.abort("the test is over")
+            writer.transport.abort()
+            await owner.closed
+            await asyncio.sleep(0)  # the other end is closed in a turn of its own
+
+
+async def test_what_is_sent_in_one_turn_is_one_write_with_control_first() -> None:
+    """However it was queued."""
+    async with connected() as (wire, owner, reader, _):
+        owner.data = [frame(3, b"data"), frame(4, b"more")]
+        wire.wake()
+        wire.send(frame(1))
+        wire.wake()
+        wire.send(frame(2))
+        assert wire.queued_bytes == 10
+        assert not owner.pulls
+
+        expected = frame(1) + frame(2) + frame(3, b"data") + frame(4, b"more")
+        assert await reader.readexactly(len(expected)) == expected
+        assert wire.bytes_out == len(expected)
+        assert wire.queued_bytes == 0
+
+
+async def test_data_is_pulled_until_there_is_none() -> None:
+    """And then not before somebody says that there is some."""
+    async with connected() as (wire, owner, reader, _):
+        owner.data = [frame(3, b"x" * 300_000) for _ in range(4)]
+        wire.wake()
+        await reader.readexactly(4 * 300_005)
+        assert not owner.data
+        count = len(owner.pulls)
+        assert count >= 5
+        await asyncio.sleep(0)
+        assert len(owner.pulls) == count
+
+
+async def test_frames_arrive_whole_whatever_their_pieces() -> None:
+    """And their bytes are counted."""
+    async with connected() as (wire, owner, _, writer):
+        whole = frame(1, b"one") + frame(2, b"") + frame(3, b"x" * 5000)
+        for start in range(0, len(whole), 1000):
+            writer.write(whole[start : start + 1000])
+            await writer.drain()
+
+        assert [await owner.frames.get() for _ in range(3)] == [(1, b"one"), (2, b""), (3, b"x" * 5000)]
+        assert wire.bytes_in == len(whole)
+        assert wire.peer_address.startswith("127.0.0.1:")
+        assert owner.events[:2] == ["opened", "heard"]
+
+
+@pytest.mark.parametrize("bad", [b"\0\0\0\0", (1 << 21).to_bytes(4, "big")], ids=["empty", "lying"])
+async def test_a_bad_length_breaks_the_wire(bad: bytes) -> None:
+    """After the good frames before it, and nothing more is read."""
+    async with connected() as (_, owner, _, writer):
+        writer.write(frame(1, b"good") + bad + frame(2))
+        await owner.closed
+
+        assert owner.frames.get_nowait() == (1, b"good")
+        assert owner.frames.empty()
+
+
+async def test_a_frame_that_its_owner_refuses_breaks_the_wire() -> None:
+    """What followed it in the same bytes is not looked at."""
+    async with connected() as (_, owner, _, writer):
+        owner.break_at = 2
+        writer.write(frame(1) + frame(2) + frame(3))
+
+        assert await owner.closed == "not this one"
+        assert owner.frames.qsize() == 1
+
+
+async def test_a_reader_that_does_not_read_pauses_data_and_not_control() -> None:
+    """And data goes on when it reads again."""
+    async with connected() as (wire, owner, reader, _):
+        owner.data = [frame(3, b"x" * 65_531) for _ in range(400)]
+        wire.wake()
+        await owner.paused.wait()
+        left = len(owner.data)
+        assert left > 0
+        assert wire.paused
+        assert wire.blocked_since is not None
+        wire.wake()
+        wire.send(frame(1))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(owner.data) == left
+        assert wire.queued_bytes > 0
+
+        await reader.readexactly(400 * 65_536 + 5)
+        assert not owner.data
+        assert not wire.paused
+        assert wire.blocked_since is None
+
+
+async def test_control_for_a_reader_that_does_not_read_has_an_end() -> None:
+    """It is gone for all we know, and its memory is ours."""
+    async with connected() as (wire, owner, _, _):
+        while not owner.closed.done():
+            wire.send(frame(1, b"x" * 100_000))
+            await asyncio.sleep(0)
+
+        assert await owner.closed == "the other side does not read"
+
+
+async def test_closing_writes_what_was_sent() -> None:
+    """Data that was not pulled yet stays with its owner."""
+    async with connected() as (wire, owner, reader, _):
+        wire.send(frame(1, b"goodbye"))
+        owner.data = [frame(3)]
+        wire.close("enough")
+
+        assert await reader.read() == frame(1, b"goodbye")
+        assert await owner.closed == "enough"
+        assert owner.data == [frame(3)]
+
+
+async def test_nothing_is_read_of_a_wire_that_is_closed() -> None:
+    """Not even what came in the same bytes as the frame over which it was closed."""
+    async with connected() as (_, owner, reader, writer):
+        owner.close_at = 1
+        writer.write(frame(1) + frame(2))
+
+        assert await reader.read() == frame(9)
+        assert await owner.closed == "that was enough"
+        assert owner.frames.qsize() == 1
+
+
+async def test_aborting_drops_what_waits() -> None:
+    """The first reason stays, and the end comes once."""
+    async with connected() as (wire, owner, reader, _):
+        wire.send(frame(1))
+        wire.abort("at once")
+        wire.close("later")
+
+        assert await owner.closed == "at once"
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readexactly(6)
+        wire.abort("again")
+        wire.send(frame(2))
+
+
+async def test_the_other_sides_end_is_told() -> None:
+    """By who ended it."""
+    async with connected() as (_, owner, _, writer):
+        writer.write(frame(1)[:3])  # half a frame is none
+        writer.close()
+
+        assert await owner.closed == "closed by the other side"
+        assert owner.frames.empty()
+
+
+async def test_reading_can_rest() -> None:
+    """What arrives meanwhile waits in the kernel."""
+    async with connected() as (wire, owner, _, writer):
+        wire.pause_reading()
+        writer.write(frame(1))
+        await writer.drain()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert owner.frames.empty()
+        wire.resume_reading()
+
+        assert await owner.frames.get() == (1, b"")
+    wire.pause_reading()
+    wire.resume_reading()
+    wire.user_timeout(1.0)
