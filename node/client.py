@@ -120,12 +120,14 @@ class Client:
         for subscription in tuple(self._subscriptions.values()):
             subscription.end(None)
         deadline = asyncio.get_running_loop().time() + CLOSE_S
-        await self._changes.until(lambda: not (dialler.connected and self.ledger.open), deadline)
-        task.cancel()
+        try:
+            await self._changes.until(lambda: not (dialler.connected and self.ledger.open), deadline)
+        finally:
+            task.cancel()
+            self.ledger.close(OutcomeUnknown("the client was closed"))
+            self._changes.notify()
+            self._calls.close()
         await asyncio.wait([task])
-        self.ledger.close(OutcomeUnknown("the client was closed"))
-        self._changes.notify()
-        self._calls.close()
 
     @property
     def pid(self) -> Pid:

@@ -2,7 +2,8 @@
 
 Per origin and channel the client keeps the last sequence that it got or was told as lost. When a subscription stands
 again, on the same node or on another, the node tells for each origin where its channels stand (``Anchored``), in order
-with the messages. Until then, what is older than that is skipped, and what is missing becomes a gap.
+with the messages. Until then, what is missing becomes a gap. What is older than what the last connection brought is
+skipped for good: another node may lie behind the one before, and deliver for long what is known already.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from liminal_mesh.cluster import (
 )
 
 from .client_sinks import patience_ms
-from .errors import OutcomeUnknown
+from .errors import Draining, OutcomeUnknown
 from .inbox import Inbox, Run
 from .subscription import Subscription
 from .values import Gap
@@ -48,9 +49,12 @@ class ClientSubscription(Subscription):
         self._timeout_s = timeout_s
         self._pid: Pid | None = None
         self._expected = 1
+        self._barrier = ""  # it was for the first time alone: whoever iterates does not wait for peers again
         self._stale = 0
         self._heads: dict[NodeId, dict[str, int]] = {}
         self._resuming: set[NodeId] = set()
+        self._known: dict[NodeId, dict[str, int]] = {}
+        """The heads at the end of the last connection."""
 
     @property
     def id(self) -> Pid:
@@ -80,8 +84,10 @@ class ClientSubscription(Subscription):
         """A new connection will carry it: deliveries count from 1, and what was known is compared with what comes."""
         assert self._inbox is not None
         self._expected = 1
-        self._stale = len(self._inbox)
+        self._barrier = ""  # it was for the first time alone: whoever iterates does not wait for peers again
+        self._stale = self._inbox.queued + self._size  # what was taken of the run in hand is not reported yet
         self._resuming = set(self._heads)
+        self._known = {origin: dict(heads) for origin, heads in self._heads.items()}
 
     def stands(self, frame: Subscribed) -> None:
         """The node has opened it."""
@@ -89,8 +95,8 @@ class ClientSubscription(Subscription):
         self._pid = Pid(node.node, node.epoch, frame.number)
 
     def refused(self, error: Exception) -> None:
-        """The node would not open it again, or the connection was lost once more (then another attempt follows)."""
-        if not isinstance(error, OutcomeUnknown):
+        """The node would not open it again. If it leaves, or the connection was lost, another attempt follows."""
+        if not isinstance(error, OutcomeUnknown | Draining):
             self.end(error)
 
     def _close(self) -> None:
@@ -110,18 +116,20 @@ class ClientSubscription(Subscription):
         origin = NodeId(frame.origin, frame.epoch)
         items = frame.items
         heads = self._heads.setdefault(origin, {})
-        if origin in self._resuming:
-            head = heads.get(frame.channel, 0)
-            repeated = sum(1 for item in items if item.sequence <= head)
-            if repeated:
-                items = items[repeated:]
-                self._client.send(Credit(self.number, repeated))
+        known = self._known_of(origin, frame.channel)
+        if items[0].sequence <= known:
+            repeated = sum(1 for item in items if item.sequence <= known)
+            self._client.send(Credit(self.number, repeated))
+            items = items[repeated:]
             if not items:
                 return
+        if origin in self._resuming:
             self._missed_until(origin, frame.channel, items[0].sequence - 1)
         heads[frame.channel] = items[-1].sequence
         assert self._inbox is not None
-        self._inbox.offer(Run(frame.channel, origin, items))
+        kept = self._inbox.offer(Run(frame.channel, origin, items))
+        if kept < len(items):  # what there is no room for became a gap, and is done
+            self._client.send(Credit(self.number, len(items) - kept))
         self.ready()
 
     def gap(self, frame: ClientGap) -> None:
@@ -129,8 +137,14 @@ class ClientSubscription(Subscription):
         self._count(frame.number, 1)
         origin = NodeId(frame.origin, frame.epoch)
         heads = self._heads.setdefault(origin, {})
+        known = self._known_of(origin, frame.channel)
+        if frame.last <= known:
+            return
+        if origin in self._resuming:
+            self._missed_until(origin, frame.channel, frame.first - 1)
         heads[frame.channel] = max(frame.last, heads.get(frame.channel, 0))
-        gap = Gap(frame.channel, frame.origin, frame.first, frame.last, frame.count, frame.reason, frame.epoch)
+        first, count = max(frame.first, known + 1), min(frame.count, frame.last - known)
+        gap = Gap(frame.channel, frame.origin, first, frame.last, count, frame.reason, frame.epoch)
         assert self._inbox is not None
         self._inbox.note_gap(origin, gap)
         self.ready()
@@ -145,6 +159,10 @@ class ClientSubscription(Subscription):
             heads[channel] = max(sequence, heads.get(channel, 0))
         if len(frame.heads) < BATCH_MAX:  # else more of them follow
             self._resuming.discard(origin)
+
+    def _known_of(self, origin: NodeId, channel: str) -> int:
+        known = self._known.get(origin)
+        return 0 if known is None else known.get(channel, 0)
 
     def _missed_until(self, origin: NodeId, channel: str, last: int) -> None:
         first = self._heads[origin].get(channel, 0) + 1

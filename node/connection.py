@@ -104,8 +104,15 @@ class Connection:
 
     @property
     def waiting(self) -> bool:
-        """Whether something waits that could be written now."""
-        return bool(self._ready)
+        """Whether anything waits for the client, be there credit for it or not."""
+        return bool(self._ready) or any(one.subscriber.inbox for one in self._held.values() if one.subscriber)
+
+    def give_up(self) -> None:
+        """Turn what waits into gaps, which need no credit: the client is told what it will not get."""
+        for held in self._held.values():
+            if held.subscriber is not None:
+                held.subscriber.inbox.evict()
+                self.subscription_ready(held)
 
     # --- what arrives ---
 

@@ -42,6 +42,9 @@ SILENCE_S: Final = 30.0
 BACKOFF_FIRST_S: Final = 0.25
 BACKOFF_MAX_S: Final = 30.0
 
+STABLE_S: Final = 5.0
+"""A connection that stood for so long was a good one: the pauses begin anew."""
+
 
 class Session(Protocol):
     """The client, as its connection sees it. Calls come from the loop, and must not block."""
@@ -109,10 +112,12 @@ class Dialler:
         try:
             while True:
                 if self._lost is not None:
+                    since = self._loop.time()
                     reason = await self._lost
                     self._lost = None
                     self._session.session_down(reason)
-                    backoff = BACKOFF_FIRST_S
+                    if self._loop.time() - since > STABLE_S:
+                        backoff = BACKOFF_FIRST_S
                 # Full jitter, so that the clients of a node that restarts do not come back all at once.
                 await asyncio.sleep(random.uniform(0, backoff))  # noqa: S311
                 backoff = min(backoff * 2, BACKOFF_MAX_S)

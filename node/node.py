@@ -44,7 +44,7 @@ class Node:
         self.config = config or NodeConfig()
         self.name = choose_name(self.config.name, self.config.data_dir)
         self._run: Runtime | None = None
-        self._stopping = False
+        self._stopping: asyncio.Future[bool] | None = None
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
@@ -89,14 +89,17 @@ class Node:
 
     async def stop(self, reason: str = "shutdown") -> bool:
         """Drain within ``drain_timeout`` and stop; return whether everything that was accepted was handed on."""
-        run = self._run
-        if run is None or self._stopping:
+        if self._run is None:
             return True
-        self._stopping = True  # until it has stopped, the program's other tasks are told that it drains
+        if self._stopping is None:  # whoever asks again waits for the same end
+            self._stopping = asyncio.ensure_future(self._stop(self._run, reason))
+        return await asyncio.shield(self._stopping)
+
+    async def _stop(self, run: Runtime, reason: str) -> bool:
         try:
             return await run.stop(self.config.drain_timeout, reason)
         finally:
-            self._run, self._stopping = None, False
+            self._run = self._stopping = None
 
     async def __aenter__(self) -> Self:
         await self.start()

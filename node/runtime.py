@@ -40,7 +40,7 @@ FIRST_ROUND_S: Final = 1.0
 """How long a start waits for the first answers of its seeds: as long as one dial may take."""
 
 GOODBYE_S: Final = 1.0
-"""How long peers have to take our goodbye."""
+"""How long peers, and clients whose time is up, have to take our goodbye."""
 
 
 class Runtime:
@@ -126,6 +126,16 @@ class Runtime:
             NameInUse: a seed knows a live node of this name.
             StaleEpoch: a seed knows a later run of this name.
         """
+        try:
+            await self._begin()
+        except BaseException:
+            await self.stop(0.0, "it was not started")
+            raise
+        if self.hub.failure is not None:
+            await self.stop(0.0, "it could not join the mesh")
+            raise self.hub.failure
+
+    async def _begin(self) -> None:
         if "http" in self.listeners:  # imported late, since aiohttp costs a quarter of a second, and not on the loop
             self._http = await asyncio.to_thread(import_module, ".http", __package__)
         self._task = asyncio.create_task(self._run(), name=f"node-{self.hub.me.name}")
@@ -134,9 +144,6 @@ class Runtime:
             deadline = asyncio.get_running_loop().time() + FIRST_ROUND_S
             mesh = self.hub.mesh
             await self.hub.until(lambda: mesh.tried or bool(mesh.links) or self.hub.failure is not None, deadline)
-        if self.hub.failure is not None:
-            await self.stop(0.0, "it could not join the mesh")
-            raise self.hub.failure
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -168,6 +175,9 @@ class Runtime:
         hub.draining = True
         self.server.stop_listening()
         drained = await hub.until(lambda: self.server.idle, deadline)
+        if not drained:
+            self.server.give_up()
+            await hub.until(lambda: self.server.idle, asyncio.get_running_loop().time() + GOODBYE_S)
         self.server.close(reason)
         drained = await hub.until(lambda: not self.server.connections, deadline) and drained
         hub.end_subscriptions()

@@ -70,6 +70,11 @@ class Server:
         """Whether nothing waits to be written to any client."""
         return not any(one.waiting for one in self.connections.values())
 
+    def give_up(self) -> None:
+        """Wait no longer for clients that do not take what is theirs; they are told what they miss."""
+        for connection in self.connections.values():
+            connection.give_up()
+
     def stop_listening(self) -> None:
         """Take nobody new."""
         self._listener.close()

@@ -74,6 +74,7 @@ class Subscription:
     async def __aenter__(self) -> Self:
         assert self._inbox is None, "a subscription is entered once"
         self._inbox = await self._open()
+        self.ready()  # it may have overflowed while it was opened
         return self
 
     async def __aexit__(
