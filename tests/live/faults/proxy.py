@@ -21,14 +21,14 @@ class Proxy:
     Attributes:
         inbound: set while bytes towards the target pass.
         outbound: set while bytes from the target pass.
-        accepted: connections so far.
+        connected: connections that were forwarded so far.
     """
 
     def __init__(self) -> None:
         self.target: tuple[str, int] | None = None
         self.inbound = asyncio.Event()
         self.outbound = asyncio.Event()
-        self.accepted = 0
+        self.connected = 0
         self._inbound_bytes = 0
         self._moved = asyncio.Event()
         self._idle = asyncio.Event()
@@ -73,6 +73,12 @@ class Proxy:
             writer.transport.abort()
         return len(writers)
 
+    async def connection(self, number: int) -> None:
+        """Wait for the connection of that number, from 1 on."""
+        while self.connected < number:
+            self._moved.clear()
+            await self._moved.wait()
+
     async def carried(self, more: int) -> None:
         """Wait until so many bytes more have gone to the target."""
         until = self._inbound_bytes + more
@@ -93,7 +99,6 @@ class Proxy:
         self.outbound.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
         self._writers.add(writer)
         self._idle.clear()
         far: asyncio.StreamWriter | None = None
@@ -101,6 +106,8 @@ class Proxy:
             assert self.target is not None, "pointed nowhere"
             far_reader, far = await asyncio.open_connection(*self.target)
             self._writers.add(far)
+            self.connected += 1
+            self._moved.set()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._pass(reader, far, self.inbound))
                 tasks.create_task(self._pass(far_reader, writer, self.outbound))

@@ -45,7 +45,8 @@ async def test_books_balance_over_lost_connections(fleet: Fleet, max_in_flight: 
         readers = [Reader(one).start() for one in (first, second)]
         count = 40_000
         floods = [one.begin("flood", channel="t.x", count=count, pace=0.002) for one in (a, b)]
-        for _ in range(4):
+        for number in range(1, 5):
+            await proxy.connection(number)
             await asyncio.gather(*(reader.until(reader.total + 3000) for reader in readers))
             assert proxy.reset()
         await asyncio.gather(*floods)
@@ -99,6 +100,31 @@ async def test_a_client_moves_to_the_other_address(fleet: Fleet) -> None:
         await client.publish("t.x", b"after")
         await reader.until(50_001)
         await reader.stop()
+
+
+async def test_a_client_moves_to_a_node_that_lags(fleet: Fleet) -> None:
+    """What the other node delivers there later is known to the client already, and comes to it once."""
+    a, b, c = await fleet.mesh("a", "b", "c", inbox={"messages": 100_000, "bytes": "64MiB"})
+    await c.call("subscribe", key="x", pattern="t.x", wait="cluster")
+    async with Proxy() as proxy:
+        proxy.point(c.addresses["client"])
+        where = f"{url(b)},{proxy.address}"
+        async with Client(where) as client, client.subscribe("t.x", wait="cluster") as subscription:
+            reader = Reader(subscription).start()
+            await a.call("publish", channel="t.x", count=10)
+            await asyncio.gather(reader.until(10), c.until("x", 10))
+            c.freeze()
+            await a.call("flood", channel="t.x", count=8000, size=1000)
+            await reader.until(8010)
+            await b.kill()
+            await proxy.carried(1)  # it has greeted the node, which lies far behind
+            c.thaw()
+            await a.linked("c")
+            await c.until("x", 8010)
+            await a.call("publish", channel="t.x", count=10)
+            await reader.until(8020)
+            reader.check(8020)
+            await reader.stop()
 
 
 async def test_what_was_in_flight_is_unknown(fleet: Fleet) -> None:
