@@ -64,7 +64,8 @@ def decode_payload(encoding: int, body: bytes) -> Any:
             return msgpack.unpackb(body, strict_map_key=False)
         if encoding == Encoding.JSON:
             return msgspec.json.decode(body)
-    except (ValueError, msgpack.UnpackException, msgspec.MsgspecError, RecursionError) as error:
+    # Of msgpack a TypeError: a key of a map that cannot be one here.
+    except (ValueError, TypeError, msgpack.UnpackException, msgspec.MsgspecError, RecursionError) as error:
         raise ProtocolError(f"the payload is not the {Encoding(encoding).name} it says it is: {error}") from error
     return body
 
