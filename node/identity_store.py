@@ -9,6 +9,8 @@ import secrets
 import socket
 from pathlib import Path
 
+from liminal_mesh.cluster import NODE_NAME
+
 from .errors import ConfigError, Problem
 
 __all__ = ["choose_epoch", "choose_name", "store_identity"]
@@ -64,6 +66,7 @@ def _load(data_dir: Path) -> dict[str, object]:
         return {}
     except (OSError, ValueError) as error:
         raise ConfigError([Problem("data_dir", f"{path} cannot be read: {error}")]) from error
-    if not isinstance(loaded, dict):
+    name, epoch = (loaded.get("name"), loaded.get("epoch")) if isinstance(loaded, dict) else (None, None)
+    if not (isinstance(name, str) and NODE_NAME.match(name) and re.fullmatch(r"[0-9]{1,20}", str(epoch))):
         raise ConfigError([Problem("data_dir", f"{path} does not hold a node's name and epoch")])
     return loaded
