@@ -1,0 +1,185 @@
+"""Routes: receipts find the publishes that asked for them, by their order alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from liminal_mesh.cluster import Envelope, NodeId, PeerLane, ProtocolError, ReceiptRun
+from liminal_mesh.node.inbox import Run
+from liminal_mesh.node.route import Pending, Route, missing_receipts
+
+
+class Awaited(Pending):
+    """A pending batch that counts its end."""
+
+    __slots__ = ("ends",)
+
+    def __init__(self, count: int, interested: tuple[str, ...] = ("b",)) -> None:
+        super().__init__(count)
+        self.ends = 0
+        self.nodes = dict.fromkeys(interested, "sent")
+
+    def finished(self) -> None:
+        """Count it."""
+        self.ends += 1
+
+
+@dataclass
+class Way:
+    """A route, and how often its link was woken."""
+
+    lane_bytes: int = 1 << 30
+    name: str = "b"
+    wakes: int = 0
+    sequence: int = 0
+    route: Route = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the route."""
+        self.route = Route(NodeId(self.name, 1), PeerLane(1, self.lane_bytes, 5.0), self.wake)
+
+    def wake(self) -> None:
+        """Count it."""
+        self.wakes += 1
+
+    def publish(self, count: int, awaited: Pending | None, size: int = 0) -> int:
+        """Publish so many."""
+        first, self.sequence = self.sequence + 1, self.sequence + count
+        items = [Envelope(number, number, 0, 1, 0, b"x" * size) for number in range(first, first + count)]
+        return self.route.publish(Run("ticks", NodeId("a", 1), items), awaited)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=12),
+    st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=40),
+)
+@settings(deadline=None)
+def test_each_publish_gets_the_receipt_at_its_place(
+    batches: list[tuple[int, bool]], fates: list[tuple[int, bool]]
+) -> None:
+    """However the answers are cut into runs; publishes without receipts between change nothing."""
+    way = Way()
+    awaited: list[tuple[Awaited, int]] = []
+    for count, asks in batches:
+        pending = Awaited(count)
+        assert way.publish(count, pending if asks else None) == count
+        if asks:
+            awaited.append((pending, count))
+    total = sum(count for _, count in awaited)
+    outcome = [delivered for count, delivered in fates for _ in range(count)][:total]
+    given_out = 0
+    for count, delivered in fates:
+        run = min(count, total - given_out)
+        if run:
+            way.route.receipts([ReceiptRun(given_out + 1, run, delivered)])
+            given_out += run
+
+    start = 0
+    for pending, count in awaited:
+        answers = outcome[start : start + count]
+        start += count
+        assert pending.left == count - len(answers)
+        assert pending.ends == (len(answers) == count)
+        if len(answers) == count:
+            assert pending.undelivered == answers.count(False)
+            assert pending.nodes == {"b": "delivered" if all(answers) else "dropped"}
+            assert pending.delivered == answers[0]
+
+
+def test_the_link_is_woken_when_nothing_waited() -> None:
+    """Not for each publish."""
+    way = Way()
+    for _ in range(3):
+        way.publish(1, None)
+    assert way.wakes == 1
+    way.route.lane.take(1 << 20)
+    way.publish(1, None)
+
+    assert way.wakes == 2
+
+
+@pytest.mark.parametrize("runs", [[ReceiptRun(1, 4, True)], [ReceiptRun(1, 3, True), ReceiptRun(4, 1, False)]])
+def test_answers_that_were_not_asked_for_break_the_protocol(runs: list[ReceiptRun]) -> None:
+    """One more than was asked is one too many."""
+    way, pending = Way(), Awaited(3)
+    way.publish(3, pending)
+    way.publish(9, None)
+
+    with pytest.raises(ProtocolError, match="asked"):
+        way.route.receipts(runs)
+
+
+def test_a_receipt_for_nothing_breaks_the_protocol() -> None:
+    """A peer that was never asked has nothing to say."""
+    with pytest.raises(ProtocolError):
+        Way().route.receipts([ReceiptRun(1, 1, True)])
+
+
+def test_what_the_lane_does_not_take_is_not_awaited() -> None:
+    """Only the rest is."""
+    way, pending = Way(lane_bytes=1000), Awaited(5)
+    taken = way.publish(5, pending, 300)
+    assert 0 < taken < 5
+    assert pending.left == taken
+    way.route.receipts([ReceiptRun(1, taken, True)])
+
+    assert pending.ends == 1
+    full = Awaited(1)
+    assert way.publish(1, full, 300) == 0
+    assert (full.left, full.ends) == (0, 0)
+
+
+def test_the_end_of_a_link_leaves_its_receipts_unknown() -> None:
+    """Those that came before it stay; who waits for another node too goes on waiting."""
+    one, other = Way(name="b"), Way(name="c")
+    settled, open_, both = Awaited(1), Awaited(2), Awaited(1, ("b", "c"))
+    one.publish(1, settled)
+    one.publish(2, open_)
+    one.publish(1, both)
+    other.publish(1, both)
+    one.route.receipts([ReceiptRun(1, 2, True)])
+    one.route.close()
+
+    assert (settled.nodes, settled.ends) == ({"b": "delivered"}, 1)
+    assert (open_.nodes, open_.ends, open_.delivered) == ({"b": "unknown"}, 1, True)
+    assert (both.nodes, both.ends) == ({"b": "unknown", "c": "sent"}, 0)
+    other.route.receipts([ReceiptRun(1, 1, False)])
+    assert (both.nodes, both.ends, both.delivered) == ({"b": "unknown", "c": "dropped"}, 1, None)
+    with pytest.raises(ProtocolError):
+        one.route.receipts([ReceiptRun(3, 1, True)])
+
+
+def test_what_expires_is_finished_once() -> None:
+    """Receipts that come later change nothing for it, and still count for the order."""
+    way, late, next_ = Way(), Awaited(2), Awaited(1)
+    way.publish(2, late)
+    way.publish(1, next_)
+    late.expire()
+    late.expire()
+    assert (late.ends, late.nodes, late.delivered) == (1, {"b": "unknown"}, None)
+    way.route.receipts([ReceiptRun(1, 2, True), ReceiptRun(3, 1, False)])
+
+    assert late.ends == 1
+    assert (next_.ends, next_.nodes, next_.delivered) == (1, {"b": "dropped"}, False)
+
+
+def test_a_peer_that_only_got_it_because_it_was_not_synced_is_not_counted() -> None:
+    """Its answer is awaited all the same: it may turn out to be interested."""
+    way, pending = Way(), Awaited(1, ())
+    way.publish(1, pending)
+    way.route.receipts([ReceiptRun(1, 1, False)])
+    assert (pending.nodes, pending.delivered, pending.ends) == ({}, False, 1)
+
+    surprise = Awaited(1, ())
+    way.publish(1, surprise)
+    way.route.receipts([ReceiptRun(2, 1, True)])
+    assert (surprise.nodes, surprise.delivered) == ({"b": "delivered"}, True)
+
+
+def test_who_is_missing_is_named() -> None:
+    """In a fixed order."""
+    assert missing_receipts({"c": "unknown", "a": "delivered", "b": "unknown"}) == "no receipt from b, c"
