@@ -53,6 +53,7 @@ class Exchange:
         self._budget = budget
         self._clock_ns = clock_ns
         self._routes: dict[str, Route] = {}
+        self._runs: dict[str, NodeId] = {}
         # Grows across restarts because the epoch does: a million ids for each of its milliseconds.
         self._last_id = me.epoch * 1_000_000
         self._stamp = 0
@@ -196,8 +197,12 @@ class Exchange:
     # --- peers ---
 
     def link_up(self, route: Route) -> None:
-        """A peer was linked."""
-        self._routes[route.peer.name] = route
+        """A peer was linked; what was kept of an earlier run of it is over."""
+        former = self._runs.get(route.name, route.peer)
+        if former != route.peer:
+            self.forget(former)
+        self._runs[route.name] = route.peer
+        self._routes[route.name] = route
         self.invalidate()
 
     def link_down(self, route: Route) -> None:

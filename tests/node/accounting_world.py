@@ -150,11 +150,6 @@ class Host:
         self.subscribers.remove(subscriber)
         self.exchange.unsubscribe(subscriber)
 
-    def head(self, channel: str, origin: NodeId) -> int:
-        """Return how far this node has come with a stream."""
-        held = self.exchange.channels.channels.get(channel)
-        return 0 if held is None else held.heads.get(origin, 0)
-
     def _told(self, event: GroupEvent) -> None:
         if isinstance(event, InterestGained):
             self.exchange.interest_gained(event.node.name, event.groups, event.applied)

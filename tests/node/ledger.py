@@ -39,6 +39,12 @@ class Ledger:
         assert origin not in self.anchors, "anchored twice"
         self.anchors[origin] = dict(heads)
 
+    def head(self, stream: Stream) -> int:
+        """Return the greatest number that it was anchored at, offered or told of."""
+        channel, origin = stream
+        gaps = [gap.last for gap in self.missed[stream]]
+        return max(self.anchors[origin].get(channel, 0), *self.offered[stream], *gaps, 0)
+
     def check_stream(self, stream: Stream, head: int) -> None:
         """Assert that from the anchor to ``head`` each number was offered or told as lost, once and in order."""
         channel, origin = stream

@@ -38,6 +38,32 @@ async def test_a_subscriber_that_never_reads_costs_nobody_anything(fleet: Fleet)
         assert books["missed"] > MESSAGES / 2
 
 
+async def test_a_client_that_is_stopped_is_cut_off_and_comes_back(fleet: Fleet) -> None:
+    """It costs its node no more than its inbox, and the node's other client nothing; it hears of all it missed."""
+    inbox, limits = {"messages": 1000, "bytes": "2MiB"}, {"write_deadline": "1s"}
+    a, b = await fleet.mesh("a", "b", inbox=inbox, limits=limits)
+    stopped, other = await fleet.client(b), await fleet.client(b)
+    for one in (stopped, other):
+        await one.call("subscribe", key="x", pattern="t.x", max_in_flight=10_000, wait="cluster")
+    await a.call("flood", channel="t.x", count=1000, size=1000)
+    await stopped.until("x", 1000)
+    await other.until("x", 1000)
+    before = await b.call("memory")
+
+    stopped.freeze()
+    await a.call("flood", channel="t.x", count=30_000, size=1000, pace=0.002)
+    await other.until("x", 31_000)
+    assert await b.call("memory") - before < 40 << 20
+    await b.call("clients", count=1, timeout=60)
+    await a.call("publish", channel="t.x", count=10)
+
+    stopped.thaw()
+    books = await stopped.until("x", 31_010)
+    assert books["missed"]
+    assert books["delivered"] > 1000
+    assert (await other.until("x", 31_010))["delivered"] > 1000
+
+
 async def test_each_policy_over_a_link(fleet: Fleet) -> None:
     """Of 1000 messages, a credit of 16 and a buffer of 100 keep 116: the first or the last ones."""
     a, b = await fleet.mesh("a", "b", channels=CHANNELS)

@@ -124,6 +124,14 @@ class Commands:
             raise AssertionError(f"linked with {linked()}, not with {names}")
         return linked()
 
+    async def clients(self, count: int, timeout: float) -> int:
+        """Wait until so many clients are connected."""
+        run = self.node.running
+        deadline = asyncio.get_running_loop().time() + timeout
+        if not await run.hub.until(lambda: len(run.server.connections) == count, deadline):
+            raise AssertionError(f"{len(run.server.connections)} clients, not {count}")
+        return count
+
     async def groups(self) -> dict[str, list[str]]:
         """Return the visible members of every channel group."""
         groups = self.node.running.registry.groups(0)
