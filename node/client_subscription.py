@@ -49,7 +49,6 @@ class ClientSubscription(Subscription):
         self._timeout_s = timeout_s
         self._pid: Pid | None = None
         self._expected = 1
-        self._barrier = ""  # it was for the first time alone: whoever iterates does not wait for peers again
         self._stale = 0
         self._heads: dict[NodeId, dict[str, int]] = {}
         self._resuming: set[NodeId] = set()
