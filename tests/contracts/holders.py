@@ -51,10 +51,21 @@ async def holder(kind: str, node: Node) -> AsyncIterator[Bus]:
             yield client
 
 
+class Over(Exception):
+    """A subscription has come to its end; a task cannot well end with ``StopAsyncIteration`` itself."""
+
+
 async def take(subscription: Subscription, count: int) -> list[Message | Gap]:
-    """Return the next items."""
-    async with asyncio.timeout(DEADLINE_S):
-        return [await anext(subscription) for _ in range(count)]
+    """Return the next items.
+
+    Raises:
+        Over: there are no more.
+    """
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            return [await anext(subscription) for _ in range(count)]
+    except StopAsyncIteration:
+        raise Over from None
 
 
 async def message(subscription: Subscription) -> Message:

@@ -11,7 +11,7 @@ from liminal_mesh.node.message import Message
 from liminal_mesh.node.values import Gap
 
 from ..nodes import DEADLINE_S
-from .holders import POLICIES, Held, account, check_in_place, collect, message, numbers, payloads, take
+from .holders import POLICIES, Held, Over, account, check_in_place, collect, message, numbers, payloads, take
 
 
 async def test_a_subscription_is_a_process(held: Held) -> None:
@@ -289,7 +289,7 @@ async def test_leaving_the_block_closes_it(held: Held) -> None:
         await message(subscription)
     await _nobody_there(held)
 
-    with pytest.raises(StopAsyncIteration):
+    with pytest.raises(Over):
         await take(subscription, 1)
 
 
