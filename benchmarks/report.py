@@ -74,8 +74,14 @@ def lines(contenders: Sequence[Contender], results: Mapping[tuple[str, str], Seq
         missed = {other: aim for other, aim in one.aims.items() if ratios.get(other, aim) < aim}
         rates, last = [run.rate for run in results[key]], results[key][-1]
         cpu = {name: statistics.median(run.cpu[name] for run in results[key]) for name in last.cpu}
-        made.append(Line(one.name, one.scenario, medians[key], min(rates), max(rates), ratios, missed, cpu, last.notes))
+        notes = {name: _merged([run.notes[name] for run in results[key]]) for name in last.notes}
+        made.append(Line(one.name, one.scenario, medians[key], min(rates), max(rates), ratios, missed, cpu, notes))
     return made
+
+
+def _merged(notes: Sequence[str]) -> str:
+    """Return what every round noted; what differs is shown of each."""
+    return notes[0] if len(set(notes)) == 1 else " | ".join(notes)
 
 
 def figure_lines(

@@ -51,14 +51,17 @@ def test_the_page_shows_medians_ratios_and_what_was_missed() -> None:
     ours = Contender("ours", "unconfirmed", _never, 1, {"nats-py": 3.0})
     runs = {
         ("unconfirmed", "nats-py"): [Result("nats-py", 1, 1.0, rate) for rate in (90.0, 100.0, 200.0)],
-        ("unconfirmed", "ours"): [Result("ours", 1, 1.0, 250.0, {"gaps": "0"}, {"publish": 0.8})],
+        ("unconfirmed", "ours"): [
+            Result("ours", 1, 1.0, 250.0, {"gaps": "0", "inbox": "7"}, {"publish": 0.8}),
+            Result("ours", 1, 1.0, 250.0, {"gaps": "3", "inbox": "7"}, {"publish": 0.8}),
+        ],
     }
     bound = FIGURES[-1]
 
     shown = page(lines([peer, ours], runs), figure_lines([bound], {bound.name: [(bound.most * 2, {})]}), {"rounds": 3})
 
     assert "2.50 x nats-py (aim 3, missed)" in shown
-    assert "CPU us: publish 0.8; gaps: 0" in shown
+    assert "CPU us: publish 0.8; gaps: 0 | 3; inbox: 7" in shown
     assert f"aim at most {bound.most:g} {bound.unit}, missed" in shown
     assert "rounds: 3" in shown
 
