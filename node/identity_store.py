@@ -66,7 +66,8 @@ def _load(data_dir: Path) -> dict[str, object]:
         return {}
     except (OSError, ValueError) as error:
         raise ConfigError([Problem("data_dir", f"{path} cannot be read: {error}")]) from error
-    name, epoch = (loaded.get("name"), loaded.get("epoch")) if isinstance(loaded, dict) else (None, None)
+    kept: dict[str, object] = loaded if isinstance(loaded, dict) else {}
+    name, epoch = kept.get("name"), kept.get("epoch")
     if not (isinstance(name, str) and NODE_NAME.match(name) and re.fullmatch(r"[0-9]{1,20}", str(epoch))):
         raise ConfigError([Problem("data_dir", f"{path} does not hold a node's name and epoch")])
-    return loaded
+    return kept
