@@ -86,7 +86,7 @@ async def measure(server: str | None, plan: Plan) -> int:
         ):
             tally.begin = time.monotonic()
             try:
-                with _Progress(tally):
+                async with _Progress(tally):
                     await _publish(publisher, plan, tally)
                     await _rest(plan, tally)
             finally:
@@ -219,20 +219,23 @@ class _Progress:
         self._tally = tally
         self._task: asyncio.Task[None] | None = None
 
-    def __enter__(self) -> None:
+    async def __aenter__(self) -> None:
         if sys.stderr.isatty():
             self._task = asyncio.get_running_loop().create_task(self._draw())
 
-    def __exit__(self, *error: object) -> None:
+    async def __aexit__(self, *error: object) -> None:
         if self._task is not None:
             self._task.cancel()
+            # It has to be gone before the data is printed.
+            await asyncio.wait([self._task])
 
     async def _draw(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
         columns = TextColumn("delivered {task.completed:,.0f}"), BarColumn(), TaskProgressColumn(show_speed=True)
-        with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
+        console = Console(stderr=True)
+        with Progress(*columns, console=console, transient=True, auto_refresh=False, redirect_stdout=False) as bar:
             shown = bar.add_task("", total=self._tally.wanted)
             while True:
                 bar.update(shown, completed=self._tally.seen, refresh=True)

@@ -1,6 +1,7 @@
 """``liminal bench``: against two real nodes in a thread of their own."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Iterator
 from queue import SimpleQueue
@@ -58,6 +59,19 @@ def test_without_json_it_is_a_few_lines_for_humans(run: Run, urls: list[str]) ->
     assert [line.split()[0] for line in ran.out.splitlines()] == ["published", "delivered", "missed", "latency"]
     assert "p99.9" in ran.out
     assert ran.err == ""
+
+
+def test_a_terminal_gets_a_progress_bar_that_leaves_the_data_alone(
+    run: Run, urls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+
+    ran = run("bench", "pub", "-s", urls[0], "--messages", "2000", "--json")
+
+    assert ran.code == 0, ran.err
+    assert "delivered" in ran.err
+    assert ran.document["published"] == 2000
 
 
 def test_a_channel_that_is_not_configured_is_named_with_the_lines_that_configure_it(run: Run, urls: list[str]) -> None:
