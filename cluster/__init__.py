@@ -24,7 +24,6 @@ from .client_frames import (
     Subscribe,
     Subscribed,
     Unsubscribe,
-    Writable,
 )
 from .codec import CLIENT_CODEC, encode_envelope, encode_envelopes
 from .envelope import BATCH_MAX, Encoding, Envelope, OptionKey
@@ -109,7 +108,6 @@ __all__ = [
     "Unsubscribe",
     "Wire",
     "WireOwner",
-    "Writable",
     "check_cookie",
     "derive_key",
     "encode_envelope",

@@ -36,7 +36,6 @@ __all__ = [
     "Subscribe",
     "Subscribed",
     "Unsubscribe",
-    "Writable",
 ]
 
 CLIENT_PROTO: Final = (1, 1)
@@ -140,12 +139,6 @@ class Failure(ClientFrame, frozen=True):
     error: Name
     fields: bytes
     count: U64 = 1
-
-
-class Writable(ClientFrame, frozen=True):
-    """There is room again on this channel after a refused publish."""
-
-    channel: Name
 
 
 # --- clients: subscribe and ask ---------------------------------------------------------------------
@@ -254,7 +247,6 @@ CLIENT_FRAMES: Final[dict[int, Row]] = {
     0x51: Row(Confirm, "node", ("open",), "control"),
     0x52: Row(ClientOutcome, "node", ("open",), "control"),
     0x53: Row(Failure, "node", ("open",), "control"),
-    0x54: Row(Writable, "node", ("open",), "control"),
     0x60: Row(Subscribe, "client", ("open",), "control"),
     0x61: Row(Subscribed, "node", ("open",), "control"),
     0x62: Row(Unsubscribe, "client", ("open",), "control"),

@@ -23,8 +23,6 @@ class MeshLimits:
     preauth: int = 4096
     lane_bytes: int = 8 * 1024 * 1024
     lane_age_s: float = 5.0
-    handshakes: int = 64
-    backlog: int = 1024
     user_timeout_s: float = 5.0
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from liminal_mesh.node import (
         VERSION,
+        AckRefused,
         Bus,
         Busy,
         ChannelClosed,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VERSION",
+    "AckRefused",
     "Address",
     "AddressInUse",
     "Bus",
@@ -118,6 +120,7 @@ _HOMES = {
     "ProtocolError": "liminal_mesh.cluster",
     "StaleEpoch": "liminal_mesh.cluster",
     "VERSION": "liminal_mesh.node",
+    "AckRefused": "liminal_mesh.node",
     "Bus": "liminal_mesh.node",
     "Busy": "liminal_mesh.node",
     "ChannelClosed": "liminal_mesh.node",

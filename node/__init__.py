@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .bus import Bus
-    from .client import Client, connect
+    from .client import Client
     from .config import (
         ChannelConfig,
         ClientConfig,
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
         LogConfig,
         NodeConfig,
     )
+    from .connect import connect
     from .errors import (
+        AckRefused,
         Busy,
         ChannelClosed,
         ChannelExists,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VERSION",
+    "AckRefused",
     "Bus",
     "Busy",
     "ChannelClosed",
@@ -84,7 +87,6 @@ __all__ = [
 _HOMES = {
     "Bus": ".bus",
     "Client": ".client",
-    "connect": ".client",
     "ChannelConfig": ".config",
     "ClientConfig": ".config",
     "ClusterConfig": ".config",
@@ -93,6 +95,8 @@ _HOMES = {
     "LimitsConfig": ".config",
     "LogConfig": ".config",
     "NodeConfig": ".config",
+    "connect": ".connect",
+    "AckRefused": ".errors",
     "Busy": ".errors",
     "ChannelClosed": ".errors",
     "ChannelExists": ".errors",

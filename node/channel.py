@@ -151,6 +151,7 @@ class ChannelTable:
         self._families = tuple(entry for entry in configured if is_pattern(entry.name))
         self._default = ChannelSettings("")
         self._channels_max = channels_max
+        self._spare = channels_max
         self.channels: dict[str, Channel] = {}
         self.groups: dict[str, Group] = {}
         self.subscriptions = 0
@@ -194,7 +195,7 @@ class ChannelTable:
         channel = self.channels.get(name)
         if channel is not None:
             return channel
-        if not self._covering(name) or len(self.channels) >= self._channels_max:
+        if not self._covering(name) or (name not in self._exact and self._spare <= 0):
             return None
         try:
             settings = self.settings(name)
@@ -231,6 +232,7 @@ class ChannelTable:
             del self.groups[subscriber.pattern]
             if is_pattern(subscriber.pattern):
                 self._patterns.remove(subscriber.pattern)
+            self._let_go(subscriber.pattern)
 
     def everyone(self) -> Iterable[Subscriber]:
         """Return all local subscribers."""
@@ -249,12 +251,22 @@ class ChannelTable:
             return () if channel is None else (channel,)
         return [channel for channel in self.channels.values() if matches(pattern, channel.name)]
 
+    def _let_go(self, pattern: str) -> None:
+        """Drop channels that were in use only because peers published on them and ``pattern`` was subscribed to."""
+        for channel in tuple(self.matching(pattern)):
+            unused = channel.sequence == 0 and channel.posted is None and channel.holder is None
+            if unused and channel.name not in self._exact and not self._covering(channel.name):
+                del self.channels[channel.name]
+                self._spare += 1
+
     def _covering(self, name: str) -> list[Group]:
         names = [name, *self._patterns.match(name)]
         return [self.groups[one] for one in names if one in self.groups]
 
     def _make(self, name: str, settings: ChannelSettings) -> Channel:
-        if len(self.channels) >= self._channels_max:
-            raise LimitExceeded("channels", self._channels_max)
+        if name not in self._exact:  # a name that is configured for itself always has its channel
+            if self._spare <= 0:
+                raise LimitExceeded("channels", self._channels_max)
+            self._spare -= 1
         channel = self.channels[name] = Channel(name, settings)
         return channel

@@ -32,6 +32,7 @@ from liminal_mesh.cluster import (
     Subscribed,
 )
 
+from .acks import check_ack
 from .batch import BUSY_RETRY_S
 from .bus import Ack, Wait
 from .client_publisher import ClientPublisher
@@ -47,9 +48,9 @@ from .publisher import Publisher
 from .subscription import Subscription
 from .url import DEFAULT_URL, parse_url
 from .values import Pressure, PublishOutcome
-from .waits import Signal, Sweep
+from .waits import FOREVER_S, Signal, Sweep
 
-__all__ = ["Client", "connect"]
+__all__ = ["Client"]
 
 CLOSE_S: Final = 5.0
 """How long closing waits for answers that the node owes."""
@@ -60,27 +61,11 @@ GRACE_S: Final = 2.0
 REQUEST_S: Final = 5.0
 """How long a question to the node may take."""
 
-_CONFIRM, _OUTCOME = 1, 2
-
 _MEMBERS: Final = msgspec.msgpack.Decoder(list[tuple[str, int, int, MemberState, bool, bool, str]])
 
 
-def connect(url: str = DEFAULT_URL, *, name: str | None = None) -> Client:
-    """Return a client of the node at ``url``, for ``async with``.
-
-    Args:
-        url: ``liminal://host:port[,host:port...]``; the addresses are tried in turn, now and after every loss.
-        name: what the node shows for it; the host's name and the process by default.
-
-    Entering it raises:
-        NoConnection: no address answered.
-        ValueError: ``url`` is none.
-    """
-    return Client(url, name=name)
-
-
 class Client:
-    """A client; made by :func:`connect`. It reconnects by itself, and its subscriptions come back with it."""
+    """A client; made by :func:`.connect.connect`. It reconnects by itself, and its subscriptions come back with it."""
 
     def __init__(self, url: str = DEFAULT_URL, *, name: str | None = None) -> None:
         self._addresses = parse_url(url)
@@ -155,7 +140,9 @@ class Client:
         """
         self.raise_if_closed()
         call = Call("publish")
-        key = (check_name(channel), OUTCOME, ack or "", patience_ms(timeout))
+        key = (check_name(channel), OUTCOME, check_ack(channel, ack), patience_ms(timeout))
+        if not await self._connected(timeout):
+            raise DeadlineExceeded("connect", node=", ".join(map(str, self._addresses)), sent=False)
         self.queue(key, [self._envelope(payload, headers)], call)
         # The node keeps the time of the receipts; this one is for a node that does not answer at all.
         frame = await self._answer(call, timeout + GRACE_S)
@@ -334,6 +321,17 @@ class Client:
         if not self.send(frame):
             reason = "the connection was lost and is being made again"
             self.ledger.fail([frame.ref], NoConnection(", ".join(map(str, self._addresses)), reason))
+
+    async def _connected(self, timeout_s: float) -> bool:
+        """Wait for a connection, if it is being made again: what is given up meanwhile was never queued."""
+        dialler = self._dialler
+        assert dialler is not None
+        if dialler.connected:
+            return True
+        deadline = asyncio.get_running_loop().time() + min(timeout_s, FOREVER_S)
+        await self._changes.until(lambda: self._closed or dialler.connected, deadline)
+        self.raise_if_closed()
+        return dialler.connected
 
     async def _answer(self, call: Call, timeout_s: float) -> ClientFrame:
         bucket = self._calls.add(call, timeout_s)

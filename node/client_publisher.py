@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from liminal_mesh.cluster import Envelope
 
+from .acks import check_ack
 from .batch import BUSY_RETRY_S
 from .client_sinks import CONFIRM, PublishKey, patience_ms
 from .errors import Busy, OutcomeUnknown
@@ -29,15 +30,17 @@ class ClientPublisher(Publisher):
         super().__init__(channel, window, client.ledger)
         self._client = client
         self._patience_s = timeout_s + GRACE_S
-        self._key: PublishKey = (check_name(channel), CONFIRM, ack or "", patience_ms(timeout_s))
+        self._key: PublishKey = (check_name(channel), CONFIRM, check_ack(channel, ack), patience_ms(timeout_s))
 
     def _admit(self, envelope: Envelope) -> None:
         self._client.raise_if_closed()
         self._client.ledger.check_size(envelope)
 
-    def _submit(self, envelopes: list[Envelope]) -> bool:
+    def _crowded(self) -> bool:
+        return self._client.ledger.crowded
+
+    def _submit(self, envelopes: list[Envelope]) -> None:
         self._client.queue(self._key, envelopes, self)
-        return not self._client.ledger.crowded
 
     async def _wait_writable(self) -> None:
         if not await self._client.room(self._patience_s):

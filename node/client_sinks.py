@@ -12,6 +12,7 @@ from liminal_mesh.storage import LiminalError
 from .batch import Batch, Holder
 from .errors import from_wire
 from .payload import decode_payload
+from .waits import FOREVER_S
 
 if TYPE_CHECKING:
     from .client_subscription import ClientSubscription
@@ -147,4 +148,4 @@ def error_of(name: str, fields: bytes) -> LiminalError:
 
 def patience_ms(timeout_s: float) -> int:
     """Return a timeout as it travels; one that has passed already is none, since a frame holds nothing below zero."""
-    return max(0, int(timeout_s * 1000))
+    return max(0, int(min(timeout_s, FOREVER_S) * 1000))

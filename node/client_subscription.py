@@ -158,6 +158,13 @@ class ClientSubscription(Subscription):
             heads[channel] = max(sequence, heads.get(channel, 0))
         if len(frame.heads) < BATCH_MAX:  # else more of them follow
             self._resuming.discard(origin)
+            self._forget_runs_before(origin)
+
+    def _forget_runs_before(self, origin: NodeId) -> None:
+        for former in [one for one in self._heads if one.name == origin.name and one.epoch < origin.epoch]:
+            del self._heads[former]
+            self._known.pop(former, None)
+            self._resuming.discard(former)
 
     def _known_of(self, origin: NodeId, channel: str) -> int:
         known = self._known.get(origin)

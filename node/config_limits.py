@@ -15,7 +15,7 @@ class LimitsConfig(Section):
     """Every bound of the node. What would pass one is refused with its name, or waits."""
 
     max_frame: Annotated[Size, Field(ge=64 << 10, le=64 << 20)] = 1 << 20
-    """The largest frame, from a client or a peer; what claims to be larger ends its connection."""
+    """The largest frame, the same on all nodes of a mesh; a client or a peer that sends a larger one is cut off."""
     envelope: Annotated[Size, Field(ge=1 << 10)] = 64 << 10
     """The largest envelope: a publish's key, headers and options, without its body."""
     preauth_frame: Annotated[Size, Field(ge=1 << 10, le=64 << 10)] = 4 << 10
@@ -45,7 +45,7 @@ class LimitsConfig(Section):
     peers: Count = 256
     """Nodes that this one is linked with."""
     channels: Count = 10_000
-    """Channels in use at once, those of families included."""
+    """Channels of families in use at once; a channel that is configured by its exact name is not counted."""
     registry_entries: Count = 100_000
     """Members of channels and groups that one peer may announce."""
     channel_lane_bytes: Size = 8 << 20

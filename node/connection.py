@@ -53,8 +53,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
-_CONFIRM, _OUTCOME = 1, 2
-
 
 class _Held:
     """A subscription of a client, as the listener of its subscriber."""

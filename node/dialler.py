@@ -141,11 +141,6 @@ class Dialler:
         if self._wire is not None:
             self._wire.wake()
 
-    @property
-    def queued_bytes(self) -> int:
-        """What was written and not yet taken by the system."""
-        return 0 if self._wire is None else self._wire.queued_bytes
-
     async def _open(self, address: Address) -> None:
         wire = Wire(self._loop, self, FRAME_BYTES_MAX)
         self._greeting = self._loop.create_future()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from liminal_mesh.cluster import Envelope, NodeId, Pid
 
+from .acks import check_ack
 from .channel import Channel, Subscriber
 from .errors import OutcomeUnknown, Rejected
 from .hub import Hub
@@ -79,7 +80,7 @@ class NodePublisher(Publisher):
         super().__init__(channel, window, resolved)
         self._hub = hub
         self._timeout_s = timeout_s
-        self._receipts = (ack or resolved.settings.ack) == "nodes"
+        self._receipts = (check_ack(channel, ack) or resolved.settings.ack) == "nodes"
 
     def _admit(self, envelope: Envelope) -> None:
         self._hub.check_size(envelope)
@@ -87,14 +88,16 @@ class NodePublisher(Publisher):
     async def _wait_writable(self) -> None:
         await self._hub.writable(self._hub.exchange.resolve(self.channel))
 
-    def _submit(self, envelopes: list[Envelope]) -> bool:
+    def _crowded(self) -> bool:
+        return self._hub.exchange.crowded(self._hub.exchange.resolve(self.channel))
+
+    def _submit(self, envelopes: list[Envelope]) -> None:
         hub = self._hub
         hub.admit("publish", self.channel)
         channel = hub.exchange.resolve(self.channel)
         step = 1 if channel.rejecting else len(envelopes)
         for start in range(0, len(envelopes), step):
             self._publish(channel, envelopes[start : start + step])
-        return not hub.exchange.crowded(channel)
 
     def _publish(self, channel: Channel, envelopes: list[Envelope]) -> None:
         pending = _Windowed(self, len(envelopes))

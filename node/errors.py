@@ -4,6 +4,7 @@
 
     LiminalError
     ├── Refused
+    │   ├── AckRefused            the channel knows no such acknowledgement
     │   ├── Busy                  a bound of the publisher's own is reached: wait, then call again
     │   ├── ChannelClosed         the channel was closed
     │   ├── ChannelExists         a channel of this name is there already
@@ -37,6 +38,7 @@ from liminal_mesh.storage import Failed, LiminalError, Refused, Unknown
 from .values import Pressure
 
 __all__ = [
+    "AckRefused",
     "Busy",
     "ChannelClosed",
     "ChannelExists",
@@ -54,6 +56,15 @@ __all__ = [
     "from_wire",
     "to_wire",
 ]
+
+
+class AckRefused(Refused):
+    """The channel knows no such acknowledgement: nothing was sent."""
+
+    def __init__(self, channel: str, ack: str) -> None:
+        self.channel = channel
+        self.ack = ack
+        super().__init__(f"channel {channel!r} is ephemeral: ack may be 'accepted' or 'nodes', not {ack!r}")
 
 
 class Busy(Refused):
@@ -223,6 +234,7 @@ _LEAVES: Final[dict[str, type[LiminalError]]] = {
     kind.__name__: kind
     for kind in (
         AddressInUse,
+        AckRefused,
         Busy,
         ChannelClosed,
         ChannelExists,

@@ -11,6 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ from liminal_mesh.cluster import (
     Left,
     Link,
     Lost,
+    MemberChanged,
     NodeId,
     Pid,
     Publish,
@@ -218,7 +220,7 @@ class Hub:
 
     def expect(self, pending: Pending, timeout_s: float) -> None:
         """Expire a pending publish when its time is up."""
-        self._awaited.add(pending, timeout_s)
+        pending.forget = partial(self._awaited.remove, pending, self._awaited.add(pending, timeout_s))
 
     def posted(self, channel: Channel) -> Batch:
         """Return the batch of the node's own publishes without an answer, made when it is first asked for."""
@@ -297,6 +299,11 @@ class Hub:
             self.events.append({"at": time.time(), "kind": "failed", **facts})
             log.error("failed", extra={"fields": facts}, exc_info=None if isinstance(error, LiminalError) else error)
             self._changes.notify()
+
+    def member_changed(self, change: MemberChanged) -> None:
+        """A node that was dead for long is forgotten: what was counted of it is dropped too."""
+        if change.before is not None and change.after is None:
+            self.exchange.forget(NodeId(change.before.name, change.before.epoch))
 
     def _group_event(self, event: Joined | Left | Purged | InterestGained) -> None:
         if isinstance(event, InterestGained):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from liminal_mesh.cluster import ClientOutcome, ClientPublish, Confirm, Envelope, ProtocolError
 from liminal_mesh.storage import LiminalError
 
+from .acks import check_ack
 from .channel import Channel
 from .errors import OutcomeUnknown
 from .hub import Hub
@@ -49,7 +50,7 @@ class Intake:
             self._hub.admit("publish", frame.channel)
             channel = self._resolve(frame.channel)
             self._check_sizes(frame.items)
-            receipts = (frame.ack or channel.settings.ack) == "nodes"
+            receipts = (check_ack(frame.channel, frame.ack) or channel.settings.ack) == "nodes"
             step = 1 if channel.rejecting else len(frame.items)
             while done < len(frame.items):
                 self._publish_items(frame, frame.items[done : done + step], frame.ref + done, receipts)

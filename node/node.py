@@ -12,6 +12,7 @@ from typing import Self
 
 from liminal_mesh.cluster import Address, Envelope, Listener, Member, NodeId, Pid, StaleEpoch
 
+from .acks import check_ack
 from .batch import BUSY_RETRY_S
 from .bus import Ack, Wait
 from .config import NodeConfig
@@ -150,7 +151,7 @@ class Node:
         envelope = self._envelope(payload, headers)
         hub.check_size(envelope)
         pending = FuturePending(asyncio.get_running_loop().create_future())
-        receipts = (ack or resolved.settings.ack) == "nodes"
+        receipts = (check_ack(channel, ack) or resolved.settings.ack) == "nodes"
         pressure = hub.exchange.pressure(resolved)
         hub.exchange.accept(resolved, [envelope], hub.pid.number, pending, receipts)
         if pending.left:

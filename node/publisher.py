@@ -38,7 +38,6 @@ class Publisher:
         self._waiter: asyncio.Future[None] | None = None
         self._low = 0
         self._batch = Batch(owner, self._hand_over, asyncio.get_running_loop().call_soon)
-        self._writable = True
 
     # --- what node and client fill in ---
 
@@ -46,12 +45,16 @@ class Publisher:
         """Refuse what can never be sent."""
         raise NotImplementedError
 
-    def _submit(self, envelopes: list[Envelope]) -> bool:
-        """Hand over publishes, each of whose end is told once; return whether there is room for more at once."""
+    def _submit(self, envelopes: list[Envelope]) -> None:
+        """Hand over publishes, each of whose end is told once."""
+        raise NotImplementedError
+
+    def _crowded(self) -> bool:
+        """Whether there is no room for a batch now."""
         raise NotImplementedError
 
     async def _wait_writable(self) -> None:
-        """Wait for room, when :meth:`_submit` said that there is none."""
+        """Wait for room, when there is none."""
         raise NotImplementedError
 
     # --- the user's side ---
@@ -74,7 +77,8 @@ class Publisher:
             TypeError: the payload or a header cannot be encoded; nothing was sent.
             LiminalError: an earlier publish failed.
         """
-        if self._in_flight >= self._window or self._failure is not None or not self._writable:
+        # Room is looked for once a batch: until it is handed over, nothing gets fuller by it.
+        if self._in_flight >= self._window or self._failure is not None or (not self._batch.items and self._crowded()):
             await self._make_room()
         encoding, body = encode_payload(payload)
         envelope = Envelope(0, 0, 0, 0, encoding, body, encode_headers(headers) if headers else None)
@@ -113,16 +117,15 @@ class Publisher:
 
     def _hand_over(self, envelopes: list[Envelope]) -> None:
         try:
-            self._writable = self._submit(envelopes)
+            self._submit(envelopes)
         except LiminalError as error:
             self.failed(error, len(envelopes))
 
     async def _make_room(self) -> None:
         self._batch.flush()
         await self._below(self._window)
-        if not self._writable:
+        while self._crowded():  # others that waited may have taken the room
             await self._wait_writable()
-            self._writable = True
 
     def _leave(self, count: int) -> None:
         self._in_flight -= count

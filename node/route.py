@@ -24,7 +24,7 @@ class Pending:
         left: how many receipts are missing.
     """
 
-    __slots__ = ("_taken", "count", "left", "local", "message_id", "nodes")
+    __slots__ = ("_taken", "count", "forget", "left", "local", "message_id", "nodes")
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -32,6 +32,8 @@ class Pending:
         self.nodes: dict[str, str] = {}
         self.local = 0
         self.left = 0
+        self.forget: Callable[[], None] | None = None
+        """Ends the watch over its deadline."""
         self._taken = bytearray(count)
 
     @property
@@ -79,6 +81,9 @@ class Pending:
         if self.left > 0:  # else it has expired
             self.left -= count
             if self.left == 0:
+                if self.forget is not None:
+                    self.forget()
+                    self.forget = None
                 self.finished()
 
 

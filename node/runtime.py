@@ -79,6 +79,7 @@ class Runtime:
         self.peering: Peering | None = None
         if config.cluster is not None:
             self.peering = self._make_peering(me, config.cluster)
+            self.peering.membership.watch(self.hub.member_changed)
             self.hub.mesh = Mesh(
                 self.peering,
                 self.registry,

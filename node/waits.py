@@ -8,9 +8,13 @@ from typing import Final, Generic, TypeVar
 
 from .deadlines import STEP_S, Deadlines
 
-__all__ = ["Signal", "Sweep", "Turn"]
+__all__ = ["FOREVER_S", "Signal", "Sweep", "Turn"]
 
 TURN_BYTES: Final = 64 * 1024
+"""What one turn of the loop may publish before it gives way."""
+
+FOREVER_S: Final = 1e9
+"""Thirty years: a longer deadline is none, and fits into no frame."""
 
 Item = TypeVar("Item")
 
@@ -68,7 +72,7 @@ class Sweep(Generic[Item]):
         loop = asyncio.get_running_loop()
         if self._timer is None:
             self._timer = loop.call_later(STEP_S, self._look)
-        return self._deadlines.add(item, loop.time() + timeout_s)
+        return self._deadlines.add(item, loop.time() + min(timeout_s, FOREVER_S))
 
     def remove(self, item: Item, bucket: int) -> None:
         """Forget an item that is done."""

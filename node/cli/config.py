@@ -19,9 +19,7 @@ __all__ = ["register"]
 
 config = typer.Typer(help="Check, show and describe a node's configuration.", no_args_is_help=True)
 
-FileArgument = Annotated[
-    Path | None, typer.Argument(metavar="FILE", help="A TOML file. Default: none, only defaults.")
-]
+FileArgument = Annotated[Path | None, typer.Argument(metavar="FILE", help="A TOML file. Default: none, only defaults.")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", metavar="FILE", help="The same, as for serve.")]
 
 

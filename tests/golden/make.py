@@ -77,7 +77,6 @@ CLIENT: Final[list[Frame]] = [
     client.Confirm(1, 2, 1),
     client.ClientOutcome(1, 70_000, None, 2, {"node-b": "delivered"}, ("accept", 0, 1, 2, 3)),
     client.Failure(3, "Busy", msgpack.packb({"channel": "news.de"}), 2),
-    client.Writable("news.de"),
     client.Subscribe(4, 1, "news.>", 100, "cluster", 5000),
     client.Subscribed(4, 1, 13),
     client.Unsubscribe(1),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from liminal_mesh.cluster import AddressInUse, CookieRejected, NameInUse, ProtocolError, StaleEpoch
 from liminal_mesh.node import errors
 from liminal_mesh.node.errors import (
+    AckRefused,
     Busy,
     ChannelClosed,
     ChannelExists,
@@ -35,6 +36,7 @@ _WORDS = st.text("abc\x00é", max_size=4)
 
 EVERY_ERROR = [
     AddressInUse("client", "127.0.0.1:7600"),
+    AckRefused("ticks", "local"),
     Busy(0.05, "lane to b"),
     ChannelClosed("orders"),
     ChannelExists("orders"),

@@ -277,8 +277,9 @@ async def test_a_node_that_drains_says_so_until_it_is_gone(monkeypatch: pytest.M
     run, address = node.running, node.addresses["http"]
     monkeypatch.setattr(Server, "idle", False)
     stopping = asyncio.create_task(node.stop())
-    await asyncio.sleep(0)  # one turn, in which it begins
-    assert run.hub.draining
+    async with asyncio.timeout(DEADLINE_S):
+        while not run.hub.draining:
+            await asyncio.sleep(0)
 
     answer = await send(address, b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert (answer.status, answer.document["unmet"]) == (503, ["listeners", "draining"])

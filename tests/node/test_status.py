@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from liminal_mesh.node import status
-from liminal_mesh.node.client import connect
+from liminal_mesh.node.connect import connect
 from liminal_mesh.node.config import NodeConfig
 from liminal_mesh.node.node import Node
 
