@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.contenders import CONTENDERS, FIGURES
+from benchmarks.liminal_embedded import link_ratio
 from benchmarks.report import figure_lines, lines, page
 from benchmarks.result import Contender, Result
 
@@ -40,6 +41,13 @@ def test_the_pipe_runs(capsys: pytest.CaptureFixture[str]) -> None:
     (result,) = _results(capsys, "--only", "pipe")
 
     assert set(result["cpu"]) == {"reader", "writer"}
+
+
+async def test_bytes_on_the_link_do_not_depend_on_the_number_of_subscribers() -> None:
+    """A publish crosses a link once, for one subscriber and for a thousand."""
+    ratio, told = await link_ratio()
+
+    assert 0.95 < ratio < 1.05, told
 
 
 async def _never(_: int) -> Result:
