@@ -303,6 +303,8 @@ class Exchange:
 
     def forget(self, origin: NodeId) -> None:
         """A run of a node is over for good: drop what was kept of its numbers."""
+        if self._runs.get(origin.name) == origin:
+            del self._runs[origin.name]
         for channel in self.channels.channels.values():
             channel.heads.pop(origin, None)
         for group in self.channels.groups.values():

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from liminal_mesh.node.client import Client
+from liminal_mesh.node.connect import connect
 from liminal_mesh.node.errors import Busy, DeadlineExceeded, LimitExceeded, OutcomeUnknown
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
@@ -235,16 +235,14 @@ async def test_the_lane_to_a_peer_that_does_not_read_is_busy(pair: Pair) -> None
 
 
 async def test_a_link_that_ends_does_not_leave_a_publisher_waiting(pair: Pair) -> None:
-    """The lane of the link that was stays full for ever."""
-    if isinstance(pair.here, Client):
-        pytest.skip("a client waits for its node, not for links")
+    """The lane of the link that was stays full for ever. Only a node waits for links; a client waits for its node."""
     async with pair.there.subscribe("ticks", wait="cluster"):
         deafen(pair.b, "a")
-        done: set[asyncio.Task[None]] = {asyncio.create_task(pair.here.writable("ticks"))}
+        done: set[asyncio.Task[None]] = {asyncio.create_task(pair.a.writable("ticks"))}
         while done:  # until the kernel takes no more either
             with pytest.raises(Busy):
                 _fill(pair)
-            waiting = asyncio.create_task(pair.here.writable("ticks"))
+            waiting = asyncio.create_task(pair.a.writable("ticks"))
             done, _ = await asyncio.wait([waiting], timeout=0.05)
         wire_of(pair.a, "b").abort("cut")  # type: ignore[attr-defined]
 
@@ -254,7 +252,7 @@ async def test_a_link_that_ends_does_not_leave_a_publisher_waiting(pair: Pair) -
 
 def _fill(pair: Pair) -> None:
     for _ in range(1000):
-        pair.here.publish_nowait("ticks", b"x" * (64 << 10))
+        pair.a.publish_nowait("ticks", b"x" * (64 << 10))
 
 
 async def test_waiting_for_the_cluster_names_who_is_missing(pair: Pair) -> None:
@@ -308,12 +306,11 @@ async def test_order_holds_across_nodes_however_it_is_published(pair: Pair) -> N
 
 async def test_a_client_that_lost_its_connection_says_what_it_missed(pair: Pair) -> None:
     """It connects and subscribes again by itself; what was published meanwhile is a gap."""
-    if not isinstance(pair.there, Client):
-        pytest.skip("an embedded node has no connection to lose")
-    async with pair.there.subscribe("ticks", wait="cluster") as far:
+    url = f"liminal://{pair.b.addresses['client']}"
+    async with connect(url, name="far") as there, there.subscribe("ticks", wait="cluster") as far:
         await pair.here.publish("ticks", 1, ack="nodes")
         items = await take(far, 1)
-        [connection] = pair.b.running.server.connections.values()
+        [connection] = [one for one in pair.b.running.server.connections.values() if one.client == "far"]
         connection.wire.abort("cut")
         for number in range(2, 5):
             await pair.here.publish("ticks", number)
