@@ -22,7 +22,7 @@ from liminal_mesh.cluster import Envelope, Heads, Lost, NodeId, Publish, Receipt
 from .channel import Channel, ChannelTable, Subscriber
 from .errors import Rejected
 from .exchange_statistics import ExchangeStatistics
-from .inbox import Budget, Run
+from .inbox import Budget, Inbox, Run
 from .route import Pending, Route
 from .values import Pressure
 
@@ -162,12 +162,9 @@ class Exchange:
         """Return the worst decision that a publish made now would meet at the channel's local subscribers."""
         if channel.holder is not None:
             channel.holder.flush()
-        worst = Pressure()
-        for subscriber in channel.subscribers:
-            pressure = subscriber.inbox.pressure()
-            if _RANK[pressure.decision] >= _RANK[worst.decision] or worst.max_in_flight == 0:
-                worst = pressure
-        return worst
+        if not channel.subscribers:
+            return Pressure()
+        return max((one.inbox for one in channel.subscribers), key=Inbox.fullness).pressure()
 
     # --- subscriptions of this node ---
 
@@ -329,9 +326,6 @@ class Exchange:
         wanted = channel.interested | self._registry.unsynced(CHANNEL_SCOPE)
         channel.routes = tuple(route for name, route in self._routes.items() if name in wanted)
         channel.stamp = self._stamp
-
-
-_RANK = {"accept": 0, "defer": 1, "reject": 2}
 
 
 def _receipts(first: int, fates: Sequence[tuple[int, bool]]) -> list[ReceiptRun]:

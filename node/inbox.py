@@ -18,9 +18,12 @@ from liminal_mesh.cluster import Envelope, NodeId, encode_envelope, encode_envel
 
 from .values import Gap, Pressure
 
-__all__ = ["MESSAGE_OVERHEAD_BYTES", "Anchor", "Budget", "Inbox", "Overflow", "Run"]
+__all__ = ["DECISIONS", "MESSAGE_OVERHEAD_BYTES", "Anchor", "Budget", "Inbox", "Overflow", "Run"]
 
 Overflow = Literal["drop-oldest", "drop-newest", "reject", "disconnect"]
+
+DECISIONS: Final = ("accept", "defer", "reject")
+"""What an inbox may decide about a message, the worst last."""
 
 MESSAGE_OVERHEAD_BYTES: Final = 160
 """What an envelope weighs beside its body, so that empty messages are not free."""
@@ -221,13 +224,16 @@ class Inbox:
 
     def pressure(self) -> Pressure:
         """Return the decision that the next message would meet, and its four numbers."""
-        held = len(self)
+        decision, held = self.fullness()
         in_flight = min(held, self.credit)
+        return Pressure(DECISIONS[decision], in_flight, self.credit, held - in_flight, self.messages)
+
+    def fullness(self) -> tuple[int, int]:
+        """Return the rank of that decision among :data:`DECISIONS`, and the messages held: what compares inboxes."""
+        held = len(self)
         if held < self.credit:
-            decision = "accept"
-        else:
-            decision = "defer" if held < self.limit and self.bytes < self.size else "reject"
-        return Pressure(decision, in_flight, self.credit, held - in_flight, self.messages)
+            return 0, held
+        return (1 if held < self.limit and self.bytes < self.size else 2), held
 
     def _consume(self, run: Run, start: int, stop: int) -> None:
         """Take ``start`` to ``stop`` off the run at the head of the queue."""

@@ -43,6 +43,7 @@ def serve(
     ] = None,
     log_level: Annotated[str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")] = None,
     loop: Annotated[LoopKind, typer.Option(help="auto takes uvloop where it is installed.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Write the log as JSON lines on a terminal too.")] = False,
     until_eof: Annotated[
         bool, typer.Option("--until-eof", help="Stop when standard input ends too, as when the caller is gone.")
     ] = False,
@@ -60,6 +61,7 @@ def serve(
         "client.listen": client,
         "http.listen": http,
         "log.level": log_level,
+        "log.format": "json" if json else None,
         "cluster.listen": mesh,
         "cluster.seeds": seed or None,
         "cluster.name": cluster,
