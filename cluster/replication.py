@@ -177,7 +177,7 @@ class Replication:
         for replica in self.replicas:
             position = stated.get(replica.scope)
             if position is None:
-                behind = not replica.synced
+                behind = True  # it has not heard our request; one that is being served is not begun anew by another
             elif position.sequence == replica.applied:
                 if position.digest != replica.digest:
                     replies += self._start_over(replica)

@@ -462,8 +462,18 @@ def test_a_scope_of_a_later_version_is_skipped() -> None:
     pair = linked()
 
     assert pair.b.registry.receive(A, Sync(64, B.epoch, 0, 0)) == []
-    assert pair.b.registry.receive(A, Heartbeat(1, 0, 1, [Position(64, 1, 1)], [])) == []
+    positions = [*pair.a.registry.positions("b"), Position(64, 1, 1)]
+    assert pair.b.registry.receive(A, Heartbeat(1, 0, 1, positions, [])) == []
     assert pair.b.registry.statistics().ignored == 1
+
+
+def test_a_heartbeat_that_states_no_position_is_answered_with_a_request() -> None:
+    """The first request was lost, or is being served still, and then asking again changes nothing."""
+    pair = linked()
+
+    replies = pair.b.registry.receive(A, Heartbeat(1, 0, 1, [], []))
+
+    assert [type(frame) for frame in replies] == [Sync] * len(SCOPES)
 
 
 # --- watchers ---------------------------------------------------------------------------------------
