@@ -200,7 +200,7 @@ class Connection:
         most = self._server.limits.subscriptions_per_connection
         if len(self._held) >= most:
             raise LimitExceeded("subscriptions_per_connection", most)
-        self._server.hub.admit("subscribe", frame.channel)
+        self._server.hub.admit(self.pid, "subscribe", frame.channel)
         held = _Held(self, frame.subscription)
         try:
             held.subscriber = self._server.hub.make_subscriber(frame.channel, frame.max_in_flight, held, self._budget)
@@ -263,7 +263,7 @@ class Connection:
 
     def _request(self, frame: Request) -> None:
         try:
-            result = self._server.answer(frame.verb)
+            result = self._server.answer(self.pid, frame.verb)
         except LiminalError as error:
             self.fail(frame.ref, error)
         else:

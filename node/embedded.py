@@ -39,7 +39,7 @@ class NodeSubscription(Subscription):
         """A peer knows of it; gaps come through the inbox, so there is nothing to do."""
 
     async def _open(self) -> Inbox:
-        self._hub.admit("subscribe", self.pattern)
+        self._hub.admit(self._hub.pid, "subscribe", self.pattern)
         subscriber = self._subscriber = self._hub.make_subscriber(self.pattern, self.max_in_flight, self)
         self._hub.subscribe(subscriber)
         self._hub.subscriptions.add(self)
@@ -93,7 +93,7 @@ class NodePublisher(Publisher):
 
     def _submit(self, envelopes: list[Envelope]) -> None:
         hub = self._hub
-        hub.admit("publish", self.channel)
+        hub.admit(hub.pid, "publish", self.channel)
         channel = hub.exchange.resolve(self.channel)
         step = 1 if channel.rejecting else len(envelopes)
         for start in range(0, len(envelopes), step):

@@ -40,6 +40,7 @@ from .errors import DeadlineExceeded, Draining, LimitExceeded
 from .exchange import CHANNEL_SCOPE, Exchange
 from .inbox import Budget, Inbox
 from .names import check_pattern
+from .permission import Permit
 from .route import Pending, Route
 from .waits import Signal, Sweep, Turn
 
@@ -67,7 +68,7 @@ class Hub:
         me: the node.
         registry: of process groups.
         channels: the configured channels.
-        permit: the one permission check, called by every verb as ``permit(verb, name)``; raises NotAuthorized.
+        permit: the one permission check, which every verb calls.
         frame_max: the largest frame; a message must fit into one.
         envelope_max: the largest envelope without its body.
         inbox_bytes: what all inboxes may hold together.
@@ -79,7 +80,7 @@ class Hub:
         me: NodeId,
         registry: Registry,
         channels: ChannelTable,
-        permit: Callable[[str, str], None],
+        permit: Permit,
         frame_max: int,
         envelope_max: int,
         inbox_bytes: int,
@@ -127,14 +128,14 @@ class Hub:
         """Return the pid of a new process."""
         return Pid(*self.me, next(self._numbers))
 
-    def admit(self, verb: str, name: str) -> None:
-        """Check that the verb may be used on ``name`` now.
+    def admit(self, who: Pid, verb: str, name: str) -> None:
+        """Check that ``who`` may use the verb on ``name`` now.
 
         Raises:
             NotAuthorized: it may not.
             Draining: the node leaves.
         """
-        self.permit(verb, name)
+        self.permit(who, verb, name)
         if self.draining:
             raise Draining(())
 

@@ -47,7 +47,7 @@ class Intake:
         exchange = self._hub.exchange
         done = 0
         try:
-            self._hub.admit("publish", frame.channel)
+            self._hub.admit(self._connection.pid, "publish", frame.channel)
             channel = self._resolve(frame.channel)
             self._check_sizes(frame.items)
             receipts = (check_ack(frame.channel, frame.ack) or channel.settings.ack) == "nodes"

@@ -23,6 +23,7 @@ from .identity_store import choose_epoch, choose_name, store_identity
 from .inbox import MESSAGE_OVERHEAD_BYTES
 from .message import encode_headers
 from .payload import RAW, encode_payload
+from .permission import allow_all
 from .publisher import Publisher
 from .runtime import Runtime
 from .subscription import Subscription
@@ -76,7 +77,7 @@ class Node:
         store_identity(self.config.data_dir, self.name, epoch)
         listeners = self._open_listeners()
         try:
-            run = Runtime(NodeId(self.name, epoch), self.config, listeners, _allow_all, VERSION)
+            run = Runtime(NodeId(self.name, epoch), self.config, listeners, allow_all, VERSION)
         except BaseException:
             for listener in listeners.values():
                 listener.close()
@@ -146,7 +147,7 @@ class Node:
     ) -> PublishOutcome:
         """Publish, and return how it fared; see :meth:`.Bus.publish`."""
         hub = self.running.hub
-        hub.admit("publish", channel)
+        hub.admit(hub.pid, "publish", channel)
         resolved = hub.exchange.resolve(channel)
         envelope = self._envelope(payload, headers)
         hub.check_size(envelope)
@@ -166,7 +167,7 @@ class Node:
     def publish_nowait(self, channel: str, payload: object, *, headers: Mapping[str, str] | None = None) -> None:
         """Publish without waiting; see :meth:`.Bus.publish_nowait`."""
         hub = (self._run or self.running).hub
-        hub.admit("publish", channel)
+        hub.admit(hub.pid, "publish", channel)
         resolved = hub.exchange.resolve(channel)
         batch = resolved.posted or hub.posted(resolved)
         # Looked at once a batch: until it is handed over, no lane gets fuller.
@@ -197,6 +198,7 @@ class Node:
 
     async def members(self) -> tuple[Member, ...]:
         """Return the nodes of the mesh as this one sees them, itself included."""
+        self.running.hub.permit(self.pid, "members", "")
         return self.running.members()
 
     # --- helpers ---
@@ -224,8 +226,3 @@ class Node:
                 listener.close()
             raise
         return listeners
-
-
-def _allow_all(verb: str, name: str) -> None:
-    """Permit everything: there are no tokens yet, which is why nothing but loopback is listened on by default."""
-    del verb, name

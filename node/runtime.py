@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import astuple
 from importlib import import_module
 from types import ModuleType
@@ -30,6 +30,7 @@ from .channel import ChannelSettings, ChannelTable
 from .config import ClusterConfig, NodeConfig
 from .config_checks import read_cookies
 from .hub import Hub
+from .permission import Permit
 from .server import Server
 
 __all__ = ["Runtime"]
@@ -59,7 +60,7 @@ class Runtime:
         me: NodeId,
         config: NodeConfig,
         listeners: Mapping[str, Listener],
-        permit: Callable[[str, str], None],
+        permit: Permit,
         version: str,
     ) -> None:
         self.config = config

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from liminal_mesh.cluster import Address, Listener, Notices, ProtocolError, Wire
+from liminal_mesh.cluster import Address, Listener, Notices, Pid, ProtocolError, Wire
 
 from .config import LimitsConfig
 from .connection import Connection
@@ -87,15 +87,17 @@ class Server:
         for connection in tuple(self.connections.values()):
             connection.goodbye("shutdown", reason, ())
 
-    def answer(self, verb: str) -> object:
+    def answer(self, who: Pid, verb: str) -> object:
         """Answer a client's request.
 
         Raises:
+            NotAuthorized: the client may not ask this.
             ProtocolError: there is no such verb.
         """
         function = self._verbs.get(verb)
         if function is None:
             raise ProtocolError(f"this node knows no request {verb!r}")
+        self.hub.permit(who, verb, "")
         return function()
 
     def opened(self, connection: Connection) -> None:

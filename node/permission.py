@@ -1,0 +1,22 @@
+"""The one check that every verb calls before it does anything.
+
+There are no tokens yet, so everything is allowed, which is why nothing but loopback is listened on unless the
+configuration says otherwise in words. Whoever brings tokens replaces :func:`allow_all`, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from liminal_mesh.cluster import Pid
+
+__all__ = ["Permit", "allow_all"]
+
+Permit = Callable[[Pid, str, str], None]
+"""Called as ``permit(who, verb, name)``: the process that asks (a connection, or the node itself), the verb
+(``publish``, ``subscribe``, ``members``), and the channel or pattern ("" where there is none). Raises NotAuthorized."""
+
+
+def allow_all(who: Pid, verb: str, name: str) -> None:
+    """Permit everything."""
+    del who, verb, name

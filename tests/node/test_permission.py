@@ -1,0 +1,92 @@
+"""The one permission check: every verb asks it first, for the program's own node and for each client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from liminal_mesh.cluster import Pid
+from liminal_mesh.node.bus import Bus
+from liminal_mesh.node.connect import connect
+from liminal_mesh.node.errors import NotAuthorized
+from liminal_mesh.node.node import Node
+from liminal_mesh.node.permission import allow_all
+
+from ..nodes import node_config
+
+
+@asynccontextmanager
+async def held(kind: str) -> AsyncIterator[tuple[Bus, Node, list[tuple[Pid, str, str]]]]:
+    """A bus of a node that denies everything, and what the check was asked."""
+    asked: list[tuple[Pid, str, str]] = []
+
+    def deny(who: Pid, verb: str, name: str) -> None:
+        asked.append((who, verb, name))
+        raise NotAuthorized(verb, name)
+
+    async with Node(node_config("a")) as node:
+        node.running.hub.permit = deny
+        if kind == "node":
+            yield node, node, asked
+        else:
+            async with connect(f"liminal://{node.addresses['client']}") as client:
+                yield client, node, asked
+
+
+async def publish(bus: Bus, name: str) -> None:
+    await bus.publish(name, b"no")
+
+
+async def subscribe(bus: Bus, name: str) -> None:
+    async with bus.subscribe(name):
+        raise AssertionError("it was let in")
+
+
+async def members(bus: Bus, name: str) -> None:
+    assert name == ""
+    await bus.members()
+
+
+async def send(bus: Bus, name: str) -> None:
+    async with bus.publisher(name) as publisher:
+        await publisher.send(b"no")
+
+
+async def post(bus: Bus, name: str) -> None:
+    bus.publish_nowait(name, b"no")
+    if not isinstance(bus, Node):  # a client is told by the answer, at its next call
+        with pytest.raises(NotAuthorized):
+            await send(bus, "m.a")
+        bus.publish_nowait(name, b"no")
+
+
+VERBS = [
+    (publish, "publish", "ticks"),
+    (post, "publish", "ticks"),
+    (send, "publish", "ticks"),
+    (subscribe, "subscribe", "m.*"),
+    (members, "members", ""),
+]
+
+
+@pytest.mark.parametrize(("use", "verb", "name"), VERBS, ids=[use.__name__ for use, _, _ in VERBS])
+@pytest.mark.parametrize("kind", ["node", "client"])
+async def test_every_verb_asks_before_it_does_anything(
+    kind: str, use: Callable[[Bus, str], Awaitable[None]], verb: str, name: str
+) -> None:
+    """With who asks, the verb, and the channel; what it denies is refused with both, and nothing is published."""
+    async with held(kind) as (bus, node, asked):
+        with pytest.raises(NotAuthorized) as refused:
+            await use(bus, name)
+
+        assert (refused.value.verb, refused.value.name) == (verb, name)
+        assert asked[0] == (bus.pid, verb, name)
+        assert node.running.hub.exchange.statistics.published == 0
+        assert node.running.hub.exchange.channels.subscriptions == 0
+
+
+def test_without_tokens_everything_is_allowed() -> None:
+    """Which is why nothing but loopback is listened on by default."""
+    allow_all(Pid("a", 1, 1), "publish", "ticks")
