@@ -8,7 +8,7 @@ help:
 	@echo "make demo        three nodes on this machine, with messages between them; Ctrl-C ends it"
 	@echo "make test        everything that must pass: lint, types, tests, with the seconds of each suite"
 	@echo "make lint        ruff: rules and format          make types    mypy --strict"
-	@echo "make prove       the long proofs: a million mutated frames, thousands of simulated meshes"
+	@echo "make prove       the long proofs: a million mutated frames, thousands of simulated meshes, long walks"
 	@echo "make bench       rates beside NATS and a bare pipe (some minutes)"
 	@echo "make bench-core  its one-minute version"
 	@echo "make clean       remove all that was made here"

@@ -24,9 +24,13 @@ SUITES: dict[str, list[list[str]]] = {
     "unit": [[*PYTEST, "tests", "--ignore=tests/sim", "--ignore=tests/live"]],
     "sim": [[*PYTEST, "tests/sim"]],
     "live": [[*PYTEST, "tests/live"]],
-    "prove": [[*PYTEST, "tests/cluster/test_fuzz.py"], [*PYTEST, "tests/sim"]],
+    "prove": [
+        [*PYTEST, "tests/cluster/test_fuzz.py", "tests/node/test_delivery_accounting.py"],
+        [*PYTEST, "tests/node/test_client_resumption.py", "tests/live"],
+        [*PYTEST, "tests/sim"],
+    ],
 }
-PROOFS = {"LIMINAL_FUZZ_FRAMES": "1000000", "LIMINAL_SIM_SEEDS": "5000"}
+PROOFS = {"LIMINAL_FUZZ_FRAMES": "1000000", "LIMINAL_SIM_SEEDS": "5000", "LIMINAL_PROVE": "1"}
 
 
 def _present(command: list[str]) -> bool:
