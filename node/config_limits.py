@@ -25,7 +25,7 @@ class LimitsConfig(Section):
     connections_per_ip: Count = 128
     """Client connections from one IP address; not applied to loopback unless it is set."""
     handshakes: Count = 64
-    """Connections of one listener that have not yet said who they are, and HTTP connections; more wait in the backlog."""
+    """Connections of a listener that have not yet said who they are, and HTTP connections; more wait in the backlog."""
     handshake_timeout: Duration = 5.0
     """How long a connection may take to say who it is."""
     listen_backlog: Count = 1024
