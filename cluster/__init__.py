@@ -39,6 +39,15 @@ from .mesh import Mesh
 from .notices import Notices
 from .options import PeeringOptions
 from .peering import Peering
+from .process_frames import (
+    ProcessDemonitor,
+    ProcessDown,
+    ProcessExit,
+    ProcessFrame,
+    ProcessLink,
+    ProcessMonitor,
+    ProcessUnlink,
+)
 from .registry import Registry
 from .trie import TokenTrie
 from .visible import SCOPES
@@ -93,6 +102,13 @@ __all__ = [
     "Peering",
     "PeeringOptions",
     "Pid",
+    "ProcessDemonitor",
+    "ProcessDown",
+    "ProcessExit",
+    "ProcessFrame",
+    "ProcessLink",
+    "ProcessMonitor",
+    "ProcessUnlink",
     "ProtocolError",
     "Publish",
     "Purged",

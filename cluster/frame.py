@@ -6,11 +6,15 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-__all__ = ["Frame", "Row"]
+__all__ = ["Frame", "LinkFrame", "Row"]
 
 
 class Frame(Struct, array_like=True, frozen=True):
     """The root of all frames."""
+
+
+class LinkFrame(Frame, frozen=True):
+    """A frame between two nodes."""
 
 
 class Row(NamedTuple):

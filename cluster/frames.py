@@ -15,7 +15,15 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from .envelope import BATCH_MAX, U64, Items, Name, Text
-from .frame import Frame, Row
+from .frame import LinkFrame, Row
+from .process_frames import (
+    ProcessDemonitor,
+    ProcessDown,
+    ProcessExit,
+    ProcessLink,
+    ProcessMonitor,
+    ProcessUnlink,
+)
 
 __all__ = [
     "LINK_FRAMES",
@@ -52,10 +60,6 @@ LINK_PROTO: Final = (1, 1)
 
 Entries = Annotated[list[tuple[Name, Annotated[list[U64], Meta(max_length=BATCH_MAX)]]], Meta(max_length=BATCH_MAX)]
 """Groups, each with process numbers."""
-
-
-class LinkFrame(Frame, frozen=True):
-    """A frame between two nodes."""
 
 
 # --- links: the handshake ---------------------------------------------------------------------------
@@ -312,5 +316,11 @@ LINK_FRAMES: Final[dict[int, Row]] = {
     0x21: Row(Lost, "any", ("session",), "data"),
     0x22: Row(Heads, "any", ("session",), "data"),
     0x23: Row(Receipt, "any", ("session",), "control"),
+    0x30: Row(ProcessLink, "any", ("session",), "control"),
+    0x31: Row(ProcessUnlink, "any", ("session",), "control"),
+    0x32: Row(ProcessExit, "any", ("session",), "control"),
+    0x33: Row(ProcessMonitor, "any", ("session",), "control"),
+    0x34: Row(ProcessDemonitor, "any", ("session",), "control"),
+    0x35: Row(ProcessDown, "any", ("session",), "control"),
 }
 """Type byte to row, for links."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from msgspec import inspect
 
-from liminal_mesh.cluster import client_frames, frames
+from liminal_mesh.cluster import client_frames, frames, process_frames
 from liminal_mesh.cluster.client_frames import CLIENT_FRAMES, CLIENT_PROTO, ClientFrame
 from liminal_mesh.cluster.frame import Frame, Row
 from liminal_mesh.cluster.frames import LINK_FRAMES, LINK_PROTO, LinkFrame
+from liminal_mesh.cluster.process_frames import ProcessFrame
 
 LINK_ROWS = [pytest.param(kind, row, id=row.kind.__name__) for kind, row in LINK_FRAMES.items()]
 CLIENT_ROWS = [pytest.param(kind, row, id=row.kind.__name__) for kind, row in CLIENT_FRAMES.items()]
@@ -28,9 +29,11 @@ def test_no_type_byte_and_no_frame_is_in_both_tables() -> None:
 
 def test_every_frame_class_has_exactly_one_row() -> None:
     """A frame that is declared can be sent, and has one type byte."""
-    for module, root, table in ((frames, LinkFrame, LINK_FRAMES), (client_frames, ClientFrame, CLIENT_FRAMES)):
-        public = [getattr(module, name) for name in module.__all__]
-        declared = [kind for kind in public if isinstance(kind, type) and issubclass(kind, root) and kind is not root]
+    links, clients = (frames, process_frames), (client_frames,)
+    for modules, root, table in ((links, LinkFrame, LINK_FRAMES), (clients, ClientFrame, CLIENT_FRAMES)):
+        public = [getattr(module, name) for module in modules for name in module.__all__]
+        roots = {LinkFrame, ProcessFrame, ClientFrame}
+        declared = [kind for kind in public if isinstance(kind, type) and issubclass(kind, root) and kind not in roots]
         rows = [row.kind for row in table.values()]
         assert sorted(kind.__name__ for kind in rows) == sorted(kind.__name__ for kind in declared)
 

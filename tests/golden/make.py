@@ -16,6 +16,7 @@ from msgspec import Raw
 
 from liminal_mesh.cluster import client_frames as client
 from liminal_mesh.cluster import frames as link
+from liminal_mesh.cluster import process_frames as process
 from liminal_mesh.cluster.codec import CLIENT_CODEC, LINK_CODEC, Codec
 from liminal_mesh.cluster.envelope import Encoding, Envelope, OptionKey
 from liminal_mesh.cluster.frame import Frame
@@ -65,6 +66,12 @@ LINK: Final[list[Frame]] = [
     link.Lost(1_700_000_000, "news.de", 3, 300),
     link.Heads(1_700_000_000, 9, [("news.de", 300), ("sport.a", 0)]),
     link.Receipt([link.ReceiptRun(17, 2, True), link.ReceiptRun(19, 1, False)]),
+    process.ProcessLink(7, 300, 70_000),
+    process.ProcessUnlink(7, 300, 70_000, 0),
+    process.ProcessExit(7, 300, "error: ValueError: Grüße"),
+    process.ProcessMonitor(1, 300),
+    process.ProcessDemonitor(1),
+    process.ProcessDown(1, "noconnection"),
 ]
 
 CLIENT: Final[list[Frame]] = [
