@@ -10,8 +10,21 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+from .client_process_frames import (
+    Demonitor,
+    ExitProcess,
+    GroupNews,
+    Join,
+    Leave,
+    LinkProcess,
+    MonitorProcess,
+    OpenMailbox,
+    ProcessGone,
+    UnwatchGroup,
+    WatchGroup,
+)
 from .envelope import BATCH_MAX, U64, Items, Name, Text
-from .frame import Frame, Row
+from .frame import ClientFrame, Row
 
 __all__ = [
     "CLIENT_FRAMES",
@@ -44,10 +57,6 @@ CLIENT_PROTO: Final = (1, 1)
 
 FirstRef = Annotated[int, Meta(ge=0, le=2**62)]
 """The number of the first of several requests: there is room above it for the others."""
-
-
-class ClientFrame(Frame, frozen=True):
-    """A frame between a client and its node."""
 
 
 # --- clients: the connection ------------------------------------------------------------------------
@@ -257,5 +266,16 @@ CLIENT_FRAMES: Final[dict[int, Row]] = {
     0x67: Row(Request, "client", ("open",), "control"),
     0x68: Row(Reply, "node", ("open",), "control"),
     0x69: Row(Anchored, "node", ("open",), "data"),
+    0x70: Row(OpenMailbox, "client", ("open",), "control"),
+    0x71: Row(ExitProcess, "any", ("open",), "control"),
+    0x72: Row(LinkProcess, "client", ("open",), "control"),
+    0x73: Row(Join, "client", ("open",), "control"),
+    0x74: Row(Leave, "client", ("open",), "control"),
+    0x75: Row(WatchGroup, "client", ("open",), "control"),
+    0x76: Row(UnwatchGroup, "client", ("open",), "control"),
+    0x77: Row(GroupNews, "node", ("open",), "data"),
+    0x78: Row(MonitorProcess, "client", ("open",), "control"),
+    0x79: Row(Demonitor, "client", ("open",), "control"),
+    0x7A: Row(ProcessGone, "node", ("open",), "control"),
 }
 """Type byte to row, for clients."""

@@ -6,11 +6,15 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-__all__ = ["Frame", "LinkFrame", "Row"]
+__all__ = ["ClientFrame", "Frame", "LinkFrame", "Row"]
 
 
 class Frame(Struct, array_like=True, frozen=True):
     """The root of all frames."""
+
+
+class ClientFrame(Frame, frozen=True):
+    """A frame between a client and its node."""
 
 
 class LinkFrame(Frame, frozen=True):

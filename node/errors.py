@@ -12,6 +12,7 @@
     │   ├── ConfigError           the configuration has problems, all of them listed
     │   ├── Draining              the node is leaving and takes nothing new
     │   ├── LimitExceeded         a bound of [limits] would be passed
+    │   ├── NoProcess             the process is over, or is none of this bus
     │   ├── NotAuthorized         the caller may not do this here
     │   └── Rejected              a subscription with the overflow policy "reject" has no room
     ├── Failed
@@ -49,6 +50,7 @@ __all__ = [
     "Draining",
     "LimitExceeded",
     "NoConnection",
+    "NoProcess",
     "NotAuthorized",
     "OutcomeUnknown",
     "Problem",
@@ -143,6 +145,15 @@ class LimitExceeded(Refused):
         self.name = name
         self.limit = limit
         super().__init__(f"limits.{name} is {limit}, and this would pass it")
+
+
+class NoProcess(Refused):
+    """The process is over, or is none that this bus has spawned: nothing was done."""
+
+    def __init__(self, pid: str, reason: str) -> None:
+        self.pid = pid
+        self.reason = reason
+        super().__init__(f"process {pid} can do nothing here: {reason}")
 
 
 class NotAuthorized(Refused):
@@ -247,6 +258,7 @@ _LEAVES: Final[dict[str, type[LiminalError]]] = {
         LimitExceeded,
         NameInUse,
         NoConnection,
+        NoProcess,
         NotAuthorized,
         OutcomeUnknown,
         ProtocolError,

@@ -36,7 +36,7 @@ from .errors import LimitExceeded
 from .links import LinkIds, Links
 from .monitors import Monitors, Watch, Watcher
 
-__all__ = ["NORMAL", "NO_CONNECTION", "NO_PROCESS", "ProcessStatistics", "ProcessTable"]
+__all__ = ["NORMAL", "NO_CONNECTION", "NO_PROCESS", "REASON_CHARS_MAX", "ProcessStatistics", "ProcessTable"]
 
 NORMAL: Final = "normal"
 """The reason of a process that came to its end."""
@@ -51,6 +51,7 @@ FULL: Final = "error: the node has too many links and monitors"
 """The reason that a peer is given which asks for one more."""
 
 REASON_CHARS_MAX: Final = 1000
+"""How long a reason may be; the rest is cut off."""
 REMEMBERED: Final = 4096
 """Of how many ended processes the reason is kept, for those who ask late."""
 

@@ -6,7 +6,19 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-__all__ = ["Gap", "Pressure", "PublishOutcome", "PublisherStatistics", "SubscriptionStatistics"]
+from liminal_mesh.cluster import Pid
+
+__all__ = [
+    "Down",
+    "Gap",
+    "GroupSnapshot",
+    "Joined",
+    "Left",
+    "Pressure",
+    "PublishOutcome",
+    "PublisherStatistics",
+    "SubscriptionStatistics",
+]
 
 
 class Pressure(Struct, frozen=True, gc=False):
@@ -72,3 +84,36 @@ class PublisherStatistics(Struct, frozen=True, gc=False):
     acknowledged: int
     undelivered: int
     in_flight: int
+
+
+class Down(Struct, frozen=True):
+    """A process that was monitored is over.
+
+    ``reason`` is ``normal``, ``shutdown``, ``killed``, ``noconnection`` (its node, or its program, cannot be heard) or
+    ``error: ...``. ``observed_at`` is when this program saw it, in seconds of its ``time.monotonic()``.
+    """
+
+    pid: Pid
+    reason: str
+    observed_at: float
+
+
+class GroupSnapshot(Struct, frozen=True):
+    """All members of a group, sorted, at this moment."""
+
+    members: tuple[Pid, ...]
+
+
+class Joined(Struct, frozen=True):
+    """A process became a member of the group; ``node`` is the name of its node."""
+
+    pid: Pid
+    node: str
+
+
+class Left(Struct, frozen=True):
+    """A process is a member no more: it left (``leave``), or its node is out of sight, for the reason given."""
+
+    pid: Pid
+    node: str
+    reason: str

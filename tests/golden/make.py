@@ -15,6 +15,7 @@ import msgpack
 from msgspec import Raw
 
 from liminal_mesh.cluster import client_frames as client
+from liminal_mesh.cluster import client_process_frames as people
 from liminal_mesh.cluster import frames as link
 from liminal_mesh.cluster import process_frames as process
 from liminal_mesh.cluster.codec import CLIENT_CODEC, LINK_CODEC, Codec
@@ -94,6 +95,24 @@ CLIENT: Final[list[Frame]] = [
     client.Request(5, "members", msgpack.packb([])),
     client.Reply(5, msgpack.packb(["node-a"])),
     client.Anchored(1, "node-b", 1_700_000_001, [("news.de", 300)]),
+    people.OpenMailbox(6, 2, 256, True),
+    people.ExitProcess(2, "error: ValueError: Grüße"),
+    people.LinkProcess(2, "node-b", 1_700_000_001, 300, True),
+    people.Join(7, 2, "workers.de", "cluster", 5000),
+    people.Leave(8, 2, "workers.de"),
+    people.WatchGroup(9, 1, 3, "workers.de"),
+    people.UnwatchGroup(1),
+    people.GroupNews(
+        1,
+        0,
+        [
+            people.GroupChange(True, "node-b", 1_700_000_001, 300),
+            people.GroupChange(False, "node-b", 1_700_000_001, 7, "leave"),
+        ],
+    ),
+    people.MonitorProcess(10, 2, "node-b", 1_700_000_001, 300),
+    people.Demonitor(2),
+    people.ProcessGone(2, "noconnection"),
 ]
 
 FILES: Final[dict[str, tuple[Codec, list[Frame]]]] = {

@@ -1,0 +1,73 @@
+"""A monitor: one process of the mesh is watched, and its end is told once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import TracebackType
+from typing import Self
+
+from liminal_mesh.cluster import Pid
+
+from .errors import DeadlineExceeded
+from .values import Down
+
+__all__ = ["Monitor"]
+
+
+class Monitor:
+    """Watches a process, in ``async with``. Node and client fill in how.
+
+    Args:
+        pid: the process; it may be over already.
+    """
+
+    def __init__(self, pid: Pid) -> None:
+        self.pid = pid
+        self._down: Down | None = None
+        self._told = asyncio.Event()
+
+    async def _open(self) -> None:
+        """Begin to watch."""
+        raise NotImplementedError
+
+    def _close(self) -> None:
+        """Watch no more; called once, and not after :meth:`fired`."""
+        raise NotImplementedError
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._down is None:
+            self._close()
+
+    async def down(self, timeout: float | None = None) -> Down:
+        """Wait for the end of the process; whoever asks later gets the same answer.
+
+        Args:
+            timeout: for how long, in seconds; None waits as long as it lives.
+
+        Raises:
+            DeadlineExceeded: it lives still.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._told.wait()
+        except TimeoutError:
+            if self._down is None:
+                raise DeadlineExceeded("monitor", node=self.pid.node) from None
+        assert self._down is not None
+        return self._down
+
+    def fired(self, reason: str) -> None:
+        """The process is over (called by the bus, once)."""
+        if self._down is None:
+            self._down = Down(self.pid, reason, time.monotonic())
+            self._told.set()
+
+    def __repr__(self) -> str:
+        return f"<Monitor {self.pid} {self._down.reason if self._down else 'alive'}>"
