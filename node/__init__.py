@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Problem,
         Rejected,
     )
+    from .mailbox import Mailbox
     from .message import Message
     from .node import Node
     from .publisher import Publisher
@@ -67,6 +68,7 @@ __all__ = [
     "LimitExceeded",
     "LimitsConfig",
     "LogConfig",
+    "Mailbox",
     "Message",
     "NoConnection",
     "Node",
@@ -111,6 +113,7 @@ _HOMES = {
     "OutcomeUnknown": ".errors",
     "Problem": ".errors",
     "Rejected": ".errors",
+    "Mailbox": ".mailbox",
     "Message": ".message",
     "Node": ".node",
     "Publisher": ".publisher",

@@ -1,0 +1,188 @@
+"""The receiving end of a process of the bus: an async iterator over an inbox, the same on a node and on a client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Self
+
+from liminal_mesh.cluster import Envelope
+
+from .errors import LimitExceeded
+from .inbox import Anchor, Inbox, Run
+from .message import Message
+from .values import Gap, SubscriptionStatistics
+
+__all__ = ["Receiver"]
+
+_NOTHING: list[Envelope] = []
+
+
+class Receiver:
+    """Whatever is iterated over for its items (``Message`` or ``Gap``).
+
+    Taking the next item says that the last one is done. One task iterates at a time.
+
+    Args:
+        inbox: what it takes from; None until it is open.
+    """
+
+    def __init__(self, inbox: Inbox | None = None) -> None:
+        self._inbox = inbox
+        self._items = _NOTHING
+        self._run: Run | None = None
+        self._at = 0
+        self._stop = 0
+        self._size = 0
+        self._kept: deque[Message | Gap] = deque()
+        """Of a batch that nobody got; before everything else."""
+        self._waiter: asyncio.Future[None] | None = None
+        self._ended = False
+        self._error: Exception | None = None
+        self._delivered = 0
+        self._gaps = 0
+        self._missed = 0
+        self._nacked = 0
+
+    # --- what each kind fills in ---
+
+    @property
+    def title(self) -> str:
+        """What it is, in the words of an error."""
+        raise NotImplementedError
+
+    def _close(self) -> None:
+        """Take it down; called once, whatever ended it."""
+        raise NotImplementedError
+
+    def _finished(self, count: int) -> None:
+        """The receiver is done with ``count`` messages."""
+
+    # --- the receiver's side ---
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message | Gap:
+        at = self._at
+        if at < self._stop:
+            self._at = at + 1
+            self._inbox.lent -= 1  # type: ignore[union-attr]  # a run in hand came from the inbox
+            return Message(self._items[at], self._run, self)  # type: ignore[arg-type]
+        while True:
+            item = self._next()
+            if item is not None:
+                return item
+            if self._ended:
+                raise self._error or StopAsyncIteration
+            await self._wait()
+
+    async def batches(self, max_items: int = 500, max_wait: float = 0.01) -> AsyncIterator[list[Message | Gap]]:
+        """Iterate over lists of items.
+
+        Args:
+            max_items: the most in one list.
+            max_wait: how long to wait for more, in seconds, when at least one is there.
+        """
+        loop = asyncio.get_running_loop()
+        async for first in self:
+            batch = [first]
+            self._fill(batch, max_items)
+            if len(batch) < max_items and max_wait > 0:
+                deadline = loop.time() + max_wait
+                try:
+                    while len(batch) < max_items and not self._ended and await self._wait_until(deadline):
+                        self._fill(batch, max_items)
+                except BaseException:  # cancelled: nobody gets this batch, so the next to ask gets its items
+                    self._kept.extend(batch)
+                    raise
+            yield batch
+
+    @property
+    def statistics(self) -> SubscriptionStatistics:
+        """What was received so far; delivered and missed together are what was sent to it."""
+        in_hand = self._stop - self._at + sum(isinstance(item, Message) for item in self._kept)
+        waiting = in_hand + (0 if self._inbox is None else self._inbox.queued)
+        return SubscriptionStatistics(self._delivered - in_hand, self._gaps, self._missed, self._nacked, waiting)
+
+    def note_nack(self) -> None:
+        """Count a message that its handler gave back."""
+        self._nacked += 1
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.title}, {self.statistics}>"
+
+    # --- the bus's side ---
+
+    def ready(self) -> None:
+        """Something waits in the inbox."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        if self._inbox is not None and self._inbox.overflowed and not self._ended:
+            self.end(LimitExceeded("inbox", self._inbox.limit))
+
+    def end(self, error: Exception | None) -> None:
+        """Close it; whoever iterates gets what waits, and then ``error`` or the end of the iteration."""
+        if self._ended:
+            return
+        self._ended, self._error = True, error
+        if self._inbox is not None:
+            self._close()
+        self.ready()
+
+    def _next(self) -> Message | Gap | None:
+        """Take the next item, opening the next run when the one in hand is finished."""
+        inbox = self._inbox
+        assert inbox is not None, f"{self.title} is used within 'async with'"
+        if self._at < self._stop:
+            self._at += 1
+            inbox.lent -= 1
+            assert self._run is not None
+            return Message(self._items[self._at - 1], self._run, self)
+        if self._kept:
+            return self._kept.popleft()
+        if self._size:
+            inbox.settle(1)
+            finished, self._size = self._size, 0
+            self._items, self._run = _NOTHING, None
+            self._finished(finished)
+        entry = inbox.take(inbox.credit - inbox.lent)
+        if entry is None:
+            return None
+        if isinstance(entry, Gap):
+            self._gaps += 1
+            self._missed += entry.count
+            return entry
+        assert not isinstance(entry, Anchor), "only connections note anchors"
+        self._run, start, self._stop = entry
+        self._items = self._run.items
+        self._at = start + 1
+        self._size = self._stop - start
+        self._delivered += self._size
+        return Message(self._items[start], self._run, self)
+
+    def _fill(self, batch: list[Message | Gap], most: int) -> None:
+        while len(batch) < most:
+            item = self._next()
+            if item is None:
+                return
+            batch.append(item)
+
+    async def _wait(self) -> None:
+        if self._waiter is not None:
+            raise RuntimeError(f"two tasks iterate over {self.title}: one at a time")
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    async def _wait_until(self, deadline: float) -> bool:
+        """Wait for something to come; False when the time is up."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._wait()
+        except TimeoutError:
+            return False
+        return True
