@@ -36,10 +36,11 @@ from .acks import check_ack
 from .batch import BUSY_RETRY_S
 from .bus import Ack, Wait
 from .client_publisher import ClientPublisher
-from .client_sinks import OUTCOME, Call, Nowait, PublishKey, Resubscription, Sink, error_of, patience_ms
+from .client_sinks import OUTCOME, Call, Nowait, PublishKey, Sink, error_of, patience_ms
 from .client_subscription import ClientSubscription
 from .dialler import Dialler
 from .errors import Busy, DeadlineExceeded, NoConnection, OutcomeUnknown
+from .feed_table import FeedTable
 from .ledger import Ledger
 from .message import encode_headers
 from .names import check_name, check_pattern
@@ -76,7 +77,7 @@ class Client:
         self.ledger = Ledger()
         self._nowait: dict[str, Nowait] = {}
         self._numbers = count(1)
-        self._subscriptions: dict[int, ClientSubscription] = {}
+        self.feeds = FeedTable(self.ledger, self.send)
         self._calls: Sweep[Call] = Sweep(self._expire)
         self._changes = Signal()
         self._closed = False
@@ -102,8 +103,7 @@ class Client:
         if self.ledger.holder is not None:
             self.ledger.holder.flush()
         self._closed = True
-        for subscription in tuple(self._subscriptions.values()):
-            subscription.end(None)
+        self.feeds.end(None)
         deadline = asyncio.get_running_loop().time() + CLOSE_S
         try:
             await self._changes.until(lambda: not (dialler.connected and self.ledger.open), deadline)
@@ -235,17 +235,12 @@ class Client:
             NoConnection: no connection stands.
         """
         self.raise_if_closed()
-        self._subscriptions[subscription.number] = subscription
+        self.feeds.add(subscription)
         call = Call("subscribe")
         self._ask(subscription.request(self.ledger.request(call)))
         frame = await self._answer(call, timeout_s + GRACE_S)
         assert isinstance(frame, Subscribed)
         subscription.stands(frame)
-
-    def close_subscription(self, subscription: ClientSubscription) -> None:
-        """Take a subscription down."""
-        if self._subscriptions.pop(subscription.number, None) is not None:
-            self.send(subscription.goodbye())
 
     # --- the connection's events ---
 
@@ -253,9 +248,7 @@ class Client:
         """A connection stands: subscriptions come back, and what waits is written."""
         self._pid = Pid(greeting.node, greeting.epoch, greeting.number)
         self.ledger.limit_frames(greeting.limits.get("max_frame", self.ledger.frame_max))
-        for subscription in self._subscriptions.values():
-            subscription.begin()
-            self.send(subscription.request(self.ledger.request(Resubscription(subscription))))
+        self.feeds.begin()
         assert self._dialler is not None
         self._dialler.wake()
         self._changes.notify()
@@ -269,7 +262,7 @@ class Client:
         """A frame came."""
         match frame:
             case Deliver() | ClientGap() | Anchored():
-                self._deliver(frame)
+                self.feeds.take(frame)
                 return
             case Confirm():
                 self.ledger.confirm(frame)
@@ -278,7 +271,7 @@ class Client:
             case ClientOutcome() | Subscribed() | Reply():
                 self.ledger.answered(frame.ref).answer(frame)
             case Ended():
-                self._ended(frame)
+                self.feeds.ended(frame)
         self._changes.notify()
 
     def session_pull(self, bytes_max: int) -> list[bytes]:
@@ -289,22 +282,6 @@ class Client:
             self._changes.notify()
         return frames
 
-    def _deliver(self, frame: Deliver | ClientGap | Anchored) -> None:
-        subscription = self._subscriptions.get(frame.subscription)
-        if subscription is None:
-            return  # it was closed while this was on its way
-        if isinstance(frame, Deliver):
-            subscription.deliver(frame)
-        elif isinstance(frame, ClientGap):
-            subscription.gap(frame)
-        else:
-            subscription.anchored(frame)
-
-    def _ended(self, frame: Ended) -> None:
-        subscription = self._subscriptions.pop(frame.subscription, None)
-        if subscription is not None:
-            subscription.end(error_of(frame.error, frame.fields) if frame.error else None)
-
     # --- helpers ---
 
     def _broke(self, task: asyncio.Task[None]) -> None:
@@ -313,8 +290,7 @@ class Client:
         if isinstance(error, Exception):
             self._closed = True
             self.ledger.close(error)
-            for subscription in tuple(self._subscriptions.values()):
-                subscription.end(error)
+            self.feeds.end(error)
             self._changes.notify()
 
     def _ask(self, frame: Request | Subscribe) -> None:

@@ -15,7 +15,7 @@ from .payload import decode_payload
 from .waits import FOREVER_S
 
 if TYPE_CHECKING:
-    from .client_subscription import ClientSubscription
+    from .feed_table import FeedHolder
 
 __all__ = [
     "CONFIRM",
@@ -88,19 +88,19 @@ class Call(Answered):
 
 
 class Resubscription(Answered):
-    """A subscription that comes back on a new connection."""
+    """Something that comes back on a new connection."""
 
-    def __init__(self, subscription: ClientSubscription) -> None:
-        self._subscription = subscription
+    def __init__(self, holder: FeedHolder) -> None:
+        self._holder = holder
 
     def failed(self, error: Exception, count: int) -> None:
         """The node refuses it: whoever iterates is told. A lost connection makes another attempt, and is no refusal."""
-        self._subscription.refused(error)
+        self._holder.refused(error)
 
     def answer(self, frame: ClientFrame) -> None:
         """It stands again."""
         assert isinstance(frame, Subscribed)
-        self._subscription.stands(frame)
+        self._holder.stands(frame)
 
 
 class Nowait:

@@ -20,6 +20,7 @@ CLUSTER_SHELLS = {"link", "listener", "mesh", "wire"}
 NODE_CORES = {
     "channel",
     "batch",
+    "client_feed",
     "deadlines",
     "errors",
     "exchange",

@@ -1,7 +1,7 @@
-"""A client's subscription over many connections: each number of an origin comes once and in order, or is in a gap.
+"""What a client receives over many connections: each number of an origin comes once and in order, or is in a gap.
 
 The nodes it is connected to lie behind each other, have anchored its group or not yet, and have inboxes that are far
-too small. Everything that a node would send is made by the shipped inbox, and handed to the shipped subscription.
+too small. Everything that a node would send is made by the shipped inbox, and handed to the shipped feed.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from random import Random
-from typing import cast
 
 import pytest
 
 from liminal_mesh.cluster import Anchored, ClientGap, Credit, Deliver, Encoding, Envelope, NodeId
-from liminal_mesh.node.client import Client
-from liminal_mesh.node.client_subscription import ClientSubscription
+from liminal_mesh.node.client_feed import ClientFeed
 from liminal_mesh.node.inbox import Anchor, Inbox, Overflow, Run
+from liminal_mesh.node.receiver import Receiver
 from liminal_mesh.node.values import Gap
 
 ORIGIN = NodeId("o", 7)
@@ -61,7 +60,7 @@ class Serving:
             self.inbox.offer(Run(channel, ORIGIN, items))
         self.heads[channel] = last
 
-    def send(self, subscription: ClientSubscription) -> bool:
+    def send(self, feed: ClientFeed) -> bool:
         """Send one frame to the client, as a connection does."""
         inbox = self.inbox
         entry = inbox.take(min(max(1, inbox.credit // 4), inbox.credit - inbox.lent))
@@ -70,30 +69,26 @@ class Serving:
                 return False
             case Gap():
                 fields = (getattr(entry, name) for name in entry.__struct_fields__)
-                subscription.gap(ClientGap(1, self.number, *fields))
+                feed.gap(ClientGap(1, self.number, *fields))
                 self.number += 1
             case Anchor(origin, heads):
-                subscription.anchored(Anchored(1, *origin, list(heads.items())))
+                feed.anchored(Anchored(1, *origin, list(heads.items())))
             case (run, start, stop):
                 items = run.items[start:stop]
-                subscription.deliver(Deliver(1, self.number, run.channel, *ORIGIN, items))
+                feed.deliver(Deliver(1, self.number, run.channel, *ORIGIN, items))
                 self.number += len(items)
         return True
 
 
-class Fake:
-    """What the subscription needs of its client: somebody who takes its credit."""
+class Reader(Receiver):
+    """What is iterated over: it tells its feed what it is done with."""
 
-    def __init__(self) -> None:
-        self.serving: Serving | None = None
+    def __init__(self, feed: ClientFeed, inbox: Inbox) -> None:
+        super().__init__(inbox)
+        self.feed = feed
 
-    def send(self, frame: object) -> bool:
-        """Take a frame."""
-        assert isinstance(frame, Credit)
-        assert self.serving is not None
-        assert frame.count <= self.serving.inbox.lent, "more credit than was used"
-        self.serving.inbox.settle(frame.count)
-        return True
+    def _finished(self, count: int) -> None:
+        self.feed.finished(count)
 
 
 class Walk:
@@ -102,28 +97,33 @@ class Walk:
     def __init__(self, seed: int) -> None:
         self.rng = Random(seed)
         self.credit = self.rng.choice((1, 4, 50))
-        self.fake = Fake()
-        self.subscription = ClientSubscription(cast("Client", self.fake), 1, ">", self.credit, None, 5.0)
-        self.subscription._inbox = Inbox(self.credit, UNBOUNDED, UNBOUNDED, "drop-newest")
+        inbox = Inbox(self.credit, UNBOUNDED, UNBOUNDED, "drop-newest")
+        self.feed = ClientFeed(1, inbox, lambda: None, self.credited)
+        self.reader = Reader(self.feed, inbox)
         self.published = dict.fromkeys(CHANNELS, 0)
         self.last = dict.fromkeys(CHANNELS, 0)
         self.pending: defaultdict[str, int] = defaultdict(int)
         self.serve(Serving(self.rng, dict(self.published), self.credit, anchored=True))
-        self.serving.send(self.subscription)  # from here on everything counts
+        self.serving.send(self.feed)  # from here on everything counts
 
     def serve(self, serving: Serving) -> None:
         """Be connected to this node from now on."""
-        self.serving = self.fake.serving = serving
+        self.serving = serving
+
+    def credited(self, frame: Credit) -> None:
+        """Take credit as the node does."""
+        assert frame.count <= self.serving.inbox.lent, "more credit than was used"
+        self.serving.inbox.settle(frame.count)
 
     def reconnect(self) -> None:
         """Lose the connection, with all that is on its way, and make another one."""
-        self.subscription.begin()
+        self.feed.begin()
         heads = {channel: self.rng.randint(0, published) for channel, published in self.published.items()}
         self.serve(Serving(self.rng, heads, self.credit, anchored=self.rng.random() < 0.5))
 
     def read(self) -> bool:
         """Take one item as the reader does."""
-        item = self.subscription._next()
+        item = self.reader._next()
         if item is None:
             return False
         if isinstance(item, Gap):
@@ -143,7 +143,7 @@ class Walk:
         for channel, published in self.published.items():
             while self.serving.heads[channel] < published:
                 self.serving.advance(channel, published)
-        while self.serving.send(self.subscription) or self.read() or self.serving.inbox:
+        while self.serving.send(self.feed) or self.read() or self.serving.inbox:
             pass
         for channel, published in self.published.items():
             assert self.last[channel] + self.pending[channel] == published, channel
@@ -157,7 +157,7 @@ class Walk:
         elif chance < 0.45:
             self.serving.advance(channel, self.published[channel])
         elif chance < 0.70:
-            self.serving.send(self.subscription)
+            self.serving.send(self.feed)
         elif chance < 0.93:
             self.read()
         elif chance < 0.97 and not self.serving.anchored:

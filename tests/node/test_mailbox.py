@@ -99,7 +99,7 @@ async def test_a_second_task_is_told_whose_mailbox_it_is() -> None:
     first = asyncio.create_task(drain(delivery.mailbox))
     await asyncio.sleep(0)
 
-    with pytest.raises(RuntimeError, match="two tasks iterate over the mailbox of a.1.7"):
+    with pytest.raises(RuntimeError, match=r"two tasks iterate over the mailbox of a\.1\.7"):
         await drain(delivery.mailbox)
     delivery.mailbox.end(None)
     assert await first == []
