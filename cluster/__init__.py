@@ -50,6 +50,7 @@ from .link import Link, MeshLimits
 from .listener import Listener
 from .membership import Member, MemberChanged, Membership, MemberState
 from .mesh import Mesh
+from .network import Network, Port
 from .notices import Notices
 from .options import PeeringOptions
 from .peering import Peering
@@ -63,6 +64,7 @@ from .process_frames import (
     ProcessUnlink,
 )
 from .registry import Registry
+from .tcp import TcpNetwork
 from .trie import TokenTrie
 from .visible import SCOPES
 from .wire import Wire, WireOwner
@@ -117,6 +119,7 @@ __all__ = [
     "MeshLimits",
     "MonitorProcess",
     "NameInUse",
+    "Network",
     "NodeId",
     "Notices",
     "OpenMailbox",
@@ -125,6 +128,7 @@ __all__ = [
     "Peering",
     "PeeringOptions",
     "Pid",
+    "Port",
     "ProcessDemonitor",
     "ProcessDown",
     "ProcessExit",
@@ -144,6 +148,7 @@ __all__ = [
     "StaleEpoch",
     "Subscribe",
     "Subscribed",
+    "TcpNetwork",
     "TokenTrie",
     "Unsubscribe",
     "UnwatchGroup",

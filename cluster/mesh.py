@@ -20,6 +20,7 @@ from .identity import NodeId, parse_address
 from .lanes import PeerLane
 from .link import Link, MeshBus, MeshLimits
 from .listener import Listener
+from .network import Network
 from .peering import Peering
 from .registry import Registry
 from .wire import Wire
@@ -45,6 +46,7 @@ class Mesh:
         listener: where peers connect.
         dial_overrides: peer name or address to the address to dial instead.
         limits: bounds.
+        network: where peers are dialled.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Mesh:
         listener: Listener,
         dial_overrides: Mapping[str, str],
         limits: MeshLimits,
+        network: Network,
     ) -> None:
         self._core = core
         self._registry = registry
@@ -64,6 +67,7 @@ class Mesh:
         self._listener = listener
         self._overrides = {name: parse_address(address) for name, address in dial_overrides.items()}
         self._limits = limits
+        self._network = network
         self._loop = asyncio.get_running_loop()
         self._wires: dict[int, Wire] = {}
         self._newcomers: set[int] = set()
@@ -234,7 +238,7 @@ class Mesh:
         wire = Wire(self._loop, self, self._limits.preauth)
         try:
             async with asyncio.timeout(timeout_s):
-                await self._loop.create_connection(lambda: wire, where.host, where.port)
+                await self._network.connect(lambda: wire, where)
         except (OSError, ValueError) as error:  # a host name can be no name at all, and peers tell us of hosts
             timed_out = isinstance(error, TimeoutError) and error.errno is None
             reason = f"no answer within {timeout_s:g} s" if timed_out else getattr(error, "strerror", "") or str(error)

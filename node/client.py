@@ -39,6 +39,7 @@ from .client_publisher import ClientPublisher
 from .client_sinks import OUTCOME, Call, Nowait, PublishKey, Sink, error_of, patience_ms
 from .client_subscription import ClientSubscription
 from .dialler import Dialler
+from .environment import REAL, Environment
 from .errors import Busy, DeadlineExceeded, NoConnection, OutcomeUnknown
 from .feed_table import FeedTable
 from .ledger import Ledger
@@ -68,9 +69,10 @@ _MEMBERS: Final = msgspec.msgpack.Decoder(list[tuple[str, int, int, MemberState,
 class Client:
     """A client; made by :func:`.connect.connect`. It reconnects by itself, and its subscriptions come back with it."""
 
-    def __init__(self, url: str = DEFAULT_URL, *, name: str | None = None) -> None:
+    def __init__(self, url: str = DEFAULT_URL, *, name: str | None = None, environment: Environment = REAL) -> None:
         self._addresses = parse_url(url)
         self._name = name or f"{socket.gethostname()}-{os.getpid()}"
+        self._environment = environment
         self._dialler: Dialler | None = None
         self._task: asyncio.Task[None] | None = None
         self._pid: Pid | None = None
@@ -84,7 +86,7 @@ class Client:
 
     async def __aenter__(self) -> Self:
         assert self._dialler is None, "a client is entered once"
-        dialler = self._dialler = Dialler(self._addresses, self, self._name)
+        dialler = self._dialler = Dialler(self._addresses, self, self._name, self._environment)
         await dialler.connect()
         self._task = asyncio.create_task(dialler.run(), name="liminal-client")
         self._task.add_done_callback(self._broke)
@@ -147,15 +149,8 @@ class Client:
         # The node keeps the time of the receipts; this one is for a node that does not answer at all.
         frame = await self._answer(call, timeout + GRACE_S)
         assert isinstance(frame, ClientOutcome)
-        return PublishOutcome(
-            frame.message_id,
-            frame.delivered,
-            frame.local,
-            False,
-            None,
-            MappingProxyType(frame.nodes),
-            Pressure(*frame.pressure),
-        )
+        nodes, pressure = MappingProxyType(frame.nodes), Pressure(*frame.pressure)
+        return PublishOutcome(frame.message_id, frame.delivered, frame.local, False, None, nodes, pressure)
 
     def publish_nowait(self, channel: str, payload: object, *, headers: Mapping[str, str] | None = None) -> None:
         """Publish without waiting; see :meth:`.Bus.publish_nowait`."""

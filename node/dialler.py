@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -23,6 +22,7 @@ from liminal_mesh.cluster import (
     Wire,
 )
 
+from .environment import Environment
 from .errors import NoConnection
 
 __all__ = ["Dialler", "Session"]
@@ -69,12 +69,15 @@ class Dialler:
         addresses: tried in turn.
         session: gets what happens.
         name: what the client calls itself.
+        environment: the world around it.
     """
 
-    def __init__(self, addresses: Sequence[Address], session: Session, name: str) -> None:
+    def __init__(self, addresses: Sequence[Address], session: Session, name: str, environment: Environment) -> None:
         self._addresses = addresses
         self._session = session
         self._name = name
+        self._network = environment.network
+        self._jitter = environment.jitter()
         self._loop = asyncio.get_running_loop()
         self._wire: Wire | None = None
         self._greeting: asyncio.Future[Connected] | None = None
@@ -119,7 +122,7 @@ class Dialler:
                     if self._loop.time() - since > STABLE_S:
                         backoff = BACKOFF_FIRST_S
                 # Full jitter, so that the clients of a node that restarts do not come back all at once.
-                await asyncio.sleep(random.uniform(0, backoff))  # noqa: S311
+                await asyncio.sleep(self._jitter.uniform(0, backoff))
                 backoff = min(backoff * 2, BACKOFF_MAX_S)
                 try:
                     await self.connect()
@@ -147,7 +150,7 @@ class Dialler:
         self._goodbye = ""
         try:
             async with asyncio.timeout(CONNECT_S):
-                await self._loop.create_connection(lambda: wire, address.host, address.port)
+                await self._network.connect(lambda: wire, address)
                 self._wire = wire
                 wire.send(CLIENT_CODEC.encode(Connect(*CLIENT_PROTO, self._name)))
                 greeting = await self._greeting

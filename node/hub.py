@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -36,6 +35,7 @@ from liminal_mesh.storage import LiminalError
 
 from .batch import Batch
 from .channel import Channel, ChannelTable, Subscriber
+from .environment import Environment
 from .errors import DeadlineExceeded, Draining, LimitExceeded
 from .exchange import CHANNEL_SCOPE, Exchange
 from .inbox import Budget, Inbox
@@ -69,6 +69,7 @@ class Hub:
         registry: of process groups.
         channels: the configured channels.
         permit: the one permission check, which every verb calls.
+        environment: the world around the node.
         frame_max: the largest frame; a message must fit into one.
         envelope_max: the largest envelope without its body.
         inbox_bytes: what all inboxes may hold together.
@@ -81,6 +82,7 @@ class Hub:
         registry: Registry,
         channels: ChannelTable,
         permit: Permit,
+        environment: Environment,
         frame_max: int,
         envelope_max: int,
         inbox_bytes: int,
@@ -90,7 +92,8 @@ class Hub:
         self.registry = registry
         self.budget = Budget(inbox_bytes)
         self.permit = permit
-        self.exchange = Exchange(me, registry, channels, time.time_ns, self.budget)
+        self.environment = environment
+        self.exchange = Exchange(me, registry, channels, environment.wall_ns, self.budget)
         self.mesh: Mesh | None = None
         self.draining = False
         self.failure: Exception | None = None
@@ -141,7 +144,7 @@ class Hub:
 
     def note(self, kind: str, **facts: object) -> None:
         """Keep an event for whoever asks, and write its one log line."""
-        self.events.append({"at": time.time(), "kind": kind, **facts})
+        self.events.append({"at": self.environment.wall_ns() / 1e9, "kind": kind, **facts})
         log.info(kind, extra={"fields": facts})
 
     # --- subscriptions ---
@@ -297,7 +300,7 @@ class Hub:
         if self.failure is None:
             self.failure = error
             facts = {"error": str(error) or type(error).__name__}
-            self.events.append({"at": time.time(), "kind": "failed", **facts})
+            self.events.append({"at": self.environment.wall_ns() / 1e9, "kind": "failed", **facts})
             log.error("failed", extra={"fields": facts}, exc_info=None if isinstance(error, LiminalError) else error)
             self._changes.notify()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -18,6 +17,7 @@ from .bus import Ack, Wait
 from .config import NodeConfig
 from .config_sources import load_config
 from .embedded import FuturePending, NodePublisher, NodeSubscription
+from .environment import REAL, Environment
 from .errors import Busy
 from .identity_store import choose_epoch, choose_name, store_identity
 from .inbox import MESSAGE_OVERHEAD_BYTES
@@ -40,11 +40,13 @@ class Node:
 
     Args:
         config: everything it is told; by default a lone node on loopback.
+        environment: the world around it, for :mod:`liminal_mesh.testing`; by default the real one.
     """
 
-    def __init__(self, config: NodeConfig | None = None) -> None:
+    def __init__(self, config: NodeConfig | None = None, *, environment: Environment = REAL) -> None:
         self.config = config or NodeConfig()
         self.name = choose_name(self.config.name, self.config.data_dir)
+        self._environment = environment
         self._run: Runtime | None = None
         self._stopping: asyncio.Future[bool] | None = None
 
@@ -66,7 +68,7 @@ class Node:
             StaleEpoch: the mesh knows a later run of this name (after this node took the next epoch, and it still did).
         """
         assert self._run is None, "a node is started once"
-        epoch = choose_epoch(self.config.data_dir, time.time_ns() // 1_000_000)
+        epoch = choose_epoch(self.config.data_dir, self._environment.wall_ns() // 1_000_000)
         try:
             await self._start(epoch)
         except StaleEpoch as error:
@@ -77,7 +79,7 @@ class Node:
         store_identity(self.config.data_dir, self.name, epoch)
         listeners = self._open_listeners()
         try:
-            run = Runtime(NodeId(self.name, epoch), self.config, listeners, allow_all, VERSION)
+            run = Runtime(NodeId(self.name, epoch), self.config, listeners, allow_all, VERSION, self._environment)
         except BaseException:
             for listener in listeners.values():
                 listener.close()
@@ -212,13 +214,16 @@ class Node:
 
     def _open_listeners(self) -> dict[str, Listener]:
         config, limits = self.config, self.config.limits
-        wanted = {"client": config.client.address, "http": config.http.address}
+        network = self._environment.network
+        wanted = {"client": config.client.address}
+        if self._environment.http:
+            wanted["http"] = config.http.address
         if config.cluster is not None:
             wanted["mesh"] = config.cluster.address
         listeners: dict[str, Listener] = {}
         try:
             for name, address in wanted.items():
-                listener = Listener(name, address, limits.listen_backlog, limits.handshakes)
+                listener = Listener(name, address, limits.listen_backlog, limits.handshakes, network)
                 listener.open()
                 listeners[name] = listener
         except BaseException:

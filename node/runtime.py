@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import secrets
 from collections.abc import Mapping
 from dataclasses import astuple
 from importlib import import_module
@@ -29,6 +27,7 @@ from liminal_mesh.cluster import (
 from .channel import ChannelSettings, ChannelTable
 from .config import ClusterConfig, NodeConfig
 from .config_checks import read_cookies
+from .environment import Environment
 from .hub import Hub
 from .permission import Permit
 from .server import Server
@@ -53,6 +52,7 @@ class Runtime:
         listeners: open listeners by name: ``client``, ``http`` (None: not wanted) and, in a mesh, ``mesh``.
         permit: the one permission check.
         version: of this program.
+        environment: the world around the node.
     """
 
     def __init__(
@@ -62,9 +62,11 @@ class Runtime:
         listeners: Mapping[str, Listener],
         permit: Permit,
         version: str,
+        environment: Environment,
     ) -> None:
         self.config = config
         self.listeners = listeners
+        self.environment = environment
         limits = config.limits
         self.registry = Registry(me, entries_max=limits.registry_entries)
         self.hub = Hub(
@@ -72,6 +74,7 @@ class Runtime:
             self.registry,
             _channel_table(config),
             permit,
+            environment,
             frame_max=limits.max_frame,
             envelope_max=limits.envelope,
             inbox_bytes=limits.inbox_bytes_node,
@@ -94,6 +97,7 @@ class Runtime:
                     lane_bytes=limits.channel_lane_bytes,
                     lane_age_s=limits.lane_age,
                 ),
+                environment.network,
             )
         self.server = Server(self.hub, listeners["client"], limits, {"members": self.members_plain}, version)
         self.version = version
@@ -113,12 +117,12 @@ class Runtime:
         keys = [derive_key(cookie, cluster.name) for cookie in cookies]
         return Peering(
             me,
-            secrets.token_bytes(8),
+            self.environment.token_bytes(8),
             keys,
             self.registry,
             options,
-            random.Random(secrets.randbits(64)),  # noqa: S311 - for jitter only
-            lambda: secrets.token_bytes(32),
+            self.environment.jitter(),
+            lambda: self.environment.token_bytes(32),
         )
 
     async def start(self) -> None:

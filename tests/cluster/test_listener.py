@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from liminal_mesh.cluster import Address, AddressInUse, Listener
+from liminal_mesh.cluster import Address, AddressInUse, Listener, TcpNetwork
 
 
 class Echo(asyncio.Protocol):
@@ -25,7 +25,7 @@ class Echo(asyncio.Protocol):
 
 
 def listener(name: str, permits: int = 8) -> Listener:
-    return Listener(name, Address("127.0.0.1", 0), 16, permits)
+    return Listener(name, Address("127.0.0.1", 0), 16, permits, TcpNetwork())
 
 
 async def echoed(address: Address) -> bytes:
@@ -43,7 +43,7 @@ async def test_a_port_that_is_taken_is_named() -> None:
     address = first.open()
 
     with pytest.raises(AddressInUse, match="client"):
-        Listener("client", address, 16, 8).open()
+        Listener("client", address, 16, 8, TcpNetwork()).open()
 
     assert first.listening
     first.close()
@@ -183,6 +183,6 @@ async def test_port_0_takes_a_free_port_and_says_which() -> None:
 async def test_an_address_of_another_machine_is_told_as_what_it_is() -> None:
     """Not as a port in use."""
     with pytest.raises(OSError, match="assign") as error:
-        Listener("client", Address("192.0.2.1", 0), 16, 8).open()
+        Listener("client", Address("192.0.2.1", 0), 16, 8, TcpNetwork()).open()
 
     assert not isinstance(error.value, AddressInUse)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from liminal_mesh.cluster import Address, Listener
+from liminal_mesh.cluster import Address, Listener, TcpNetwork
 from liminal_mesh.node import status
 from liminal_mesh.node.http import HttpServer
 from liminal_mesh.node.node import Node
@@ -239,7 +239,7 @@ async def test_more_connections_than_may_be_open_wait_for_their_turn() -> None:
 async def quick_server(permits: int = 8) -> AsyncIterator[Address]:
     """A second HTTP server of a node, of which each part of a request must come at once."""
     async with lone() as node:
-        listener = Listener("http", Address("127.0.0.1", 0), 16, permits)
+        listener = Listener("http", Address("127.0.0.1", 0), 16, permits, TcpNetwork())
         address = listener.open()
         task = asyncio.create_task(HttpServer(node.running, listener, timeout_s=0.05).run())
         yield address

@@ -1,0 +1,78 @@
+"""The network of sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable
+
+from .identity import Address
+
+__all__ = ["TcpNetwork"]
+
+log = logging.getLogger("liminal.listener")
+
+_GONE = {
+    errno.ECONNABORTED,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.ENOPROTOOPT,
+    errno.EOPNOTSUPP,
+    errno.EPROTO,
+}
+"""What accept(2) says of a connection that broke while it waited in the backlog: its trouble, not the listener's."""
+
+
+class TcpNetwork:
+    """TCP, as the machine's kernel speaks it."""
+
+    def bind(self, address: Address, backlog: int) -> _TcpPort:
+        """Listen; see :meth:`.Network.bind`."""
+        family, kind, proto, _, where = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, kind, proto)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setblocking(False)
+            sock.bind(where)
+            sock.listen(backlog)
+        except OSError:
+            sock.close()
+            raise
+        return _TcpPort(sock, Address(address.host, sock.getsockname()[1]))
+
+    async def connect(self, factory: Callable[[], asyncio.Protocol], address: Address) -> None:
+        """Make a connection; see :meth:`.Network.connect`."""
+        await asyncio.get_running_loop().create_connection(factory, address.host, address.port)
+
+
+class _TcpPort:
+    def __init__(self, sock: socket.socket, address: Address) -> None:
+        self.address = address
+        self._socket = sock
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def accept(self, factory: Callable[[], asyncio.Protocol]) -> bool:
+        loop = self._loop = asyncio.get_running_loop()
+        try:
+            sock, _ = await loop.sock_accept(self._socket)
+        except OSError as error:
+            if error.errno in _GONE:
+                return False
+            raise
+        sock.setblocking(False)
+        try:
+            await loop.connect_accepted_socket(factory, sock)
+        except OSError as error:  # it went away between the kernel and us
+            sock.close()
+            log.debug("a connection to %s was lost while accepted: %s", self.address, error)
+            return False
+        return True
+
+    def close(self) -> None:
+        if self._loop is not None:
+            # The next connection to anything gets this descriptor's number, and the loop must not know it any more.
+            self._loop.remove_reader(self._socket)
+        self._socket.close()

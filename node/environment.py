@@ -1,0 +1,38 @@
+"""The world around a node: the one door to networks, clocks and chance."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from liminal_mesh.cluster import Network, TcpNetwork
+
+__all__ = ["REAL", "Environment"]
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What a node or a client asks of the world. Timers are the loop's."""
+
+    network: Network
+    """Where it listens, and how it reaches others."""
+    wall_ns: Callable[[], int] = time.time_ns
+    """The time of day, in nanoseconds since 1970."""
+    monotonic: Callable[[], float] = time.monotonic
+    """Seconds that never go back, as programs compare them with ``time.monotonic()``."""
+    token_bytes: Callable[[int], bytes] = secrets.token_bytes
+    """So many bytes that nobody can guess."""
+    http: bool = True
+    """Whether HTTP is served."""
+
+    def jitter(self) -> random.Random:
+        """Return a source of chance that keeps no secret."""
+        return random.Random(self.token_bytes(8))  # noqa: S311
+
+
+REAL: Final = Environment(TcpNetwork())
+"""Sockets, the machine's clocks, and chance that nobody can guess."""
