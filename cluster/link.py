@@ -10,6 +10,7 @@ from .codec import LINK_CODEC
 from .frames import Heads, Lost, Publish, Receipt
 from .identity import NodeId
 from .lanes import PeerLane
+from .process_frames import ProcessFrame
 from .wire import Wire
 
 __all__ = ["Link", "MeshBus", "MeshLimits"]
@@ -45,7 +46,7 @@ class Link:
         if self.wire.paused:
             self._watch()
 
-    def send(self, frame: Receipt) -> None:
+    def send(self, frame: Receipt | ProcessFrame) -> None:
         """Send a control frame."""
         self.wire.send(LINK_CODEC.encode(frame))
 
@@ -59,8 +60,8 @@ class MeshBus(Protocol):
     def link_down(self, link: Link, reason: str) -> None:
         """It ended; its members are masked already."""
 
-    def link_frame(self, link: Link, frame: Publish | Lost | Heads | Receipt) -> None:
-        """A frame with publishes, or about them."""
+    def link_frame(self, link: Link, frame: Publish | Lost | Heads | Receipt | ProcessFrame) -> None:
+        """A frame with publishes, or about them, or about processes."""
 
     def mesh_changed(self) -> None:
         """The registry's visible view, a peer's acknowledgement, the links or what they hold may have changed."""

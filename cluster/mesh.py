@@ -1,8 +1,8 @@
 """The shell of the mesh: sockets, timers and tasks around the core in ``peering``, and one link for each peer.
 
 Whatever happens is told to the core as it happens, in the loop's turn in which it happens; the effects that the core
-returns are carried out before anything else is looked at. Frames with publishes do not pass through the core: they go
-from the link straight to the bus, if the link's session is the current one.
+returns are carried out before anything else is looked at. Frames with publishes, and those about processes, do not pass
+through the core: they go from the link straight to the bus, if the link's session is the current one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .link import Link, MeshBus, MeshLimits
 from .listener import Listener
 from .network import Network
 from .peering import Peering
+from .process_frames import ProcessFrame
 from .registry import Registry
 from .wire import Wire
 
@@ -32,7 +33,10 @@ log = logging.getLogger("liminal.mesh")
 WATCH_S: Final = 0.1
 """How often the age of what waits for a slow peer is looked at."""
 
-_DATA = {kind for kind, row in LINK_FRAMES.items() if row.kind in {Publish, Lost, Heads, Receipt}}
+_BUS_FRAMES: Final = Publish | Lost | Heads | Receipt | ProcessFrame
+"""What goes from a session to the bus, and does not concern the core."""
+
+_FOR_BUS = {kind for kind, row in LINK_FRAMES.items() if issubclass(row.kind, _BUS_FRAMES)}
 
 
 class Mesh:
@@ -137,12 +141,12 @@ class Mesh:
 
     def wire_frame(self, wire: Wire, kind: int, body: memoryview) -> None:
         """A frame came."""
-        if kind in _DATA:
+        if kind in _FOR_BUS:
             link = self._by_wire.get(wire.tag)
             if link is not None:
                 frame = LINK_CODEC.decode(kind, body)
-                assert isinstance(frame, Publish | Lost | Heads | Receipt)
-                if not isinstance(frame, Receipt) and frame.epoch != link.peer.epoch:
+                assert isinstance(frame, _BUS_FRAMES)
+                if isinstance(frame, Publish | Lost | Heads) and frame.epoch != link.peer.epoch:
                     raise ProtocolError("a frame in the name of another node")
                 self._bus.link_frame(link, frame)
                 return

@@ -1,0 +1,78 @@
+"""Who at this node watches which group, and is told of its changes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final, Protocol
+from weakref import WeakSet
+
+from liminal_mesh.cluster import SCOPES, Pid, Registry
+from liminal_mesh.cluster import Joined as MemberJoined
+from liminal_mesh.cluster import Left as MemberLeft
+
+from .values import Joined, Left
+
+__all__ = ["GroupWatcher", "GroupWatches", "scope_number"]
+
+_NUMBERS: Final = {name: number for number, name in enumerate(SCOPES)}
+
+
+def scope_number(scope: str) -> int:
+    """Return the number of a scope.
+
+    Raises:
+        ValueError: there is no such scope.
+    """
+    number = _NUMBERS.get(scope)
+    if number is None:
+        raise ValueError(f"scope {scope!r}: there are {', '.join(SCOPES)}")
+    return number
+
+
+class GroupWatcher(Protocol):
+    """Somebody who watches a group."""
+
+    def note(self, change: Joined | Left) -> None:
+        """The group has changed. Must be quick."""
+
+
+class GroupWatches:
+    """The watchers of one node. They are held weakly: one that was dropped watches no more.
+
+    Args:
+        registry: whose groups are watched.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._watchers: defaultdict[tuple[int, str], WeakSet[GroupWatcher]] = defaultdict(WeakSet)
+
+    def add(self, scope: int, group: str, watcher: GroupWatcher) -> None:
+        """Tell a watcher of each change from now on."""
+        self._watchers[scope, group].add(watcher)
+
+    def remove(self, scope: int, group: str, watcher: GroupWatcher) -> None:
+        """Tell it no more."""
+        watchers = self._watchers.get((scope, group))
+        if watchers is not None:
+            watchers.discard(watcher)
+            if not watchers:
+                del self._watchers[scope, group]
+
+    def members(self, scope: int, group: str) -> tuple[Pid, ...]:
+        """Return who is a member of a group, sorted."""
+        return self._registry.members(scope, group)
+
+    def told(self, event: MemberJoined | MemberLeft) -> None:
+        """The registry tells of a change."""
+        key = (event.scope, event.group)
+        watchers = self._watchers.get(key)
+        if watchers is None:
+            return
+        if not watchers:  # all were dropped
+            del self._watchers[key]
+            return
+        pid = event.pid
+        change = Joined(pid, pid.node) if isinstance(event, MemberJoined) else Left(pid, pid.node, event.reason)
+        for watcher in tuple(watchers):
+            watcher.note(change)
