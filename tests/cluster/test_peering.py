@@ -32,6 +32,14 @@ from liminal_mesh.cluster.frames import (
     Sync,
     Welcome,
 )
+from liminal_mesh.cluster.process_frames import (
+    ProcessDemonitor,
+    ProcessDown,
+    ProcessExit,
+    ProcessLink,
+    ProcessMonitor,
+    ProcessUnlink,
+)
 
 from ..sim.host import End, Host
 from ..sim.watching import all_linked, notices, of
@@ -122,6 +130,12 @@ SAMPLES: dict[type[LinkFrame], LinkFrame] = {
     Lost: Lost(1, "x", 1, 1),
     Heads: Heads(1, 0, []),
     Receipt: Receipt([]),
+    ProcessLink: ProcessLink(1, 1, 1),
+    ProcessUnlink: ProcessUnlink(1, 1, 1, 0),
+    ProcessExit: ProcessExit(1, 1, "normal"),
+    ProcessMonitor: ProcessMonitor(1, 1),
+    ProcessDemonitor: ProcessDemonitor(1),
+    ProcessDown: ProcessDown(1, "normal"),
 }
 SAMPLES[Welcome] = Welcome(Hello(1, 1, "test", "z", 1, bytes(8), bytes(32), "z:7601"), 0, 0, 0, bytes(32))
 STATES = (
