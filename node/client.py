@@ -37,7 +37,7 @@ from .batch import BUSY_RETRY_S
 from .bus import Ack, Wait
 from .client_publisher import ClientPublisher
 from .client_sinks import OUTCOME, Call, Nowait, PublishKey, Sink, error_of, patience_ms
-from .client_subscription import ClientSubscription
+from .client_subscription import ClientSubscription, StandingSubscription
 from .dialler import Dialler
 from .environment import REAL, Environment
 from .errors import Busy, DeadlineExceeded, NoConnection, OutcomeUnknown
@@ -222,7 +222,7 @@ class Client:
         """Send a control frame; False when no connection stands."""
         return self._dialler is not None and self._dialler.send(frame)
 
-    async def open_subscription(self, subscription: ClientSubscription, timeout_s: float) -> None:
+    async def open_subscription(self, subscription: StandingSubscription, timeout_s: float) -> None:
         """Make a subscription stand.
 
         Raises:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from liminal_mesh.cluster import Pid, Subscribe, Subscribed, Unsubscribe
 
+from .bell import Bell
 from .client_feed import ClientFeed
 from .client_sinks import patience_ms
 from .errors import Draining, OutcomeUnknown
@@ -15,7 +18,57 @@ from .subscription import Subscription
 if TYPE_CHECKING:
     from .client import Client
 
-__all__ = ["ClientSubscription"]
+__all__ = ["ClientSubscription", "StandingSubscription"]
+
+
+class StandingSubscription:
+    """What a client keeps of a subscription, so that it comes back on each new connection; a holder of a feed."""
+
+    def __init__(
+        self,
+        client: Client,
+        number: int,
+        pattern: str,
+        max_in_flight: int,
+        wait: str | None,
+        timeout_s: float,
+        bell: Bell,
+    ) -> None:
+        self.number = number
+        # What one connection still owed us may wait beside what the next one sends.
+        self.inbox = Inbox(max_in_flight, max_in_flight * 3, 1 << 62, "drop-newest")
+        self.feed = ClientFeed(number, self.inbox, bell.ready, client.send)
+        self.pid: Pid | None = None
+        self._client = client
+        self._pattern = pattern
+        self._max_in_flight = max_in_flight
+        self._barrier = wait or ""
+        self._timeout_s = timeout_s
+        self._bell = bell
+
+    def request(self, ref: int) -> Subscribe:
+        """Return what asks the node for it."""
+        # The barrier is for the first time alone: whoever iterates does not wait for peers again.
+        barrier, self._barrier = self._barrier, ""
+        return Subscribe(ref, self.number, self._pattern, self._max_in_flight, barrier, patience_ms(self._timeout_s))
+
+    def stands(self, frame: Subscribed) -> None:
+        """The node has opened it."""
+        node = self._client.pid
+        self.pid = Pid(node.node, node.epoch, frame.number)
+
+    def refused(self, error: Exception) -> None:
+        """The node would not open it again. If it leaves, or the connection was lost, another attempt follows."""
+        if not isinstance(error, OutcomeUnknown | Draining):
+            self.end(error)
+
+    def end(self, error: Exception | None) -> None:
+        """It is over."""
+        self._bell.end(error)
+
+    def goodbye(self) -> Unsubscribe:
+        """Return what ends it at the node."""
+        return Unsubscribe(self.number)
 
 
 class ClientSubscription(Subscription):
@@ -25,51 +78,24 @@ class ClientSubscription(Subscription):
         self, client: Client, number: int, pattern: str, max_in_flight: int, wait: str | None, timeout_s: float
     ) -> None:
         super().__init__(pattern, max_in_flight)
-        self.number = number
         self._client = client
-        self._barrier = wait or ""
         self._timeout_s = timeout_s
-        self._pid: Pid | None = None
-        # What one connection still owed us may wait beside what the next one sends.
-        self._waiting = Inbox(max_in_flight, max_in_flight * 3, 1 << 62, "drop-newest")
-        self.feed = ClientFeed(number, self._waiting, self.ready, client.send)
+        self._standing = StandingSubscription(client, number, pattern, max_in_flight, wait, timeout_s, self._bell)
 
     @property
     def id(self) -> Pid:
         """The process of the bus that the subscription is, at the node that the client is connected to now."""
-        assert self._pid is not None, "a subscription has an id once it was entered"
-        return self._pid
+        assert self._standing.pid is not None, "a subscription has an id once it was entered"
+        return self._standing.pid
 
-    async def _open(self) -> Inbox:
+    async def _open(self) -> tuple[Inbox, Callable[[], None]]:
+        leave = partial(self._client.feeds.remove, self._standing)
         try:
-            await self._client.open_subscription(self, self._timeout_s)
+            await self._client.open_subscription(self._standing, self._timeout_s)
         except BaseException:
-            self._close()
+            leave()
             raise
-        return self._waiting
-
-    def request(self, ref: int) -> Subscribe:
-        """Return what asks the node for it."""
-        # The barrier is for the first time alone: whoever iterates does not wait for peers again.
-        barrier, self._barrier = self._barrier, ""
-        return Subscribe(ref, self.number, self.pattern, self.max_in_flight, barrier, patience_ms(self._timeout_s))
-
-    def stands(self, frame: Subscribed) -> None:
-        """The node has opened it."""
-        node = self._client.pid
-        self._pid = Pid(node.node, node.epoch, frame.number)
-
-    def refused(self, error: Exception) -> None:
-        """The node would not open it again. If it leaves, or the connection was lost, another attempt follows."""
-        if not isinstance(error, OutcomeUnknown | Draining):
-            self.end(error)
-
-    def goodbye(self) -> Unsubscribe:
-        """Return what ends it at the node."""
-        return Unsubscribe(self.number)
-
-    def _close(self) -> None:
-        self._client.feeds.remove(self)
+        return self._standing.inbox, leave
 
     def _finished(self, count: int) -> None:
-        self.feed.finished(count)
+        self._standing.feed.finished(count)

@@ -6,6 +6,7 @@ A frame is checked against the table of frames before it is looked at.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from .server import Server
 
 __all__ = ["Connection"]
+
+log = logging.getLogger("liminal.server")
 
 
 class _Held:
@@ -238,7 +241,11 @@ class Connection:
     def _drop(self, held: _Held) -> None:
         assert held.subscriber is not None
         self._ready.pop(held.number, None)
-        self._server.hub.unsubscribe(held.subscriber)
+        try:
+            self._server.hub.unsubscribe(held.subscriber)
+        except Exception:  # it says so, and does not keep the client's others from being taken down
+            facts = {"pattern": held.subscriber.pattern, "pid": str(held.subscriber.pid)}
+            log.exception("unsubscribe_failed", extra={"fields": facts})
 
     def _credit(self, frame: Credit) -> None:
         held = self._held.get(frame.subscription)

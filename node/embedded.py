@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import partial
 
-from liminal_mesh.cluster import Envelope, NodeId, Pid
+from liminal_mesh.cluster import Envelope, Pid
 
 from .acks import check_ack
 from .channel import Channel, Subscriber
@@ -35,26 +36,20 @@ class NodeSubscription(Subscription):
         assert self._subscriber is not None, "a subscription has an id once it was entered"
         return self._subscriber.pid
 
-    def anchored(self, origin: NodeId, heads: Mapping[str, int]) -> None:
-        """A peer knows of it; gaps come through the inbox, so there is nothing to do."""
-
-    async def _open(self) -> Inbox:
-        self._hub.admit(self._hub.pid, "subscribe", self.pattern)
-        subscriber = self._subscriber = self._hub.make_subscriber(self.pattern, self.max_in_flight, self)
-        self._hub.subscribe(subscriber)
-        self._hub.subscriptions.add(self)
+    async def _open(self) -> tuple[Inbox, Callable[[], None]]:
+        hub = self._hub
+        hub.admit(hub.pid, "subscribe", self.pattern)
+        subscriber = self._subscriber = hub.make_subscriber(self.pattern, self.max_in_flight, self._bell)
+        hub.subscribe(subscriber)
+        hub.subscriptions.add(self)
         if self._barrier == "cluster":
             try:
-                await self._hub.barrier("subscribe", self.pattern, self._timeout_s)
+                await hub.barrier("subscribe", self.pattern, self._timeout_s)
             except BaseException:
-                self._close()
+                hub.subscriptions.discard(self)
+                hub.unsubscribe(subscriber)
                 raise
-        return subscriber.inbox
-
-    def _close(self) -> None:
-        assert self._subscriber is not None
-        self._hub.subscriptions.discard(self)
-        self._hub.unsubscribe(self._subscriber)
+        return subscriber.inbox, partial(hub.unsubscribe, subscriber)
 
 
 class FuturePending(Pending):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from liminal_mesh.cluster import (
     Envelope,
@@ -97,8 +98,8 @@ class Hub:
         self.mesh: Mesh | None = None
         self.draining = False
         self.failure: Exception | None = None
-        self.subscriptions: set[Subscription] = set()
-        """The program's own subscriptions, to be ended with the node."""
+        self.subscriptions: WeakSet[Subscription] = WeakSet()
+        """The program's own subscriptions, to be ended with the node; the program alone keeps them alive."""
         self.events: deque[dict[str, object]] = deque(maxlen=EVENTS_MAX)
         self.loop = asyncio.get_running_loop()
         self._frame_max = frame_max
@@ -175,8 +176,10 @@ class Hub:
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Let it receive no more."""
-        self.exchange.unsubscribe(subscriber)
-        subscriber.inbox.release()
+        try:
+            self.exchange.unsubscribe(subscriber)
+        finally:
+            subscriber.inbox.release()
         if self.mesh is not None:
             self.mesh.changed()
 

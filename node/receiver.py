@@ -9,7 +9,7 @@ from typing import Self
 
 from liminal_mesh.cluster import Envelope
 
-from .errors import LimitExceeded
+from .bell import Bell
 from .inbox import Anchor, Inbox, Run
 from .message import Message
 from .values import Gap, SubscriptionStatistics
@@ -30,6 +30,7 @@ class Receiver:
 
     def __init__(self, inbox: Inbox | None = None) -> None:
         self._inbox = inbox
+        self._bell = Bell(self, inbox)
         self._items = _NOTHING
         self._run: Run | None = None
         self._at = 0
@@ -37,7 +38,6 @@ class Receiver:
         self._size = 0
         self._kept: deque[Message | Gap] = deque()
         """Of a batch that nobody got; before everything else."""
-        self._waiter: asyncio.Future[None] | None = None
         self._ended = False
         self._error: Exception | None = None
         self._delivered = 0
@@ -117,19 +117,15 @@ class Receiver:
 
     def ready(self) -> None:
         """Something waits in the inbox."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-        if self._inbox is not None and self._inbox.overflowed and not self._ended:
-            self.end(LimitExceeded("inbox", self._inbox.limit))
+        self._bell.ready()
 
     def end(self, error: Exception | None) -> None:
         """Close it; whoever iterates gets what waits, and then ``error`` or the end of the iteration."""
         if self._ended:
             return
         self._ended, self._error = True, error
-        if self._inbox is not None:
-            self._close()
         self.ready()
+        self._close()
 
     def _next(self) -> Message | Gap | None:
         """Take the next item, opening the next run when the one in hand is finished."""
@@ -170,13 +166,14 @@ class Receiver:
             batch.append(item)
 
     async def _wait(self) -> None:
-        if self._waiter is not None:
+        bell = self._bell
+        if bell.waiter is not None:
             raise RuntimeError(f"two tasks iterate over {self.title}: one at a time")
-        self._waiter = asyncio.get_running_loop().create_future()
+        bell.waiter = asyncio.get_running_loop().create_future()
         try:
-            await self._waiter
+            await bell.waiter
         finally:
-            self._waiter = None
+            bell.waiter = None
 
     async def _wait_until(self, deadline: float) -> bool:
         """Wait for something to come; False when the time is up."""

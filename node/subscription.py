@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -12,6 +16,8 @@ from .receiver import Receiver
 
 __all__ = ["Subscription"]
 
+log = logging.getLogger("liminal.subscription")
+
 CREDIT_MAX: Final = 1_000_000
 """The largest ``max_in_flight``."""
 
@@ -20,8 +26,12 @@ class Subscription(Receiver):
     """A subscription: use it as ``async with``, and iterate over its items (``Message`` or ``Gap``).
 
     Taking the next item says that the last one is done. One task iterates at a time. Leaving the block, cancelling
-    the task that holds it, or the end of the bus closes it.
+    the task that holds it, or the end of the bus closes it. So does letting go of it (and of its messages) without
+    leaving the block, which is a mistake, and logged.
     """
+
+    _leave: Callable[[], None] | None = None
+    """Takes it down; None while it does not stand."""
 
     def __init__(self, pattern: str, max_in_flight: int) -> None:
         super().__init__()
@@ -32,8 +42,8 @@ class Subscription(Receiver):
 
     # --- what node and client fill in ---
 
-    async def _open(self) -> Inbox:
-        """Make it stand; return the inbox."""
+    async def _open(self) -> tuple[Inbox, Callable[[], None]]:
+        """Make it stand; return the inbox, and what takes it down, which must not hold the subscription."""
         raise NotImplementedError
 
     @property
@@ -49,12 +59,48 @@ class Subscription(Receiver):
         return f"the subscription to {self.pattern!r}"
 
     async def __aenter__(self) -> Self:
+        """Make it stand; see :meth:`.Bus.subscribe` for the errors."""
         assert self._inbox is None, "a subscription is entered once"
-        self._inbox = await self._open()
+        self._inbox, self._leave = await self._open()
+        self._bell.inbox = self._inbox
+        self._loop = asyncio.get_running_loop()
+        if self._ended:  # the bus came to its end meanwhile
+            self._close()
         self.ready()  # it may have overflowed while it was opened
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Close it, and raise what the bus could not do of that; it is logged if another error is under way."""
+        leave, self._leave = self._leave, None
         self.end(None)
+        if leave is not None and error is None:
+            leave()
+        elif leave is not None:
+            _take_down(self.pattern, self.id, leave)
+
+    def __del__(self) -> None:
+        # In any thread, and perhaps when the loop has come to its end, and everything with it.
+        if self._leave is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(_dropped, self.pattern, self.id, self._leave)
+
+    def _close(self) -> None:
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            _take_down(self.pattern, self.id, leave)
+
+
+def _dropped(pattern: str, pid: Pid, leave: Callable[[], None]) -> None:
+    """Take down what nobody holds any more."""
+    facts = {"pattern": pattern, "pid": str(pid), "why": "it was dropped without leaving its 'async with'"}
+    log.warning("subscription_dropped", extra={"fields": facts})
+    _take_down(pattern, pid, leave)
+
+
+def _take_down(pattern: str, pid: Pid, leave: Callable[[], None]) -> None:
+    try:
+        leave()
+    except Exception:  # whatever the bus could not do, the subscription is over
+        log.exception("unsubscribe_failed", extra={"fields": {"pattern": pattern, "pid": str(pid)}})

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -24,7 +27,7 @@ class ByHand(Subscription):
         super().__init__("ticks", credit)
         self.inbox = Inbox(credit, 8, 1 << 20, "drop-newest")
         self.refuses = refuses
-        self.closes = 0
+        self.leaves: list[None] = []
         self.finished = 0
         self.last = 0
 
@@ -33,13 +36,15 @@ class ByHand(Subscription):
         """Some pid."""
         return Pid("a", 1, 1)
 
-    async def _open(self) -> Inbox:
+    async def _open(self) -> tuple[Inbox, Callable[[], None]]:
         if self.refuses is not None:
             raise self.refuses
-        return self.inbox
+        return self.inbox, partial(self.leaves.append, None)
 
-    def _close(self) -> None:
-        self.closes += 1
+    @property
+    def closes(self) -> int:
+        """How often it was taken down."""
+        return len(self.leaves)
 
     def _finished(self, count: int) -> None:
         self.finished += count
@@ -143,6 +148,38 @@ async def test_one_that_was_refused_is_not_closed() -> None:
             pass
 
     assert subscription.closes == 0
+
+
+async def test_one_that_was_dropped_is_closed_by_the_loop() -> None:
+    """Not within whatever dropped it."""
+    handle = [await ByHand().__aenter__()]
+    leaves = handle[0].leaves
+    handle.clear()
+    assert not leaves
+    await asyncio.sleep(0)
+    assert len(leaves) == 1
+
+
+def test_one_that_was_dropped_after_the_end_of_its_loop_is_silent(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There is nobody left to hand it to."""
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    handle = [asyncio.run(ByHand().__aenter__())]
+    handle.clear()
+
+    assert not unraisable
+    assert not caplog.records
+
+
+async def test_one_that_ended_while_it_was_opened_is_closed() -> None:
+    """The bus may come to its end in between."""
+    subscription = ByHand()
+    subscription.end(None)
+    async with subscription:
+        assert subscription.closes == 1
+    assert subscription.closes == 1
 
 
 async def test_an_inbox_that_overflowed_for_good_ends_it() -> None:

@@ -1,0 +1,54 @@
+"""What the bus keeps of a receiver: enough to wake it, and too little to keep it alive."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from liminal_mesh.cluster import NodeId
+
+from .errors import LimitExceeded
+from .inbox import Inbox
+
+if TYPE_CHECKING:
+    from .receiver import Receiver
+
+__all__ = ["Bell"]
+
+
+class Bell:
+    """Wakes whoever iterates over a receiver; it is the listener of the receiver's subscriber.
+
+    It does not hold the receiver, so that a program which lets go of it is noticed. A task that waits in the
+    iteration is held by the callbacks of its future, and holds the receiver itself.
+
+    Attributes:
+        waiter: what the iteration waits for, while it does.
+        inbox: the receiver's, once that is open.
+    """
+
+    __slots__ = ("_receiver", "inbox", "waiter")
+
+    def __init__(self, receiver: Receiver, inbox: Inbox | None) -> None:
+        self.waiter: asyncio.Future[None] | None = None
+        self.inbox = inbox
+        self._receiver = weakref.ref(receiver)
+
+    def ready(self) -> None:
+        """Something waits in the inbox."""
+        waiter, inbox = self.waiter, self.inbox
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        if inbox is not None and inbox.overflowed:
+            self.end(LimitExceeded("inbox", inbox.limit))
+
+    def anchored(self, origin: NodeId, heads: Mapping[str, int]) -> None:
+        """A peer knows of it; gaps come through the inbox, so there is nothing to do."""
+
+    def end(self, error: Exception | None) -> None:
+        """The bus ends the receiver, if anybody still holds it."""
+        receiver = self._receiver()
+        if receiver is not None:
+            receiver.end(error)
