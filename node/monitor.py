@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -20,10 +20,12 @@ class Monitor:
 
     Args:
         pid: the process; it may be over already.
+        monotonic: the clock by which its end is told.
     """
 
-    def __init__(self, pid: Pid) -> None:
+    def __init__(self, pid: Pid, monotonic: Callable[[], float]) -> None:
         self.pid = pid
+        self._monotonic = monotonic
         self._down: Down | None = None
         self._told = asyncio.Event()
 
@@ -66,7 +68,7 @@ class Monitor:
     def fired(self, reason: str) -> None:
         """The process is over (called by the bus, once)."""
         if self._down is None:
-            self._down = Down(self.pid, reason, time.monotonic())
+            self._down = Down(self.pid, reason, self._monotonic())
             self._told.set()
 
     def __repr__(self) -> str:

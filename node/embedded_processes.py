@@ -1,0 +1,155 @@
+"""The processes of the program that a node is embedded in: the node's own, and those that the program has spawned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from liminal_mesh.cluster import Pid
+
+from .errors import LimitExceeded, NoProcess
+from .group_changes import GroupChanges
+from .group_watch import GroupWatch
+from .group_watches import scope_number
+from .hub import Hub
+from .mailbox import Mailbox
+from .membership import GroupMembership
+from .monitor import Monitor
+from .names import check_name
+from .post import Post
+from .process import Process, ProcessFunction, Spawner, check_function
+from .values import GroupSnapshot, Joined, Left
+
+__all__ = ["EmbeddedProcesses", "NodeGroupWatch", "NodeMonitor"]
+
+CREDIT: Final = 256
+"""How many messages a mailbox hands out before it calls for the buffer; as of a subscription."""
+
+
+class EmbeddedProcesses:
+    """Spawns processes in the node's program, and lets them join groups. It is their keeper.
+
+    Args:
+        hub: the node's middle.
+        processes_max: how many may be spawned at a time.
+    """
+
+    def __init__(self, hub: Hub, processes_max: int) -> None:
+        self._hub = hub
+        self._max = processes_max
+        self._spawner = Spawner()
+        self._posts: dict[Pid, Post] = {}
+        self.mailbox = self._open(hub.pid)
+        """The node's own mailbox."""
+
+    def spawn(self, function: ProcessFunction) -> Process:
+        """Begin a process that runs an async function.
+
+        Raises:
+            LimitExceeded: too many processes run.
+            TypeError: it is no async function.
+        """
+        check_function(function)
+        if len(self._posts) > self._max:
+            raise LimitExceeded("processes", self._max)
+        ended: list[Callable[[str], None]] = []
+        pid = self._hub.processes.spawn("process", lambda reason: ended[0](reason))
+        process = Process(pid, self._open(pid), self)
+        ended.append(partial(self._ended, process))
+        self._spawner.start(process, function)
+        return process
+
+    async def join(self, group: str, pid: Pid | None, wait: str, timeout_s: float) -> GroupMembership:
+        """Let a process of this program join a group; see :meth:`.Bus.join`."""
+        pid = pid or self._hub.pid
+        post = self._posts.get(pid)
+        if post is None:
+            raise NoProcess(str(pid), self._why_not(pid))
+        await post.join(check_name(group, "group"), wait, timeout_s)
+
+        async def leave() -> None:
+            post.leave(group)
+
+        return GroupMembership(group, pid, leave)
+
+    async def close(self) -> None:
+        """End everything that was spawned (``shutdown``), and wait for its tasks; what waits in mailboxes stays."""
+        for pid in tuple(self._posts):
+            if pid != self._hub.pid:
+                self._hub.processes.exit(pid, "shutdown")
+        await self._spawner.close()
+        self._posts.pop(self._hub.pid).close()
+        self.mailbox.end(None)
+
+    # --- the processes' keeper ---
+
+    def link(self, pid: Pid, other: Pid) -> None:
+        """Link two processes."""
+        self._hub.processes.link(pid, other)
+
+    def unlink(self, pid: Pid, other: Pid) -> None:
+        """End their link."""
+        self._hub.processes.unlink(pid, other)
+
+    def exit(self, pid: Pid, reason: str) -> None:
+        """End a process."""
+        self._hub.processes.exit(pid, reason)
+
+    # --- within ---
+
+    def _open(self, pid: Pid) -> Mailbox:
+        inbox = self._hub.make_mailbox(CREDIT)
+        mailbox = Mailbox(pid, inbox)
+        self._posts[pid] = Post(self._hub, pid, inbox, mailbox.bell)
+        return mailbox
+
+    def _ended(self, process: Process, reason: str) -> None:
+        self._posts.pop(process.pid).close()
+        process.exited(reason)
+
+    def _why_not(self, pid: Pid) -> str:
+        if self._hub.processes.alive(pid):
+            return "it has no mailbox in this program; a process that this bus has spawned can join, and the bus itself"
+        if pid[:2] == self._hub.me:
+            return f"it is over ({self._hub.processes.reason(pid)})"
+        return "only the bus that has spawned a process can let it join"
+
+
+class NodeMonitor(Monitor):
+    """A monitor of an embedded node."""
+
+    def __init__(self, hub: Hub, pid: Pid) -> None:
+        super().__init__(pid, hub.environment.monotonic)
+        self._hub = hub
+        self._ref = 0
+
+    async def _open(self) -> None:
+        self._ref = self._hub.processes.monitor(self.pid, self.fired)
+
+    def _close(self) -> None:
+        self._hub.processes.demonitor(self._ref)
+
+
+class NodeGroupWatch(GroupWatch):
+    """A watcher of a group at an embedded node."""
+
+    def __init__(self, hub: Hub, group: str, scope: str) -> None:
+        super().__init__(group, scope)
+        self._hub = hub
+        self._number = scope_number(scope)
+        self._changes = GroupChanges()
+
+    def note(self, change: Joined | Left) -> None:
+        """The group has changed."""
+        self._changes.note(change)
+        self.wake()
+
+    async def _open(self) -> None:
+        self._hub.watches.add(self._number, self.group, self)
+
+    def _close(self) -> None:
+        self._hub.watches.remove(self._number, self.group, self)
+
+    def _next(self) -> GroupSnapshot | Joined | Left | None:
+        return self._changes.take(lambda: self._hub.watches.members(self._number, self.group))
