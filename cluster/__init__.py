@@ -64,16 +64,18 @@ from .process_frames import (
     ProcessUnlink,
 )
 from .registry import Registry
+from .scopes import CHANNEL_SCOPE, GROUP_SCOPE, SCOPES
 from .tcp import TcpNetwork
 from .trie import TokenTrie
-from .visible import SCOPES
 from .wire import Wire, WireOwner
 
 __all__ = [
     "BATCH_MAX",
+    "CHANNEL_SCOPE",
     "CLIENT_CODEC",
     "CLIENT_FRAMES",
     "CLIENT_PROTO",
+    "GROUP_SCOPE",
     "NODE_NAME",
     "SCOPES",
     "Address",

@@ -25,6 +25,7 @@ from .client_process_frames import (
 )
 from .envelope import BATCH_MAX, U64, Items, Name, Text
 from .frame import ClientFrame, Row
+from .scopes import CHANNEL_SCOPE, Scope
 
 __all__ = [
     "CLIENT_FRAMES",
@@ -107,7 +108,7 @@ class KeepAliveReply(ClientFrame, frozen=True):
 
 
 class ClientPublish(ClientFrame, frozen=True):
-    """Publishes of a client on one channel, in order; ``ref`` numbers the first of them on this connection.
+    """Publishes of a client on one channel (or in a group of ``scope``), in order; ``ref`` numbers the first of them on this connection.
 
     ``mode`` is 1 to have them confirmed, in runs, and 2 to have each answered with its outcome.
     ``ack`` is the acknowledgement that was asked for ("" for the channel's own), ``timeout_ms`` its patience.
@@ -120,6 +121,7 @@ class ClientPublish(ClientFrame, frozen=True):
     ack: Name
     timeout_ms: U64
     items: Items
+    scope: Scope = CHANNEL_SCOPE
 
 
 class Confirm(ClientFrame, frozen=True):

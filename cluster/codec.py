@@ -22,6 +22,7 @@ from .envelope import Envelope
 from .errors import ProtocolError
 from .frame import Frame, Row
 from .frames import LINK_FRAMES
+from .scopes import CHANNEL_SCOPE
 
 __all__ = ["CLIENT_CODEC", "HEADER_BYTES", "LINK_CODEC", "Codec", "encode_envelope", "encode_envelopes"]
 
@@ -52,28 +53,38 @@ class Codec:
         self.table = table
         self._types = {row.kind: kind for kind, row in table.items()}
         self._decoders = {kind: msgspec.msgpack.Decoder(row.kind) for kind, row in table.items()}
-        self._batches = {kind for kind, row in table.items() if row.kind.__struct_fields__[-1] == "items"}
+        self._batches = {kind for kind, row in table.items() if "items" in row.kind.__struct_fields__}
+        self._scoped = {row.kind for row in table.values() if row.kind.__struct_fields__[-1] == "scope"}
 
     def encode(self, frame: Frame) -> bytes:
         """Return the whole frame: length, type, body."""
         body = _pack(frame)
+        if type(frame) in self._scoped and body[-1] == CHANNEL_SCOPE:
+            body = bytes([body[0] - 1]) + body[1:-1]
         return _HEADER.pack(len(body) + 1, self._types[type(frame)]) + body
 
     def encode_batch(
-        self, kind: type[Frame], fields: Sequence[object], envelopes: Sequence[bytes], count: int | None = None
+        self,
+        kind: type[Frame],
+        fields: Sequence[object],
+        envelopes: Sequence[bytes],
+        count: int | None = None,
+        scope: int = CHANNEL_SCOPE,
     ) -> bytes:
-        """Return a frame of type ``kind`` whose last field is an array of envelopes that are encoded already.
+        """Return a frame of type ``kind`` with an array of envelopes that are encoded already.
 
         Args:
-            kind: a frame whose last field is ``items``.
-            fields: its other fields, in order.
+            kind: a frame with the field ``items``.
+            fields: the fields before it, in order.
             envelopes: results of :func:`encode_envelope` and of :func:`encode_envelopes`, in order.
             count: how many envelopes these are, 1 to ``BATCH_MAX``; when absent, each is one.
+            scope: what follows the items, left out when it is that of channels.
         """
         number = len(envelopes) if count is None else count
-        head = bytes([0x91 + len(fields)]) + b"".join(map(_pack, fields)) + _array_header(number)
-        size = len(head) + sum(map(len, envelopes))
-        return b"".join((_HEADER.pack(size + 1, self._types[kind]), head, *envelopes))
+        tail = b"" if scope == CHANNEL_SCOPE else _pack(scope)
+        head = bytes([0x91 + len(fields) + len(tail)]) + b"".join(map(_pack, fields)) + _array_header(number)
+        size = len(head) + sum(map(len, envelopes)) + len(tail)
+        return b"".join((_HEADER.pack(size + 1, self._types[kind]), head, *envelopes, tail))
 
     def decode(self, kind: int, body: bytes | memoryview) -> Frame:
         """Read the body of a frame of a known type.

@@ -24,6 +24,7 @@ from .process_frames import (
     ProcessMonitor,
     ProcessUnlink,
 )
+from .scopes import CHANNEL_SCOPE, Scope
 
 __all__ = [
     "LINK_FRAMES",
@@ -245,7 +246,7 @@ class Drain(LinkFrame, frozen=True):
 
 
 class Publish(LinkFrame, frozen=True):
-    """Publishes of the sender on one channel, in order.
+    """Publishes of the sender on one channel, or in one group of another scope, in order.
 
     ``receipt`` numbers the first item for receipts, which count upwards in a session; 0 asks for none.
     """
@@ -254,6 +255,7 @@ class Publish(LinkFrame, frozen=True):
     channel: Name
     receipt: U64
     items: Items
+    scope: Scope = CHANNEL_SCOPE
 
 
 class Lost(LinkFrame, frozen=True):
@@ -263,19 +265,21 @@ class Lost(LinkFrame, frozen=True):
     channel: Name
     first: U64
     last: U64
+    scope: Scope = CHANNEL_SCOPE
 
 
 class Heads(LinkFrame, frozen=True):
     """The last sequence on each of these channels of the sender: what follows is counted from here.
 
-    Sent among the publishes, when the sender has applied a new interest of the receiver (its channel log up
-    to ``applied``) and when a link was made again, so that what was missed shows as a gap and not as silence.
+    Sent among the publishes, when the sender has applied a new interest of the receiver (its log of the scope
+    up to ``applied``) and when a link was made again, so that what was missed shows as a gap and not as silence.
     A channel that is not named stands at 0, or where it stood.
     """
 
     epoch: U64
     applied: U64
     heads: Annotated[list[tuple[Name, U64]], Meta(max_length=BATCH_MAX)]
+    scope: Scope = CHANNEL_SCOPE
 
 
 class ReceiptRun(Struct, array_like=True, frozen=True):

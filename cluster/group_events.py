@@ -40,12 +40,13 @@ class Purged(NamedTuple):
 
 
 class Interest(NamedTuple):
-    """All members that a peer has in these channel groups are new; its log was applied up to ``applied``.
+    """All members that a peer has in these groups are new; its log of the scope was applied up to ``applied``.
 
     They are its first, or came when the last of the former ones had left: either way it has only just become
     interested, in its own view. It comes after the :class:`Joined` events of the same change.
     """
 
+    scope: int
     node: NodeId
     groups: tuple[str, ...]
     applied: int

@@ -15,6 +15,7 @@ from typing import Final, Generic, TypeVar
 from .codec import LINK_CODEC, encode_envelope
 from .envelope import BATCH_MAX, Envelope
 from .frames import Heads, Lost, Publish
+from .scopes import CHANNEL_SCOPE
 
 __all__ = ["STALL_S", "Lane", "PeerLane"]
 
@@ -167,8 +168,8 @@ class Lane(Generic[Key]):
         self.crowded = self.bytes * 2 > self.bytes_max and not self.stalled
 
 
-class PeerLane(Lane[tuple[str, bool]]):
-    """The data lane of a link; its key is a channel and whether receipts are asked for.
+class PeerLane(Lane[tuple[str, bool, int]]):
+    """The data lane of a link; its key is a channel, whether receipts are asked for, and the channel's scope.
 
     Args:
         epoch: this node's, which every frame bears.
@@ -179,7 +180,7 @@ class PeerLane(Lane[tuple[str, bool]]):
     def __init__(self, epoch: int, bytes_max: int, age_max_s: float) -> None:
         super().__init__(self._publish, bytes_max, age_max_s)
         self._epoch = epoch
-        self._lost: dict[str, tuple[int, int]] = {}
+        self._lost: dict[tuple[str, int], tuple[int, int]] = {}
         self._receipt = 1
         self.dropped = 0
 
@@ -187,48 +188,55 @@ class PeerLane(Lane[tuple[str, bool]]):
         """Whether anything waits, if only the news of a loss."""
         return bool(self.segments or self._lost)
 
-    def publish(self, channel: str, envelopes: Sequence[Envelope], encoded: bytes, receipts: bool) -> int:
+    def publish(
+        self,
+        channel: str,
+        envelopes: Sequence[Envelope],
+        encoded: bytes,
+        receipts: bool,
+        scope: int = CHANNEL_SCOPE,
+    ) -> int:
         """Queue consecutive publishes of ``channel``, ``encoded`` together; return how many were taken.
 
         The rest is dropped for this peer, which will be told.
         """
-        if self._lost and channel in self._lost and self._has_room(encode_envelope(envelopes[0])):
-            self._report(channel)
+        if self._lost and (channel, scope) in self._lost and self._has_room(encode_envelope(envelopes[0])):
+            self._report(channel, scope)
         number = self._receipt if receipts else 0
-        taken = self.put((channel, receipts), number, envelopes, encoded)
+        taken = self.put((channel, receipts, scope), number, envelopes, encoded)
         if receipts:
             self._receipt += taken
         if taken < len(envelopes):
-            self._lose(channel, envelopes[taken].sequence, envelopes[-1].sequence)
+            self._lose((channel, scope), envelopes[taken].sequence, envelopes[-1].sequence)
         return taken
 
-    def heads(self, applied: int, heads: Sequence[tuple[str, int]]) -> None:
+    def heads(self, applied: int, heads: Sequence[tuple[str, int]], scope: int = CHANNEL_SCOPE) -> None:
         """Queue where this node's channels stand, for a peer that has just become interested in them."""
         parts = [list(heads[start : start + BATCH_MAX]) for start in range(0, len(heads), BATCH_MAX)] or [[]]
         for part in parts[:-1]:  # only the last part may say that all was told
-            self.put_frame(LINK_CODEC.encode(Heads(self._epoch, 0, part)))
-        self.put_frame(LINK_CODEC.encode(Heads(self._epoch, applied, parts[-1])))
+            self.put_frame(LINK_CODEC.encode(Heads(self._epoch, 0, part, scope)))
+        self.put_frame(LINK_CODEC.encode(Heads(self._epoch, applied, parts[-1], scope)))
 
     def take(self, bytes_max: int) -> list[bytes]:
         """Remove and return frames; losses are told as soon as nothing waits before them."""
         frames = super().take(bytes_max)
         if self._lost and not self.segments:
-            for channel in tuple(self._lost):
-                self._report(channel)
+            for channel, scope in tuple(self._lost):
+                self._report(channel, scope)
             frames += super().take(bytes_max)
         return frames
 
-    def _lose(self, channel: str, first: int, last: int) -> None:
+    def _lose(self, stream: tuple[str, int], first: int, last: int) -> None:
         self.dropped += last - first + 1
-        first = self._lost.get(channel, (first, last))[0]
-        self._lost[channel] = (first, last)
+        first = self._lost.get(stream, (first, last))[0]
+        self._lost[stream] = (first, last)
 
     def _has_room(self, envelope: bytes) -> bool:
         return not self.expired and self.bytes + len(envelope) <= self.bytes_max
 
-    def _report(self, channel: str) -> None:
-        first, last = self._lost.pop(channel)
-        self.put_frame(LINK_CODEC.encode(Lost(self._epoch, channel, first, last)))
+    def _report(self, channel: str, scope: int) -> None:
+        first, last = self._lost.pop((channel, scope))
+        self.put_frame(LINK_CODEC.encode(Lost(self._epoch, channel, first, last, scope)))
 
-    def _publish(self, key: tuple[str, bool], number: int, envelopes: Sequence[bytes], count: int) -> bytes:
-        return LINK_CODEC.encode_batch(Publish, (self._epoch, key[0], number), envelopes, count)
+    def _publish(self, key: tuple[str, bool, int], number: int, envelopes: Sequence[bytes], count: int) -> bytes:
+        return LINK_CODEC.encode_batch(Publish, (self._epoch, key[0], number), envelopes, count, key[2])

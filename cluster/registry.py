@@ -25,7 +25,8 @@ from .identity import NodeId, Pid
 from .oplog import GroupLog
 from .registry_statistics import RegistryCounters, RegistryStatistics
 from .replication import RegistryFrame, Replication
-from .visible import SCOPES, VisibleGroups
+from .scopes import SCOPES
+from .visible import VisibleGroups
 
 __all__ = ["Registry"]
 

@@ -14,8 +14,9 @@ from .identity import NodeId
 from .oplog import WALK_FACTOR, GroupLog
 from .registry_statistics import RegistryCounters
 from .replica import DigestMismatch, Replica
+from .scopes import SCOPES
 from .sync import Feed
-from .visible import SCOPES, VisibleGroups
+from .visible import VisibleGroups
 
 __all__ = ["RegistryFrame", "Replication"]
 

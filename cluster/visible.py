@@ -7,28 +7,22 @@ returns all come through here, so the index and the events cannot tell different
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final
 
 from .group_events import GroupEvent, GroupEvents, Interest, Joined, Left, Purged
 from .identity import NodeId, Pid
 from .index import GroupIndex
 from .oplog import GroupLog
 from .replica import Diff, Replica
+from .scopes import CHANNEL_SCOPE, SCOPES
 
-__all__ = ["CHANNEL", "SCOPES", "VisibleGroups"]
-
-SCOPES: Final = ("channel", "subject", "consumer", "group")
-"""The scopes; frames carry the index. A name in two of them never meets."""
-
-CHANNEL: Final = 0
-"""The scope in which groups may be named by patterns."""
+__all__ = ["VisibleGroups"]
 
 
 class VisibleGroups:
     """The visible members of every scope, with those who watch them."""
 
     def __init__(self) -> None:
-        self.scopes = tuple(GroupIndex(patterns=scope == CHANNEL) for scope in range(len(SCOPES)))
+        self.scopes = tuple(GroupIndex(patterns=scope == CHANNEL_SCOPE) for scope in range(len(SCOPES)))
         self._events = GroupEvents()
 
     def watch(self, callback: Callable[[GroupEvent], None]) -> Callable[[], None]:
@@ -115,8 +109,8 @@ class VisibleGroups:
         ]
         events += [Left(scope, group, Pid(*node, number), reason) for group, numbers in leaves for number in numbers]
         groups = tuple(gained)
-        if scope == CHANNEL and groups:
-            events.append(Interest(node, groups, replica.applied))
+        if groups:
+            events.append(Interest(scope, node, groups, replica.applied))
         for event in events:
             emit(event)
 

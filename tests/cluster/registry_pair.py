@@ -14,7 +14,7 @@ from liminal_mesh.cluster.group_events import GroupEvent, Joined, Left
 from liminal_mesh.cluster.identity import NodeId, Pid
 from liminal_mesh.cluster.registry import Registry
 from liminal_mesh.cluster.replication import RegistryFrame
-from liminal_mesh.cluster.visible import SCOPES
+from liminal_mesh.cluster.scopes import SCOPES
 
 A = NodeId("a", 1)
 B = NodeId("b", 7)

@@ -9,7 +9,19 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liminal_mesh.cluster import Encoding, Envelope, Lane, Lost, PeerLane, Publish, encode_envelope, encode_envelopes
+from liminal_mesh.cluster import (
+    CHANNEL_SCOPE,
+    GROUP_SCOPE,
+    Encoding,
+    Envelope,
+    Heads,
+    Lane,
+    Lost,
+    PeerLane,
+    Publish,
+    encode_envelope,
+    encode_envelopes,
+)
 from liminal_mesh.cluster.buffer import FrameBuffer
 from liminal_mesh.cluster.codec import LINK_CODEC
 
@@ -89,6 +101,21 @@ def test_a_loss_is_told_before_what_follows_it() -> None:
     assert [item.sequence for item in cast("Publish", before).items] == [1]
     assert lost == Lost(1, "a", 2, 4)
     assert [item.sequence for item in cast("Publish", after).items] == [5]
+
+
+def test_one_name_in_two_scopes_shares_neither_frames_nor_losses() -> None:
+    """They are two streams with numbers of their own."""
+    lane = PeerLane(1, 2500, 5.0)
+    for scope in (CHANNEL_SCOPE, GROUP_SCOPE):
+        items = envelopes(1, 2, 900)
+        lane.publish("a", items, encode_envelopes(items), False, scope)
+    lane.heads(7, [("a", 2)], GROUP_SCOPE)
+
+    frames = arrived(lane.take(LANE_BYTES))
+
+    published = [(frame.scope, len(frame.items)) for frame in frames if isinstance(frame, Publish)]
+    assert published == [(CHANNEL_SCOPE, 2)]
+    assert frames[1:] == [Heads(1, 7, [("a", 2)], GROUP_SCOPE), Lost(1, "a", 1, 2, GROUP_SCOPE)]
 
 
 def test_a_loss_is_told_although_nothing_follows() -> None:

@@ -13,7 +13,7 @@ from liminal_mesh.cluster.frames import Ack, Heartbeat, Position, Range, SnapBeg
 from liminal_mesh.cluster.group_events import GroupEvent, Interest, Joined, Left, Purged
 from liminal_mesh.cluster.identity import NodeId, Pid
 from liminal_mesh.cluster.registry import Registry
-from liminal_mesh.cluster.visible import SCOPES
+from liminal_mesh.cluster.scopes import SCOPES
 
 from .registry_pair import A, B, Faults, Pair
 
@@ -148,9 +148,10 @@ def test_an_interest_follows_the_joins_and_names_only_first_members() -> None:
         Joined(CHANNEL, "x", pid(A, 1)),
         Joined(CHANNEL, "x", pid(A, 2)),
         Joined(CHANNEL, "y.*", pid(A, 1)),
-        Interest(A, ("x", "y.*"), 3),
+        Interest(CHANNEL, A, ("x", "y.*"), 3),
         Joined(CHANNEL, "x", pid(A, 3)),
     ]
+    assert Interest(GROUP, A, ("z",), 1) in pair.b.mirror.events
     assert pair.b.registry.interests("a", CHANNEL) == {"x", "y.*"}
     assert not any(isinstance(event, Interest) for event in pair.a.mirror.events)
 

@@ -1,4 +1,4 @@
-"""Writes the golden files: one sample of every frame, byte by byte, for the present protocol versions.
+"""Writes the golden files: samples of every frame, byte by byte, for the present protocol versions.
 
 Run ``python -m tests.golden.make`` only for a new protocol version or a new frame; the bytes of a frame that a
 released version speaks never change. The script refuses to change one that is there; while a version is
@@ -21,6 +21,7 @@ from liminal_mesh.cluster import process_frames as process
 from liminal_mesh.cluster.codec import CLIENT_CODEC, LINK_CODEC, Codec
 from liminal_mesh.cluster.envelope import Encoding, Envelope, OptionKey
 from liminal_mesh.cluster.frame import Frame
+from liminal_mesh.cluster.scopes import CHANNEL_SCOPE, GROUP_SCOPE, SCOPES
 
 HERE: Final = Path(__file__).parent
 NONCE: Final = bytes(range(32))
@@ -64,8 +65,11 @@ LINK: Final[list[Frame]] = [
     link.Heartbeat(9, 8, 43, [link.Position(0, 9, 255)], [link.Peer("node-b", 1_700_000_001, "[::1]:7601")]),
     link.Drain("stopping"),
     link.Publish(1_700_000_000, "news.de", 17, [PLAIN, FULL]),
+    link.Publish(1_700_000_000, "news.de", 17, [PLAIN, FULL], GROUP_SCOPE),
     link.Lost(1_700_000_000, "news.de", 3, 300),
+    link.Lost(1_700_000_000, "news.de", 3, 300, GROUP_SCOPE),
     link.Heads(1_700_000_000, 9, [("news.de", 300), ("sport.a", 0)]),
+    link.Heads(1_700_000_000, 9, [("news.de", 300), ("sport.a", 0)], GROUP_SCOPE),
     link.Receipt([link.ReceiptRun(17, 2, True), link.ReceiptRun(19, 1, False)]),
     process.ProcessLink(7, 300, 70_000),
     process.ProcessUnlink(7, 300, 70_000, 0),
@@ -82,6 +86,7 @@ CLIENT: Final[list[Frame]] = [
     client.KeepAlive(1),
     client.KeepAliveReply(1),
     client.ClientPublish(1, 2, "news.de", "cluster", 5000, [PLAIN, FULL]),
+    client.ClientPublish(1, 2, "news.de", "cluster", 5000, [PLAIN, FULL], GROUP_SCOPE),
     client.Confirm(1, 2, 1),
     client.ClientOutcome(1, 70_000, None, 2, {"node-b": "delivered"}, ("accept", 0, 1, 2, 3)),
     client.Failure(3, "Busy", msgpack.packb({"channel": "news.de"}), 2),
@@ -119,7 +124,13 @@ FILES: Final[dict[str, tuple[Codec, list[Frame]]]] = {
     f"link-v{link.LINK_PROTO[1]}.json": (LINK_CODEC, LINK),
     f"client-v{client.CLIENT_PROTO[1]}.json": (CLIENT_CODEC, CLIENT),
 }
-"""Golden file to what it holds: the whole frame in hex, by the name of its class."""
+"""Golden file to what it holds: the whole frame in hex, by :func:`name_of`."""
+
+
+def name_of(frame: Frame) -> str:
+    """Return the name of a sample: its class, and the scope where it is one that is written."""
+    scope = getattr(frame, "scope", CHANNEL_SCOPE) if frame.__struct_fields__[-1] == "scope" else CHANNEL_SCOPE
+    return type(frame).__name__ + ("" if scope == CHANNEL_SCOPE else f" {SCOPES[scope]}")
 
 
 def main() -> None:
@@ -127,7 +138,7 @@ def main() -> None:
     for name, (codec, frames) in FILES.items():
         path = HERE / name
         old: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-        new = {type(frame).__name__: codec.encode(frame).hex() for frame in frames}
+        new = {name_of(frame): codec.encode(frame).hex() for frame in frames}
         changed = [frame for frame, wire in old.items() if new.get(frame) != wire]
         if changed:
             raise SystemExit(f"{name}: {', '.join(changed)} would change: that takes a new protocol version")

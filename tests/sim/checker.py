@@ -16,7 +16,7 @@ from liminal_mesh.cluster.effects import Effect, Failed, SessionDown, SessionUp
 from liminal_mesh.cluster.group_events import GroupEvent, Joined, Left
 from liminal_mesh.cluster.identity import NodeId, Pid
 from liminal_mesh.cluster.options import PeeringOptions
-from liminal_mesh.cluster.visible import SCOPES
+from liminal_mesh.cluster.scopes import SCOPES
 
 from .host import Host
 

@@ -10,7 +10,7 @@ from collections import Counter
 from random import Random
 
 from liminal_mesh.cluster.effects import Failed, SessionDown, SessionUp
-from liminal_mesh.cluster.visible import SCOPES
+from liminal_mesh.cluster.scopes import SCOPES
 
 from .checker import Checker
 from .faults import Faults, FrameFaults
