@@ -108,7 +108,9 @@ class KeepAliveReply(ClientFrame, frozen=True):
 
 
 class ClientPublish(ClientFrame, frozen=True):
-    """Publishes of a client on one channel (or in a group of ``scope``), in order; ``ref`` numbers the first of them on this connection.
+    """Publishes of a client on one channel, or in one group of another scope, in order.
+
+    ``ref`` numbers the first of them on this connection.
 
     ``mode`` is 1 to have them confirmed, in runs, and 2 to have each answered with its outcome.
     ``ack`` is the acknowledgement that was asked for ("" for the channel's own), ``timeout_ms`` its patience.

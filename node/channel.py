@@ -78,7 +78,7 @@ class Group:
 
     pattern: str
     joined_at: int
-    subscribers: list[Subscriber] = field(default_factory=list)
+    subscribers: dict[Pid, Subscriber] = field(default_factory=dict)
     anchored: set[NodeId] = field(default_factory=set)
 
 
@@ -132,7 +132,7 @@ class Channel:
         gap = Gap(self.name, origin.name, head + 1, last, last - head, reason, origin.epoch)
         anchored = [group for group in self.groups if origin in group.anchored]
         for group in anchored:
-            for subscriber in group.subscribers:
+            for subscriber in tuple(group.subscribers.values()):
                 subscriber.note_gap(origin, gap)
         return gap.count if anchored else 0
 
@@ -143,14 +143,16 @@ class ChannelTable:
     Args:
         settings: what is configured, exact names and families.
         channels_max: how many channels may be in use.
+        what: what the names are names of, in errors.
     """
 
-    def __init__(self, settings: Iterable[ChannelSettings], channels_max: int) -> None:
+    def __init__(self, settings: Iterable[ChannelSettings], channels_max: int, what: str = "channel") -> None:
         configured = tuple(settings)
         self._exact = {entry.name: entry for entry in configured if not is_pattern(entry.name)}
         self._families = tuple(entry for entry in configured if is_pattern(entry.name))
         self._default = ChannelSettings("")
         self._channels_max = channels_max
+        self._what = what
         self._spare = channels_max
         self.channels: dict[str, Channel] = {}
         self.groups: dict[str, Group] = {}
@@ -185,7 +187,7 @@ class ChannelTable:
             LimitExceeded: too many channels are in use.
             ValueError: it is no exact name.
         """
-        return self.channels.get(name) or self._make(name, self.settings(check_name(name)))
+        return self.channels.get(name) or self._make(name, self.settings(check_name(name, self._what)))
 
     def wanted(self, name: str) -> Channel | None:
         """Return the channel of a remote publish if a local group covers it; it need not be configured here.
@@ -207,7 +209,7 @@ class ChannelTable:
         """Tell whoever waits for a channel that is not in use of remote publishes on it: there was no room for it."""
         gap = Gap(name, origin.name, first, last, count, "overflow", origin.epoch)
         for group in self._covering(name):
-            for subscriber in group.subscribers:
+            for subscriber in tuple(group.subscribers.values()):
                 subscriber.note_gap(origin, gap)
 
     def subscribe(self, subscriber: Subscriber, joined_at: int) -> Group:
@@ -217,31 +219,37 @@ class ChannelTable:
             group = self.groups[subscriber.pattern] = Group(subscriber.pattern, joined_at)
             if is_pattern(subscriber.pattern):
                 self._patterns.add(subscriber.pattern)
-        group.subscribers.append(subscriber)
+        group.subscribers[subscriber.pid] = subscriber
         self.subscriptions += 1
         return group
 
-    def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Remove a subscriber, and its group when it was the last."""
-        group = self.groups.get(subscriber.pattern)
-        if group is None or subscriber not in group.subscribers:
-            return
-        group.subscribers.remove(subscriber)
+    def member(self, name: str, pid: Pid) -> Subscriber | None:
+        """Return the subscriber that a process is in the group of exactly that name, None when it is none."""
+        group = self.groups.get(name)
+        return None if group is None else group.subscribers.get(pid)
+
+    def unsubscribe(self, subscriber: Subscriber) -> bool:
+        """Remove a subscriber, and its group when it was the last; return False if it is not there."""
+        if self.member(subscriber.pattern, subscriber.pid) is not subscriber:
+            return False
+        group = self.groups[subscriber.pattern]
+        del group.subscribers[subscriber.pid]
         self.subscriptions -= 1
         if not group.subscribers:
             del self.groups[subscriber.pattern]
             if is_pattern(subscriber.pattern):
                 self._patterns.remove(subscriber.pattern)
             self._let_go(subscriber.pattern)
+        return True
 
     def everyone(self) -> Iterable[Subscriber]:
         """Return all local subscribers."""
-        return [one for group in self.groups.values() for one in group.subscribers]
+        return [one for group in self.groups.values() for one in group.subscribers.values()]
 
     def refresh(self, channel: Channel) -> None:
         """Work out the channel's local groups and subscribers anew."""
         channel.groups = tuple(self._covering(channel.name))
-        channel.subscribers = tuple(one for group in channel.groups for one in group.subscribers)
+        channel.subscribers = tuple(one for group in channel.groups for one in group.subscribers.values())
         channel.rejecting = tuple(one for one in channel.subscribers if one.inbox.overflow == "reject")
 
     def matching(self, pattern: str) -> Iterable[Channel]:
@@ -266,7 +274,7 @@ class ChannelTable:
     def _make(self, name: str, settings: ChannelSettings) -> Channel:
         if name not in self._exact:  # a name that is configured for itself always has its channel
             if self._spare <= 0:
-                raise LimitExceeded("channels", self._channels_max)
+                raise LimitExceeded(f"{self._what}s", self._channels_max)
             self._spare -= 1
         channel = self.channels[name] = Channel(name, settings)
         return channel

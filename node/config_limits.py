@@ -46,6 +46,8 @@ class LimitsConfig(Section):
     """Nodes that this one is linked with."""
     channels: Count = 10_000
     """Channels of families in use at once; a channel that is configured by its exact name is not counted."""
+    groups: Count = 65_536
+    """Process groups that this node has members in, or has sent to."""
     registry_entries: Count = 100_000
     """Members of channels and groups that one peer may announce."""
     channel_lane_bytes: Size = 8 << 20

@@ -9,6 +9,7 @@ from functools import partial
 from liminal_mesh.cluster import Envelope, Pid
 
 from .acks import check_ack
+from .batch import Batch
 from .channel import Channel, Subscriber
 from .errors import OutcomeUnknown, Rejected
 from .hub import Hub
@@ -17,7 +18,7 @@ from .publisher import Publisher
 from .route import Pending, missing_receipts
 from .subscription import Subscription
 
-__all__ = ["FuturePending", "NodePublisher", "NodeSubscription"]
+__all__ = ["FuturePending", "NodePublisher", "NodeSubscription", "posted"]
 
 
 class NodeSubscription(Subscription):
@@ -50,6 +51,17 @@ class NodeSubscription(Subscription):
                 hub.unsubscribe(subscriber)
                 raise
         return subscriber.inbox, partial(hub.unsubscribe, subscriber)
+
+
+def posted(hub: Hub, channel: Channel) -> Batch:
+    """Return the batch of the node's own publishes without an answer, made when it is first asked for."""
+
+    def submit(envelopes: list[Envelope]) -> None:
+        # Looked at again, since interest may have changed; it was admitted, so that it cannot be refused any more.
+        hub.exchange.accept(hub.exchange.resolve(channel.name), envelopes, hub.pid.number)
+
+    channel.posted = Batch(channel, submit, hub.loop.call_soon)
+    return channel.posted
 
 
 class FuturePending(Pending):

@@ -17,46 +17,41 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from liminal_mesh.cluster import Envelope, Heads, Lost, NodeId, Publish, ReceiptRun, Registry
+from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope, Heads, Lost, NodeId, Publish, ReceiptRun
 
 from .channel import Channel, ChannelTable, Subscriber
 from .errors import Rejected
-from .exchange_statistics import ExchangeStatistics
-from .inbox import Budget, Inbox, Run
-from .route import Pending, Route
+from .inbox import Inbox, Run
+from .route import Pending, Route, receipt_runs
+from .shared import Shared
 from .values import Pressure
 
-__all__ = ["CHANNEL_SCOPE", "Exchange"]
-
-CHANNEL_SCOPE = 0
-"""The registry's scope of channels."""
+__all__ = ["Exchange"]
 
 
 class Exchange:
-    """Where publishes meet subscribers and peers.
+    """Where the publishes of one scope meet subscribers and peers.
 
     Args:
-        me: this node.
-        registry: who is interested where.
+        shared: what it has in common with the node's other exchanges.
         channels: the channels and local groups.
-        clock_ns: nanoseconds since 1970.
-        budget: what all inboxes here may hold together.
+        scope: the registry's scope of both.
     """
 
-    def __init__(
-        self, me: NodeId, registry: Registry, channels: ChannelTable, clock_ns: Callable[[], int], budget: Budget
-    ) -> None:
-        self.me = me
+    def __init__(self, shared: Shared, channels: ChannelTable, scope: int = CHANNEL_SCOPE) -> None:
+        self.me = shared.me
         self.channels = channels
-        self.statistics = ExchangeStatistics()
-        self._registry = registry
-        self._budget = budget
-        self._clock_ns = clock_ns
+        self.scope = scope
+        self.statistics = shared.statistics
+        self._shared = shared
+        self._registry = shared.registry
+        self._budget = shared.budget
+        self._clock_ns = shared.clock_ns
         self._routes: dict[str, Route] = {}
         self._runs: dict[str, NodeId] = {}
-        # Grows across restarts because the epoch does: a million ids for each of its milliseconds.
-        self._last_id = me.epoch * 1_000_000
         self._stamp = 0
+        self._version = -1
+        shared.tables.append(channels)
 
     # --- publishes of this node ---
 
@@ -109,7 +104,7 @@ class Exchange:
         return local
 
     def _number(self, channel: Channel, items: list[Envelope], publisher: int) -> None:
-        now, sequence, number = self._clock_ns() // 1000, channel.sequence, self._last_id
+        now, sequence, number = self._clock_ns() // 1000, channel.sequence, self._shared.last_id
         for item in items:
             sequence += 1
             number += 1
@@ -117,7 +112,7 @@ class Exchange:
             item.sequence = sequence
             item.published_at = now
             item.publisher = publisher
-        channel.sequence, self._last_id = sequence, number
+        channel.sequence, self._shared.last_id = sequence, number
         self.statistics.published += len(items)
 
     def _deliver(self, channel: Channel, run: Run) -> int:
@@ -128,7 +123,7 @@ class Exchange:
             if accepted == count:
                 local += 1
         if self._budget.passed:
-            self._evict()
+            self._shared.evict()
         return local
 
     def _forward(self, channel: Channel, run: Run, pending: Pending | None, receipts: bool) -> None:
@@ -136,7 +131,7 @@ class Exchange:
         for route in channel.routes:
             if pending is not None and route.name in channel.interested:
                 pending.nodes[route.name] = "sent"
-            taken = route.publish(run, pending if receipts else None)
+            taken = route.publish(run, pending if receipts else None, self.scope)
             if taken < count:
                 self.statistics.lane_dropped += count - taken
                 if pending is not None:
@@ -173,19 +168,25 @@ class Exchange:
         for channel in self.channels.matching(subscriber.pattern):
             if channel.holder is not None:  # what was published before is not for it, and it cannot refuse it
                 channel.holder.flush()
-        self._registry.join(CHANNEL_SCOPE, subscriber.pattern, subscriber.pid.number)
-        group = self.channels.subscribe(subscriber, self._registry.position(CHANNEL_SCOPE))
+        self._registry.join(self.scope, subscriber.pattern, subscriber.pid.number)
+        group = self.channels.subscribe(subscriber, self._registry.position(self.scope))
         self.invalidate()
         subscriber.listener.anchored(self.me, self._own_heads(subscriber.pattern))
         for origin in group.anchored:
             subscriber.listener.anchored(origin, self._heads_of(subscriber.pattern, origin))
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Remove a local subscription, and leave its group."""
-        self._registry.leave(CHANNEL_SCOPE, subscriber.pattern, subscriber.pid.number)
-        self.channels.unsubscribe(subscriber)
-        self.statistics.overflowed += subscriber.inbox.dropped
-        self.invalidate()
+        """Remove a local subscription, and leave its group; nothing happens when that was done before."""
+        if self.channels.unsubscribe(subscriber):
+            self._registry.leave(self.scope, subscriber.pattern, subscriber.pid.number)
+            self.invalidate()
+
+    def mesh_changed(self) -> None:
+        """The registry may know of other members than before."""
+        version = self._registry.version(self.scope)
+        if version != self._version:
+            self._version = version
+            self.invalidate()
 
     def invalidate(self) -> None:
         """Someone's interest, or a link, has changed: channels work out anew whom they serve."""
@@ -214,7 +215,7 @@ class Exchange:
         route = self._routes.get(name)
         if route is not None:
             heads = {one.name: one.sequence for group in groups for one in self.channels.matching(group)}
-            route.lane.heads(applied, [entry for entry in heads.items() if entry[1]])
+            route.lane.heads(applied, [entry for entry in heads.items() if entry[1]], self.scope)
             route.wake()
 
     def receive(self, origin: NodeId, frame: Publish) -> list[ReceiptRun]:
@@ -234,7 +235,7 @@ class Exchange:
             return self._receive_uneven(channel, origin, frame)
         channel.heads[origin] = head + count
         accepted = self._accepted(channel, Run(channel.name, origin, items))
-        return _receipts(frame.receipt, [(accepted, True), (count - accepted, False)]) if frame.receipt else []
+        return receipt_runs(frame.receipt, [(accepted, True), (count - accepted, False)]) if frame.receipt else []
 
     def _receive_uneven(self, channel: Channel, origin: NodeId, frame: Publish) -> list[ReceiptRun]:
         """Deliver publishes that do not continue what was delivered: skip duplicates, report gaps, one by one."""
@@ -249,7 +250,7 @@ class Exchange:
             channel.heads[origin] = item.sequence
             accepted = self._accepted(channel, Run(channel.name, origin, [item]))
             fates.append((1, accepted == 1))
-        return _receipts(frame.receipt, fates) if frame.receipt else []
+        return receipt_runs(frame.receipt, fates) if frame.receipt else []
 
     def _accepted(self, channel: Channel, run: Run) -> int:
         """Offer a run to every local subscriber; return how many of its messages the best of them accepted."""
@@ -261,18 +262,8 @@ class Exchange:
             self.statistics.delivered += accepted
             most = max(most, accepted)
         if self._budget.passed:
-            self._evict()
+            self._shared.evict()
         return most
-
-    def _evict(self) -> None:
-        """Empty the largest inboxes into gaps until all together hold no more than they may."""
-        while self._budget.passed:
-            largest = max(self.channels.everyone(), key=lambda one: one.inbox.bytes)
-            if not largest.inbox.bytes:
-                return
-            largest.inbox.evict()
-            self.statistics.evicted += 1
-            largest.listener.ready()
 
     def receive_lost(self, origin: NodeId, frame: Lost) -> None:
         """A peer had to drop publishes on the way here."""
@@ -290,13 +281,32 @@ class Exchange:
             if group.joined_at <= frame.applied and origin not in group.anchored:
                 group.anchored.add(origin)
                 heads = self._heads_of(group.pattern, origin)
-                for subscriber in group.subscribers:
+                for subscriber in tuple(group.subscribers.values()):
                     subscriber.listener.anchored(origin, heads)
 
     def anchored(self, pattern: str, origin: NodeId) -> bool:
         """Whether a peer has told where its channels stand to the local group of a pattern (or there is none)."""
         group = self.channels.groups.get(pattern)
         return group is None or origin in group.anchored
+
+    def barrier(self, pattern: str) -> Callable[[], list[str]]:
+        """Return what tells which of the peers that are linked now have not reached the group ``pattern`` yet.
+
+        They reach it by applying our log as it stands now, and by telling where their channels stand. Who is
+        linked no more is not named.
+        """
+        position, routes = self._registry.position(self.scope), tuple(self._routes.values())
+
+        def missing() -> list[str]:
+            linked = [route for route in routes if self._routes.get(route.name) is route]
+            return [
+                route.name
+                for route in linked
+                if self._registry.acknowledged(route.name, self.scope) < position
+                or not self.anchored(pattern, route.peer)
+            ]
+
+        return missing
 
     def forget(self, origin: NodeId) -> None:
         """A run of a node is over for good: drop what was kept of its numbers."""
@@ -309,11 +319,16 @@ class Exchange:
 
     # --- helpers ---
 
+    # An exact name is told even where it stands at 0: a mailbox holds the anchors of several groups.
+
     def _own_heads(self, pattern: str) -> dict[str, int]:
-        return {one.name: one.sequence for one in self.channels.matching(pattern) if one.sequence}
+        return {
+            one.name: one.sequence for one in self.channels.matching(pattern) if one.sequence or one.name == pattern
+        }
 
     def _heads_of(self, pattern: str, origin: NodeId) -> dict[str, int]:
-        return {one.name: one.heads[origin] for one in self.channels.matching(pattern) if origin in one.heads}
+        heads = {one.name: one.heads.get(origin, 0) for one in self.channels.matching(pattern)}
+        return {name: head for name, head in heads.items() if head or name == pattern}
 
     def _pass_over(self, channel: Channel, origin: NodeId, last: int) -> None:
         if channel.stamp != self._stamp:
@@ -322,19 +337,7 @@ class Exchange:
 
     def _refresh(self, channel: Channel) -> None:
         self.channels.refresh(channel)
-        channel.interested = self._registry.nodes_of(CHANNEL_SCOPE, channel.name)
-        wanted = channel.interested | self._registry.unsynced(CHANNEL_SCOPE)
+        channel.interested = self._registry.nodes_of(self.scope, channel.name)
+        wanted = channel.interested | self._registry.unsynced(self.scope)
         channel.routes = tuple(route for name, route in self._routes.items() if name in wanted)
         channel.stamp = self._stamp
-
-
-def _receipts(first: int, fates: Sequence[tuple[int, bool]]) -> list[ReceiptRun]:
-    """Return runs of equal fate, numbered from ``first``."""
-    runs: list[ReceiptRun] = []
-    for count, delivered in fates:
-        if runs and runs[-1].delivered == delivered:
-            runs[-1] = ReceiptRun(runs[-1].first, runs[-1].count + count, delivered)
-        elif count:
-            runs.append(ReceiptRun(first, count, delivered))
-        first += count
-    return runs

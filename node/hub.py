@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 from liminal_mesh.cluster import (
+    CHANNEL_SCOPE,
+    GROUP_SCOPE,
+    SCOPES,
     Envelope,
     Heads,
     Joined,
@@ -25,6 +28,7 @@ from liminal_mesh.cluster import (
     MemberChanged,
     NodeId,
     Pid,
+    ProtocolError,
     Publish,
     Purged,
     Receipt,
@@ -34,15 +38,15 @@ from liminal_mesh.cluster import (
 from liminal_mesh.cluster import Interest as InterestGained
 from liminal_mesh.storage import LiminalError
 
-from .batch import Batch
-from .channel import Channel, ChannelTable, Subscriber
+from .channel import Channel, ChannelSettings, ChannelTable, Subscriber
 from .environment import Environment
 from .errors import DeadlineExceeded, Draining, LimitExceeded
-from .exchange import CHANNEL_SCOPE, Exchange
+from .exchange import Exchange
 from .inbox import Budget, Inbox
 from .names import check_pattern
 from .permission import Permit
 from .route import Pending, Route
+from .shared import Shared
 from .waits import Signal, Sweep, Turn
 
 if TYPE_CHECKING:
@@ -69,6 +73,7 @@ class Hub:
         me: the node.
         registry: of process groups.
         channels: the configured channels.
+        groups: the process groups, of which any name can be one.
         permit: the one permission check, which every verb calls.
         environment: the world around the node.
         frame_max: the largest frame; a message must fit into one.
@@ -82,6 +87,7 @@ class Hub:
         me: NodeId,
         registry: Registry,
         channels: ChannelTable,
+        groups: ChannelTable,
         permit: Permit,
         environment: Environment,
         frame_max: int,
@@ -91,10 +97,12 @@ class Hub:
     ) -> None:
         self.me = me
         self.registry = registry
-        self.budget = Budget(inbox_bytes)
         self.permit = permit
         self.environment = environment
-        self.exchange = Exchange(me, registry, channels, environment.wall_ns, self.budget)
+        self.shared = Shared(me, registry, environment.wall_ns, Budget(inbox_bytes))
+        self.exchange = Exchange(self.shared, channels)
+        self.groups = Exchange(self.shared, groups, GROUP_SCOPE)
+        self._exchanges = {CHANNEL_SCOPE: self.exchange, GROUP_SCOPE: self.groups}
         self.mesh: Mesh | None = None
         self.draining = False
         self.failure: Exception | None = None
@@ -110,7 +118,6 @@ class Hub:
         self._numbers = count(1)
         self.pid = self.next_pid()
         self._routes: dict[str, Route] = {}
-        self._version = -1
         self._awaited: Sweep[Pending] = Sweep(lambda pending: pending.expire())
         self._changes = Signal()
         self.turn = Turn()
@@ -161,11 +168,8 @@ class Hub:
             ValueError: the pattern is none.
         """
         check_pattern(pattern)
-        if self.exchange.channels.subscriptions >= self._entries_max:
-            raise LimitExceeded("registry_entries", self._entries_max)
-        settings = self.exchange.channels.settings(pattern)
-        budgets = (self.budget,) if budget is None else (self.budget, budget)
-        inbox = Inbox(credit, settings.messages, settings.size, settings.overflow, budgets)
+        self._check_entries()
+        inbox = self._make_inbox(self.exchange.channels.settings(pattern), credit, budget)
         return Subscriber(self.next_pid(), pattern, inbox, listener)
 
     def subscribe(self, subscriber: Subscriber) -> None:
@@ -179,12 +183,49 @@ class Hub:
         try:
             self.exchange.unsubscribe(subscriber)
         finally:
-            subscriber.inbox.release()
+            self.shared.retire(subscriber.inbox)
         if self.mesh is not None:
             self.mesh.changed()
 
-    async def barrier(self, phase: str, pattern: str, timeout_s: float) -> None:
-        """Wait until every peer that is linked now has applied this node's channel log as it stands now.
+    def _check_entries(self) -> None:
+        if self.exchange.channels.subscriptions + self.groups.channels.subscriptions >= self._entries_max:
+            raise LimitExceeded("registry_entries", self._entries_max)
+
+    def _make_inbox(self, settings: ChannelSettings, credit: int, budget: Budget | None) -> Inbox:
+        budgets = (self.shared.budget, *(() if budget is None else (budget,)))
+        return Inbox(credit, settings.messages, settings.size, settings.overflow, budgets)
+
+    # --- process groups ---
+
+    def make_mailbox(self, credit: int, budget: Budget | None = None) -> Inbox:
+        """Return the inbox of a process, one for all its groups; at its end it goes to ``shared.retire``."""
+        return self._make_inbox(self.groups.channels.settings(""), credit, budget)
+
+    def join(self, pid: Pid, group: str, inbox: Inbox, listener: Listener) -> Subscriber:
+        """Put a process of this node into a group; return its subscriber, the one that stands if it is in already.
+
+        Raises:
+            LimitExceeded: too many groups are in use, or peers would not take more entries of one node.
+            ValueError: no group can have this name.
+        """
+        member = self.groups.channels.member(group, pid)
+        if member is None:
+            self._check_entries()
+            self.groups.resolve(group)  # from now on there is room for what peers send to it
+            member = Subscriber(pid, group, inbox, listener)
+            self.groups.subscribe(member)
+            if self.mesh is not None:
+                self.mesh.changed()
+        return member
+
+    def leave(self, member: Subscriber) -> None:
+        """Take a process out of a group; its mailbox stays. Nothing happens when it has left already."""
+        self.groups.unsubscribe(member)
+        if self.mesh is not None:
+            self.mesh.changed()
+
+    async def barrier(self, phase: str, pattern: str, timeout_s: float, scope: int = CHANNEL_SCOPE) -> None:
+        """Wait until every peer that is linked now has applied this node's log of the scope as it stands now.
 
         It must also have told where its channels stand, for the group ``pattern``: only then does what it publishes
         show as a gap if the link breaks in the next moment. A peer whose session ends meanwhile is not waited for.
@@ -192,17 +233,7 @@ class Hub:
         Raises:
             DeadlineExceeded: ``missing`` names who has not.
         """
-        position = self.registry.position(CHANNEL_SCOPE)
-        routes = dict(self._routes)
-
-        def reached(route: Route) -> bool:
-            acknowledged = self.registry.acknowledged(route.name, CHANNEL_SCOPE)
-            return acknowledged >= position and self.exchange.anchored(pattern, route.peer)
-
-        def missing() -> list[str]:
-            current = (name for name, route in routes.items() if self._routes.get(name) is route)
-            return [name for name in current if not reached(routes[name])]
-
+        missing = self.in_scope(scope).barrier(pattern)
         if not await self.until(lambda: not missing(), self.loop.time() + timeout_s):
             raise DeadlineExceeded(phase, node=self.me.name, missing=sorted(missing()))
 
@@ -211,6 +242,17 @@ class Hub:
         return await self._changes.until(condition, deadline)
 
     # --- publishes ---
+
+    def in_scope(self, scope: int) -> Exchange:
+        """Return the exchange of a scope.
+
+        Raises:
+            ProtocolError: nothing is published in it.
+        """
+        exchange = self._exchanges.get(scope)
+        if exchange is None:
+            raise ProtocolError(f"publishes in scope {SCOPES[scope]!r}")
+        return exchange
 
     def check_size(self, envelope: Envelope) -> None:
         """Check that a message fits into a frame.
@@ -228,16 +270,6 @@ class Hub:
     def expect(self, pending: Pending, timeout_s: float) -> None:
         """Expire a pending publish when its time is up."""
         pending.forget = partial(self._awaited.remove, pending, self._awaited.add(pending, timeout_s))
-
-    def posted(self, channel: Channel) -> Batch:
-        """Return the batch of the node's own publishes without an answer, made when it is first asked for."""
-
-        def submit(envelopes: list[Envelope]) -> None:
-            # Looked at again, since interest may have changed; it was admitted, so that it cannot be refused any more.
-            self.exchange.accept(self.exchange.resolve(channel.name), envelopes, self.pid.number)
-
-        channel.posted = Batch(channel, submit, self.loop.call_soon)
-        return channel.posted
 
     async def writable(self, channel: Channel) -> None:
         """Wait until no peer that keeps up holds publishers on the channel back."""
@@ -260,36 +292,36 @@ class Hub:
         """A session with a peer stands."""
         route = Route(link.peer, link.lane, link.wake)
         self._routes[link.peer.name] = route
-        self.exchange.link_up(route)
+        for exchange in self._exchanges.values():
+            exchange.link_up(route)
         self.note("link_up", peer=link.peer.name, epoch=str(link.peer.epoch), address=link.address)
 
     def link_down(self, link: Link, reason: str) -> None:
         """It ended."""
         route = self._routes.pop(link.peer.name)
-        self.exchange.link_down(route)
+        for exchange in self._exchanges.values():
+            exchange.link_down(route)
         self.note("link_down", peer=link.peer.name, epoch=str(link.peer.epoch), reason=reason)
         self.lane_room()
 
     def link_frame(self, link: Link, frame: Publish | Lost | Heads | Receipt) -> None:
         """A frame with publishes, or about them."""
         if isinstance(frame, Publish):
-            runs = self.exchange.receive(link.peer, frame)
+            runs = self.in_scope(frame.scope).receive(link.peer, frame)
             if runs:
                 link.send(Receipt(runs))
         elif isinstance(frame, Receipt):
             self._routes[link.peer.name].receipts(frame.runs)
         elif isinstance(frame, Heads):
-            self.exchange.receive_heads(link.peer, frame)
+            self.in_scope(frame.scope).receive_heads(link.peer, frame)
             self.mesh_changed()  # barriers wait for it
         else:
-            self.exchange.receive_lost(link.peer, frame)
+            self.in_scope(frame.scope).receive_lost(link.peer, frame)
 
     def mesh_changed(self) -> None:
         """Something that was waited for may have come."""
-        version = self.registry.version(CHANNEL_SCOPE)
-        if version != self._version:
-            self._version = version
-            self.exchange.invalidate()
+        for exchange in self._exchanges.values():
+            exchange.mesh_changed()
         self._changes.notify()
 
     def lane_room(self) -> None:
@@ -310,11 +342,13 @@ class Hub:
     def member_changed(self, change: MemberChanged) -> None:
         """A node that was dead for long is forgotten: what was counted of it is dropped too."""
         if change.before is not None and change.after is None:
-            self.exchange.forget(NodeId(change.before.name, change.before.epoch))
+            for exchange in self._exchanges.values():
+                exchange.forget(NodeId(change.before.name, change.before.epoch))
 
     def _group_event(self, event: Joined | Left | Purged | InterestGained) -> None:
         if isinstance(event, InterestGained):
-            self.exchange.interest_gained(event.node.name, event.groups, event.applied)
+            if event.scope in self._exchanges:
+                self._exchanges[event.scope].interest_gained(event.node.name, event.groups, event.applied)
         elif isinstance(event, Purged):
             self.note(
                 "purged", node=event.node.name, epoch=str(event.node.epoch), reason=event.reason, members=event.members

@@ -334,6 +334,9 @@ class Inbox:
 
 def _merge(notes: Notes, origin: NodeId, note: Gap | Anchor) -> None:
     if isinstance(note, Anchor):
+        pending = notes.get(("", origin, "anchor"))
+        if isinstance(pending, Anchor):  # of another group of the same mailbox
+            note = Anchor(origin, {**pending.heads, **note.heads})
         notes["", origin, "anchor"] = note
         return
     key = (note.channel, origin, note.reason)

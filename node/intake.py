@@ -14,7 +14,9 @@ from liminal_mesh.storage import LiminalError
 from .acks import check_ack
 from .channel import Channel
 from .errors import OutcomeUnknown
+from .exchange import Exchange
 from .hub import Hub
+from .permission import PUBLISH_VERBS
 from .route import Pending, missing_receipts
 from .values import Pressure
 
@@ -44,13 +46,14 @@ class Intake:
 
     def publish(self, frame: ClientPublish) -> None:
         """Take a batch."""
-        exchange = self._hub.exchange
+        exchange = self._hub.in_scope(frame.scope)
         done = 0
         try:
-            self._hub.admit(self._connection.pid, "publish", frame.channel)
-            channel = self._resolve(frame.channel)
+            self._hub.admit(self._connection.pid, PUBLISH_VERBS[frame.scope], frame.channel)
             self._check_sizes(frame.items)
-            receipts = (check_ack(frame.channel, frame.ack) or channel.settings.ack) == "nodes"
+            asked = check_ack(frame.channel, frame.ack)
+            channel = self._resolve(exchange, frame.channel)
+            receipts = (asked or channel.settings.ack) == "nodes"
             step = 1 if channel.rejecting else len(frame.items)
             while done < len(frame.items):
                 self._publish_items(frame, frame.items[done : done + step], frame.ref + done, receipts)
@@ -63,9 +66,10 @@ class Intake:
             self._connection.wire.pause_reading()
             self._hub.when_room(self._resume)
 
-    def _resolve(self, name: str) -> Channel:
+    @staticmethod
+    def _resolve(exchange: Exchange, name: str) -> Channel:
         try:
-            return self._hub.exchange.resolve(name)
+            return exchange.resolve(name)
         except ValueError as error:  # our own clients look at names before they send them
             raise ProtocolError(str(error)) from error
 
@@ -82,29 +86,33 @@ class Intake:
         self._connection.wire.resume_reading()
 
     def _publish_items(self, frame: ClientPublish, items: list[Envelope], ref: int, receipts: bool) -> None:
-        exchange = self._hub.exchange
+        exchange = self._hub.in_scope(frame.scope)
         channel = exchange.resolve(frame.channel)
         if frame.mode == _CONFIRM and not (receipts and channel.routes):
             local = exchange.accept(channel, items, self._number)
             self.confirm(ref, len(items), 0 if local or channel.routes else len(items))
             return
         if frame.mode == _CONFIRM:
-            self._publish_pending(
-                channel, items, _Confirmed(self, self._connection, ref, len(items)), frame.timeout_ms, receipts
-            )
+            pending = _Confirmed(self, self._connection, ref, len(items))
+            self._publish_pending(exchange, channel, items, pending, frame.timeout_ms, receipts)
             return
         for index, item in enumerate(items):
-            self._publish_pending(
-                channel, [item], _Answered(self, self._connection, ref + index), frame.timeout_ms, receipts
-            )
+            answered = _Answered(self, self._connection, ref + index)
+            self._publish_pending(exchange, channel, [item], answered, frame.timeout_ms, receipts)
 
     def _publish_pending(
-        self, channel: Channel, items: list[Envelope], pending: _Confirmed, timeout_ms: int, receipts: bool
+        self,
+        exchange: Exchange,
+        channel: Channel,
+        items: list[Envelope],
+        pending: _Confirmed,
+        timeout_ms: int,
+        receipts: bool,
     ) -> None:
         hub = self._hub
         if isinstance(pending, _Answered):
-            pending.pressure = hub.exchange.pressure(channel)
-        hub.exchange.accept(channel, items, self._number, pending, receipts)
+            pending.pressure = exchange.pressure(channel)
+        exchange.accept(channel, items, self._number, pending, receipts)
         if pending.left:
             hub.expect(pending, timeout_ms / 1000)
         else:

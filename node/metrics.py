@@ -128,7 +128,7 @@ def _publishes(run: Runtime) -> Iterator[Metric]:
 
 def _subscriptions(run: Runtime) -> Iterator[Metric]:
     table = run.hub.exchange.channels
-    inboxes = [subscriber.inbox for group in table.groups.values() for subscriber in group.subscribers]
+    inboxes = [subscriber.inbox for group in table.groups.values() for subscriber in group.subscribers.values()]
     yield _gauge("channels", "Channels in use.", len(table.channels))
     yield _gauge("subscriptions", "Subscriptions on this node.", len(inboxes))
     yield _gauge("inbox_messages", "Messages that wait in subscriptions.", sum(inbox.queued for inbox in inboxes))

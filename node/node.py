@@ -9,21 +9,31 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from liminal_mesh.cluster import Address, Envelope, Listener, Member, NodeId, Pid, StaleEpoch
+from liminal_mesh.cluster import (
+    CHANNEL_SCOPE,
+    GROUP_SCOPE,
+    Address,
+    Envelope,
+    Listener,
+    Member,
+    NodeId,
+    Pid,
+    StaleEpoch,
+)
 
 from .acks import check_ack
 from .batch import BUSY_RETRY_S
 from .bus import Ack, Wait
 from .config import NodeConfig
 from .config_sources import load_config
-from .embedded import FuturePending, NodePublisher, NodeSubscription
+from .embedded import FuturePending, NodePublisher, NodeSubscription, posted
 from .environment import REAL, Environment
 from .errors import Busy
 from .identity_store import choose_epoch, choose_name, store_identity
 from .inbox import MESSAGE_OVERHEAD_BYTES
 from .message import encode_headers
 from .payload import RAW, encode_payload
-from .permission import allow_all
+from .permission import PUBLISH_VERBS, allow_all
 from .publisher import Publisher
 from .runtime import Runtime
 from .subscription import Subscription
@@ -148,19 +158,60 @@ class Node:
         timeout: float = 5.0,
     ) -> PublishOutcome:
         """Publish, and return how it fared; see :meth:`.Bus.publish`."""
+        return await self._publish(CHANNEL_SCOPE, channel, payload, headers, ack, timeout)
+
+    async def send_group(
+        self,
+        group: str,
+        payload: object,
+        *,
+        headers: Mapping[str, str] | None = None,
+        ack: Ack | None = None,
+        timeout: float = 5.0,
+    ) -> PublishOutcome:
+        """Send to the mailbox of every member of a process group, on every node; return how it fared.
+
+        It is numbered, queued and acknowledged as a publish is: what a member misses shows in its mailbox as a gap.
+
+        Args:
+            group: its exact name; nobody need be in it.
+            payload: as of a publish.
+            headers: as of a publish.
+            ack: as of a publish; without it the nodes are not waited for.
+            timeout: how long to wait for the nodes, in seconds.
+
+        Raises:
+            LimitExceeded: the message is too large, or this node uses too many groups.
+            TypeError: the payload or a header cannot be encoded.
+            ValueError: no group can have this name.
+        """
+        return await self._publish(GROUP_SCOPE, group, payload, headers, ack, timeout)
+
+    async def _publish(
+        self,
+        scope: int,
+        name: str,
+        payload: object,
+        headers: Mapping[str, str] | None,
+        ack: Ack | None,
+        timeout: float,
+    ) -> PublishOutcome:
         hub = self.running.hub
-        hub.admit(hub.pid, "publish", channel)
-        resolved = hub.exchange.resolve(channel)
+        hub.admit(hub.pid, PUBLISH_VERBS[scope], name)
+        exchange = hub.in_scope(scope)
+        # Looked at before the name takes a place in the table, which a group that was sent to keeps.
         envelope = self._envelope(payload, headers)
         hub.check_size(envelope)
+        asked = check_ack(name, ack)
+        resolved = exchange.resolve(name)
         pending = FuturePending(asyncio.get_running_loop().create_future())
-        receipts = (check_ack(channel, ack) or resolved.settings.ack) == "nodes"
-        pressure = hub.exchange.pressure(resolved)
-        hub.exchange.accept(resolved, [envelope], hub.pid.number, pending, receipts)
+        receipts = (asked or resolved.settings.ack) == "nodes"
+        pressure = exchange.pressure(resolved)
+        exchange.accept(resolved, [envelope], hub.pid.number, pending, receipts)
         if pending.left:
             hub.expect(pending, timeout)
             await pending.future
-        elif hub.exchange.crowded(resolved):
+        elif exchange.crowded(resolved):
             # So that a tight loop of publishes lets the lanes be written.
             await hub.turn.give_way(len(envelope.body) + MESSAGE_OVERHEAD_BYTES)
         nodes = MappingProxyType(pending.nodes)
@@ -171,7 +222,7 @@ class Node:
         hub = (self._run or self.running).hub
         hub.admit(hub.pid, "publish", channel)
         resolved = hub.exchange.resolve(channel)
-        batch = resolved.posted or hub.posted(resolved)
+        batch = resolved.posted or posted(hub, resolved)
         # Looked at once a batch: until it is handed over, no lane gets fuller.
         if not batch.items and hub.exchange.crowded(resolved):
             raise Busy(BUSY_RETRY_S, "the lane to a peer")

@@ -7,14 +7,19 @@ configuration says otherwise in words. Whoever brings tokens replaces :func:`all
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
-from liminal_mesh.cluster import Pid
+from liminal_mesh.cluster import CHANNEL_SCOPE, GROUP_SCOPE, Pid
 
-__all__ = ["Permit", "allow_all"]
+__all__ = ["PUBLISH_VERBS", "Permit", "allow_all"]
 
 Permit = Callable[[Pid, str, str], None]
 """Called as ``permit(who, verb, name)``: the process that asks (a connection, or the node itself), the verb
-(``publish``, ``subscribe``, ``members``), and the channel or pattern ("" where there is none). Raises NotAuthorized."""
+(``publish``, ``send_group``, ``subscribe``, ``members``), and the channel, pattern or group ("" where there is none).
+Raises NotAuthorized."""
+
+PUBLISH_VERBS: Final = {CHANNEL_SCOPE: "publish", GROUP_SCOPE: "send_group"}
+"""Scope to the verb that publishes in it."""
 
 
 def allow_all(who: Pid, verb: str, name: str) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from liminal_mesh.cluster import NodeId, PeerLane, ProtocolError, ReceiptRun
+from liminal_mesh.cluster import CHANNEL_SCOPE, NodeId, PeerLane, ProtocolError, ReceiptRun
 
 from .inbox import Run
 
-__all__ = ["Pending", "Route", "missing_receipts"]
+__all__ = ["Pending", "Route", "missing_receipts", "receipt_runs"]
 
 
 class Pending:
@@ -117,12 +117,12 @@ class Route:
         self._awaited: deque[_Awaited] = deque()
         self._owed = 0
 
-    def publish(self, run: Run, awaited: Pending | None) -> int:
+    def publish(self, run: Run, awaited: Pending | None, scope: int = CHANNEL_SCOPE) -> int:
         """Queue publishes for the peer; return how many its lane took. For these, receipts are asked if ``awaited``."""
         lane = self.lane
         if not lane.segments:  # else it is awake, or will be woken when the socket takes more
             self.wake()
-        taken = lane.publish(run.channel, run.items, run.encoded(), awaited is not None)
+        taken = lane.publish(run.channel, run.items, run.encoded(), awaited is not None, scope)
         if awaited is not None and taken:
             self._awaited.append(_Awaited(awaited, taken))
             self._owed += taken
@@ -156,6 +156,18 @@ class Route:
         while self._awaited:
             entry = self._awaited.popleft()
             entry.pending.lose(self.name, entry.left)
+
+
+def receipt_runs(first: int, fates: Sequence[tuple[int, bool]]) -> list[ReceiptRun]:
+    """Return runs of equal fate, numbered from ``first``."""
+    runs: list[ReceiptRun] = []
+    for count, delivered in fates:
+        if runs and runs[-1].delivered == delivered:
+            runs[-1] = ReceiptRun(runs[-1].first, runs[-1].count + count, delivered)
+        elif count:
+            runs.append(ReceiptRun(first, count, delivered))
+        first += count
+    return runs
 
 
 def missing_receipts(nodes: Mapping[str, str]) -> str:

@@ -27,6 +27,7 @@ from liminal_mesh.cluster import (
 from .channel import ChannelSettings, ChannelTable
 from .config import ClusterConfig, NodeConfig
 from .config_checks import read_cookies
+from .config_limits import LimitsConfig
 from .environment import Environment
 from .hub import Hub
 from .permission import Permit
@@ -73,6 +74,7 @@ class Runtime:
             me,
             self.registry,
             _channel_table(config),
+            _group_table(limits),
             permit,
             environment,
             frame_max=limits.max_frame,
@@ -236,3 +238,9 @@ def _channel_table(config: NodeConfig) -> ChannelTable:
         for one in config.channels
     ]
     return ChannelTable(settings, limits.channels)
+
+
+def _group_table(limits: LimitsConfig) -> ChannelTable:
+    """Return the process groups: one family covers every name."""
+    family = ChannelSettings(">", limits.inbox_messages, limits.inbox_bytes)
+    return ChannelTable([family], limits.groups, "group")

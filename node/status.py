@@ -11,9 +11,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from liminal_mesh.cluster import SCOPES, Member, Pid, TokenTrie
+from liminal_mesh.cluster import CHANNEL_SCOPE, SCOPES, Member, Pid, TokenTrie
 
-from .exchange import CHANNEL_SCOPE
 from .names import is_pattern
 from .readiness import conditions, state
 

@@ -33,6 +33,7 @@ NODE_CORES = {
     "payload",
     "processes",
     "route",
+    "shared",
     "text",
     "units",
     "values",

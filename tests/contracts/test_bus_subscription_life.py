@@ -89,7 +89,7 @@ async def test_ch3_a_dropped_handle_is_removed(far: Far, caplog: pytest.LogCaptu
     [fields] = lines(caplog, "subscription_dropped")
     assert (fields["pattern"], fields["pid"]) == ("ticks", str(pid))
     assert "without leaving its 'async with'" in str(fields["why"])
-    assert far.node.running.hub.budget.used == 0
+    assert far.node.running.hub.shared.budget.used == 0
 
 
 async def test_ch3_a_handle_is_held_by_its_messages(far: Far) -> None:
@@ -249,7 +249,7 @@ async def test_ch3_an_unsubscribe_that_fails_is_raised(refusing: pytest.MonkeyPa
         refuse(refusing, node, "ticks")
         with pytest.raises(CannotLeave):
             await subscription.__aexit__(None, None, None)
-        assert node.running.hub.budget.used == 0
+        assert node.running.hub.shared.budget.used == 0
         assert await payloads(subscription, 1) == [b"never taken"]
         with pytest.raises(Over):
             await take(subscription, 1)

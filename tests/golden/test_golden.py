@@ -14,9 +14,7 @@ from liminal_mesh.cluster.frame import Frame
 from .make import FILES, HERE, name_of
 
 SAMPLES = [
-    pytest.param(name, codec, frame, id=name_of(frame))
-    for name, (codec, frames) in FILES.items()
-    for frame in frames
+    pytest.param(name, codec, frame, id=name_of(frame)) for name, (codec, frames) in FILES.items() for frame in frames
 ]
 every_sample = pytest.mark.parametrize(("name", "codec", "frame"), SAMPLES)
 

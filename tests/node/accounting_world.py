@@ -11,7 +11,18 @@ from collections import defaultdict, deque
 from random import Random
 from typing import cast
 
-from liminal_mesh.cluster import Encoding, Envelope, Heads, Lost, NodeId, Pid, Publish, Registry
+from liminal_mesh.cluster import (
+    CHANNEL_SCOPE,
+    GROUP_SCOPE,
+    Encoding,
+    Envelope,
+    Heads,
+    Lost,
+    NodeId,
+    Pid,
+    Publish,
+    Registry,
+)
 from liminal_mesh.cluster import Interest as InterestGained
 from liminal_mesh.cluster.buffer import FrameBuffer
 from liminal_mesh.cluster.codec import LINK_CODEC
@@ -20,9 +31,10 @@ from liminal_mesh.cluster.group_events import GroupEvent
 from liminal_mesh.cluster.lanes import PeerLane
 from liminal_mesh.cluster.replication import RegistryFrame
 from liminal_mesh.node.channel import ChannelSettings, ChannelTable
-from liminal_mesh.node.exchange import CHANNEL_SCOPE, Exchange
+from liminal_mesh.node.exchange import Exchange
 from liminal_mesh.node.inbox import Budget, Inbox, Overflow
 from liminal_mesh.node.route import Route
+from liminal_mesh.node.shared import Shared
 
 from .ledger import Recorder
 
@@ -50,7 +62,8 @@ class End:
         host, peer = self.host, self.peer.host.me
         self.up = True
         self.route = Route(peer, self.lane, lambda: None)
-        host.exchange.link_up(self.route)
+        for exchange in host.exchanges.values():
+            exchange.link_up(self.route)
         self.control += host.registry.session_up(peer)
         host.mesh_changed()
 
@@ -60,7 +73,8 @@ class End:
             self.up = False
             assert self.route is not None
             self.host.registry.session_down(self.peer.host.me.name, "noconnection")
-            self.host.exchange.link_down(self.route)
+            for exchange in self.host.exchanges.values():
+                exchange.link_down(self.route)
             self.host.mesh_changed()
 
     def write(self, bytes_max: int, entries_max: int) -> bool:
@@ -87,7 +101,8 @@ class End:
     def repeat(self) -> None:
         """Hand over once more what has arrived before."""
         if self.past:
-            self.host.exchange.receive(self.peer.host.me, self.host.rng.choice(self.past))
+            frame = self.host.rng.choice(self.past)
+            self.host.exchanges[frame.scope].receive(self.peer.host.me, frame)
 
     def beat(self) -> None:
         """Let the heartbeat say where our logs stand."""
@@ -97,12 +112,12 @@ class End:
         host, origin = self.host, self.peer.host.me
         match frame:
             case Publish():
-                host.exchange.receive(origin, frame)
+                host.exchanges[frame.scope].receive(origin, frame)
                 self.past.append(frame)
             case Heads():
-                host.exchange.receive_heads(origin, frame)
+                host.exchanges[frame.scope].receive_heads(origin, frame)
             case Lost():
-                host.exchange.receive_lost(origin, frame)
+                host.exchanges[frame.scope].receive_lost(origin, frame)
             case _:
                 self.control += host.registry.receive(origin, cast("RegistryFrame", frame))
                 host.mesh_changed()
@@ -115,44 +130,47 @@ class Host:
         self.me = me
         self.rng = rng
         self.registry = Registry(me, ring_records=16)
-        channels = ChannelTable([ChannelSettings("a.>")], 100)
         self.budget = Budget(rng.choice((4000, 1 << 30)))
-        self.exchange = Exchange(me, self.registry, channels, lambda: 0, self.budget)
+        shared = Shared(me, self.registry, lambda: 0, self.budget)
+        self.exchanges = {
+            CHANNEL_SCOPE: Exchange(shared, ChannelTable([ChannelSettings("a.>")], 100)),
+            GROUP_SCOPE: Exchange(shared, ChannelTable([ChannelSettings(">")], 100, "group"), GROUP_SCOPE),
+        }
         self.subscribers: list[Recorder] = []
-        self.published: dict[str, int] = defaultdict(int)
+        self.published: dict[int, dict[str, int]] = {scope: defaultdict(int) for scope in self.exchanges}
         self._numbers = 1
-        self._version = -1
         self.registry.watch(self._told)
 
     def mesh_changed(self) -> None:
         """Do what the hub does when anything came from the mesh."""
-        version = self.registry.version(CHANNEL_SCOPE)
-        if version != self._version:
-            self._version = version
-            self.exchange.invalidate()
+        for exchange in self.exchanges.values():
+            exchange.mesh_changed()
 
-    def publish(self, channel: str, count: int, size: int) -> None:
-        """Publish on a channel."""
+    def publish(self, channel: str, count: int, size: int, scope: int = CHANNEL_SCOPE) -> None:
+        """Publish on a channel, or in a group."""
         items = [Envelope(0, 0, 0, 0, Encoding.RAW, b"x" * size) for _ in range(count)]
-        self.exchange.accept(self.exchange.resolve(channel), items, 1)
-        self.published[channel] += count
+        exchange = self.exchanges[scope]
+        exchange.accept(exchange.resolve(channel), items, 1)
+        self.published[scope][channel] += count
 
-    def subscribe(self, pattern: str, inbox: tuple[int, int, int, Overflow]) -> Recorder:
-        """Subscribe to a pattern."""
+    def subscribe(self, pattern: str, inbox: tuple[int, int, int, Overflow], scope: int = CHANNEL_SCOPE) -> Recorder:
+        """Subscribe to a pattern, or join a group."""
         self._numbers += 1
-        subscriber = Recorder(Pid(*self.me, self._numbers), pattern, Inbox(*inbox, (self.budget,)))
+        subscriber = Recorder(Pid(*self.me, self._numbers), pattern, Inbox(*inbox, (self.budget,)), scope)
         self.subscribers.append(subscriber)
-        self.exchange.subscribe(subscriber)
+        if scope == GROUP_SCOPE:
+            self.exchanges[scope].resolve(pattern)
+        self.exchanges[scope].subscribe(subscriber)
         return subscriber
 
     def unsubscribe(self, subscriber: Recorder) -> None:
         """End a subscription."""
         self.subscribers.remove(subscriber)
-        self.exchange.unsubscribe(subscriber)
+        self.exchanges[subscriber.scope].unsubscribe(subscriber)
 
     def _told(self, event: GroupEvent) -> None:
         if isinstance(event, InterestGained):
-            self.exchange.interest_gained(event.node.name, event.groups, event.applied)
+            self.exchanges[event.scope].interest_gained(event.node.name, event.groups, event.applied)
 
 
 class World:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
 
-from liminal_mesh.cluster import NodeId, Pid
+from liminal_mesh.cluster import CHANNEL_SCOPE, NodeId, Pid
 from liminal_mesh.node.channel import Subscriber
 from liminal_mesh.node.inbox import Anchor, Inbox, Run
 from liminal_mesh.node.names import matches
@@ -66,10 +66,11 @@ class Ledger:
 class Recorder(Subscriber):
     """A subscriber that writes down what the exchange gives it, before its inbox drops any of it."""
 
-    __slots__ = ("ledger",)
+    __slots__ = ("ledger", "scope")
 
-    def __init__(self, pid: Pid, pattern: str, inbox: Inbox) -> None:
+    def __init__(self, pid: Pid, pattern: str, inbox: Inbox, scope: int = CHANNEL_SCOPE) -> None:
         self.ledger = Ledger()
+        self.scope = scope
         super().__init__(pid, pattern, inbox, self.ledger)
 
     def offer(self, run: Run) -> int:

@@ -113,7 +113,7 @@ def test_a_group_is_the_subscribers_of_one_pattern() -> None:
     one, two = subscriber("ticks", 1), subscriber("ticks", 2)
     group = channels.subscribe(one, 5)
     assert channels.subscribe(two, 9) is group
-    assert (group.joined_at, group.subscribers) == (5, [one, two])
+    assert (group.joined_at, list(group.subscribers.values())) == (5, [one, two])
     channels.unsubscribe(one)
     channels.unsubscribe(one)
     assert channels.groups == {"ticks": group}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+from itertools import product
 
 import pytest
 
-from liminal_mesh.cluster import NodeId
-from liminal_mesh.node.exchange import CHANNEL_SCOPE
+from liminal_mesh.cluster import CHANNEL_SCOPE, GROUP_SCOPE, NodeId
 from liminal_mesh.node.inbox import Overflow
 
 from .accounting_world import Host, World
@@ -15,6 +15,7 @@ from .ledger import Recorder
 
 CHANNELS = ("a.b", "a.c", "a.d.e")
 PATTERNS = (*CHANNELS, "a.*", "a.>", ">")
+SCOPE_IDS = ("channels", "groups", "the same names in both")
 BLOCK = 40
 SEEDS = 4000 if os.environ.get("LIMINAL_PROVE") else 400
 STEPS = 400
@@ -24,7 +25,8 @@ POLICIES: tuple[Overflow, ...] = ("drop-oldest", "drop-newest")
 class Walk:
     """A random walk through what can happen; ``acked`` notes what a subscription may rely on."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, scopes: tuple[int, ...]) -> None:
+        self.scopes = scopes
         self.world = World(seed, nodes=2 + seed % 3)
         self.rng = self.world.rng
         self.acked: list[tuple[Recorder, NodeId, dict[str, int]]] = []
@@ -43,14 +45,14 @@ class Walk:
         self.world.settle()
         self.check()
         # The books must also balance for what comes after: everything is linked and synced now.
-        before = {host.me: dict(host.published) for host in self.world.hosts}
+        before = {host.me: {one: dict(host.published[one]) for one in self.scopes} for host in self.world.hosts}
         for host in self.world.hosts:
-            for channel in CHANNELS:
-                host.publish(channel, 3, 10)
+            for channel, scope in product(CHANNELS, self.scopes):
+                host.publish(channel, 3, 10, scope)
         self.world.settle()
         self.check()
-        assert all(host.published[channel] == before[host.me].get(channel, 0) + 3
-                   for host in self.world.hosts for channel in CHANNELS)  # fmt: skip
+        assert all(host.published[scope][channel] == before[host.me][scope].get(channel, 0) + 3
+                   for host in self.world.hosts for channel, scope in product(CHANNELS, self.scopes))  # fmt: skip
 
     def check(self) -> None:
         """Assert that each subscription's books balance."""
@@ -71,14 +73,16 @@ class Walk:
         self, host: Host, subscriber: Recorder, everyone: dict[NodeId, Host], live: dict[NodeId, Host]
     ) -> None:
         """Assert that the books of one subscription balance for every stream that it covers."""
-        covered = {one.name for one in host.exchange.channels.matching(subscriber.pattern)}
+        table = host.exchanges[subscriber.scope].channels
+        covered = {one.name for one in table.matching(subscriber.pattern)}
         for origin, other in everyone.items():
             for channel in CHANNELS:
                 own = other is host
                 if channel not in covered:
                     continue
                 if own or origin in live:
-                    subscriber.ledger.check_stream((channel, origin), other.published[channel])
+                    published = other.published[subscriber.scope][channel]
+                    subscriber.ledger.check_stream((channel, origin), published)
                 elif origin in subscriber.ledger.anchors:
                     subscriber.ledger.check_stream((channel, origin), subscriber.ledger.head((channel, origin)))
 
@@ -87,18 +91,25 @@ class Walk:
     def publish(self) -> None:
         """Publish some."""
         count = self.rng.choice((1, 1, 2, 5, 30))
-        self.rng.choice(self.world.hosts).publish(self.rng.choice(CHANNELS), count, self.rng.choice((0, 10, 200)))
+        host, channel, size = (
+            self.rng.choice(self.world.hosts),
+            self.rng.choice(CHANNELS),
+            self.rng.choice((0, 10, 200)),
+        )
+        host.publish(channel, count, size, self.rng.choice(self.scopes))
 
     def subscribe(self) -> None:
         """Open a subscription, with an inbox that may be far too small."""
         host = self.rng.choice(self.world.hosts)
-        self.open(host, self.rng.choice(PATTERNS))
+        scope = self.rng.choice(self.scopes)
+        self.open(host, self.rng.choice(PATTERNS if scope == CHANNEL_SCOPE else CHANNELS), scope)
 
-    def open(self, host: Host, pattern: str) -> None:
+    def open(self, host: Host, pattern: str, scope: int) -> None:
         """Open one."""
         policy = self.rng.choice(POLICIES)
         size = self.rng.choice((700, 3000, 1 << 20))
-        host.subscribe(pattern, (self.rng.choice((1, 8, 100)), self.rng.choice((1, 10, 1000)), size, policy))
+        inbox = (self.rng.choice((1, 8, 100)), self.rng.choice((1, 10, 1000)), size, policy)
+        host.subscribe(pattern, inbox, scope)
 
     def unsubscribe(self) -> None:
         """Close one."""
@@ -114,7 +125,7 @@ class Walk:
             host.unsubscribe(former)
             if self.rng.random() < 0.3:
                 self.publish()
-            self.open(host, former.pattern)
+            self.open(host, former.pattern, former.scope)
 
     def read(self) -> None:
         """Let a subscriber read."""
@@ -175,32 +186,34 @@ class Walk:
     def note_acknowledged(self) -> None:
         """Note where a peer's channels stand for which a barrier of ours would not wait any more (S6)."""
         host = self.rng.choice(self.world.hosts)
-        position = host.registry.position(CHANNEL_SCOPE)
+        scope = self.rng.choice(self.scopes)
+        position, subscribers = host.registry.position(scope), [one for one in host.subscribers if one.scope == scope]
         for key, ends in self.world.links.items():
             if host.me.name not in key or not (ends[0].up and ends[1].up):
                 continue
             peer = next(end.host for end in ends if end.host is not host)
-            if host.registry.acknowledged(peer.me.name, CHANNEL_SCOPE) >= position:
-                reached = [one for one in host.subscribers if host.exchange.anchored(one.pattern, peer.me)]
-                self.acked += [(one, peer.me, dict(peer.published)) for one in reached]
+            if host.registry.acknowledged(peer.me.name, scope) >= position:
+                reached = [one for one in subscribers if host.exchanges[scope].anchored(one.pattern, peer.me)]
+                self.acked += [(one, peer.me, dict(peer.published[scope])) for one in reached]
 
 
-def walk(seed: int) -> Walk:
+def walk(seed: int, scopes: tuple[int, ...]) -> Walk:
     """Take the walk of a seed; a failure names it."""
-    one = Walk(seed)
+    one = Walk(seed, scopes)
     try:
         one.run(STEPS)
     except AssertionError as error:
-        error.add_note(f"seed {seed}")
+        error.add_note(f"seed {seed}, scopes {scopes}")
         raise
     return one
 
 
+@pytest.mark.parametrize("scopes", [(CHANNEL_SCOPE,), (GROUP_SCOPE,), (CHANNEL_SCOPE, GROUP_SCOPE)], ids=SCOPE_IDS)
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
-def test_delivered_plus_gaps_equals_published(first: int) -> None:
+def test_delivered_plus_gaps_equals_published(first: int, scopes: tuple[int, ...]) -> None:
     """For every subscription and every origin, from the anchor on, at most once and in order."""
     for seed in range(first, first + BLOCK):
-        walk(seed)
+        walk(seed, scopes)
 
 
 def test_nothing_is_kept_of_runs_that_are_over() -> None:
@@ -214,6 +227,6 @@ def test_nothing_is_kept_of_runs_that_are_over() -> None:
         world.restart(0)
     world.settle()
 
-    channels = world.hosts[1].exchange.channels
+    channels = world.hosts[1].exchanges[CHANNEL_SCOPE].channels
     assert channels.channels["a.b"].heads.keys() <= {world.hosts[0].me}
     assert channels.groups["a.>"].anchored == {world.hosts[0].me}

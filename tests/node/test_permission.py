@@ -87,6 +87,16 @@ async def test_every_verb_asks_before_it_does_anything(
         assert node.running.hub.exchange.channels.subscriptions == 0
 
 
+async def test_a_group_send_asks_before_it_does_anything() -> None:
+    """As a publish does, under its own verb."""
+    async with held("node") as (bus, node, asked):
+        with pytest.raises(NotAuthorized):
+            await node.send_group("x", b"no")
+
+        assert asked == [(bus.pid, "send_group", "x")]
+        assert node.running.hub.groups.channels.channels == {}
+
+
 def test_without_tokens_everything_is_allowed() -> None:
     """Which is why nothing but loopback is listened on by default."""
     allow_all(Pid("a", 1, 1), "publish", "ticks")

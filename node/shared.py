@@ -1,0 +1,51 @@
+"""What the exchanges of one node have in common: the last message id, the counters, and the bound on what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from liminal_mesh.cluster import NodeId, Registry
+
+from .channel import ChannelTable
+from .exchange_statistics import ExchangeStatistics
+from .inbox import Budget, Inbox
+
+__all__ = ["Shared"]
+
+
+class Shared:
+    """The one owner of what is counted over all scopes.
+
+    Args:
+        me: this node.
+        registry: who is interested where.
+        clock_ns: nanoseconds since 1970.
+        budget: what all inboxes here may hold together.
+    """
+
+    def __init__(self, me: NodeId, registry: Registry, clock_ns: Callable[[], int], budget: Budget) -> None:
+        self.me = me
+        self.registry = registry
+        self.clock_ns = clock_ns
+        self.budget = budget
+        self.statistics = ExchangeStatistics()
+        self.tables: list[ChannelTable] = []
+        """Of each exchange."""
+        # Grows across restarts because the epoch does: a million ids for each of its milliseconds.
+        self.last_id = me.epoch * 1_000_000
+
+    def evict(self) -> None:
+        """Empty the largest inboxes into gaps until all together hold no more than they may."""
+        while self.budget.passed:
+            everyone = [one for table in self.tables for one in table.everyone()]
+            largest = max(everyone, key=lambda one: one.inbox.bytes, default=None)
+            if largest is None or not largest.inbox.bytes:
+                return
+            largest.inbox.evict()
+            self.statistics.evicted += 1
+            largest.listener.ready()
+
+    def retire(self, inbox: Inbox) -> None:
+        """Count what an inbox dropped that gets no more, and give its share of the budgets back."""
+        self.statistics.overflowed += inbox.dropped
+        inbox.release()
