@@ -7,10 +7,11 @@ import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from liminal_mesh.cluster import NodeId
+from liminal_mesh.cluster import NodeId, Pid
 
-from .errors import LimitExceeded
+from .errors import LimitExceeded, NoProcess
 from .inbox import Inbox
+from .processes import NORMAL, SHUTDOWN
 
 if TYPE_CHECKING:
     from .receiver import Receiver
@@ -46,6 +47,10 @@ class Bell:
 
     def anchored(self, origin: NodeId, heads: Mapping[str, int]) -> None:
         """A peer knows of it; gaps come through the inbox, so there is nothing to do."""
+
+    def exited(self, pid: Pid, reason: str) -> None:
+        """The receiver's process is over. If another's end has ended it, whoever iterates hears of that."""
+        self.end(None if reason in {NORMAL, SHUTDOWN} else NoProcess(str(pid), reason))
 
     def end(self, error: Exception | None) -> None:
         """The bus ends the receiver, if anybody still holds it."""

@@ -48,13 +48,15 @@ class Listener(Protocol):
 class Subscriber:
     """One subscription of this node, whoever holds it."""
 
-    __slots__ = ("inbox", "listener", "pattern", "pid")
+    __slots__ = ("failure", "inbox", "listener", "pattern", "pid")
 
     def __init__(self, pid: Pid, pattern: str, inbox: Inbox, listener: Listener) -> None:
         self.pid = pid
         self.pattern = pattern
         self.inbox = inbox
         self.listener = listener
+        self.failure: Exception | None = None
+        """What went wrong when it was taken down."""
 
     def offer(self, run: Run) -> int:
         """Take what the inbox accepts of a run; return how many messages."""

@@ -31,7 +31,13 @@ class LimitsConfig(Section):
     listen_backlog: Count = 1024
     """Connections that the system holds until the node takes them."""
     subscriptions_per_connection: Count = 1024
-    """Subscriptions of one client connection."""
+    """Subscriptions and processes of one client connection."""
+    watches_per_connection: Count = 4096
+    """Monitors of processes, and watches of groups, of one client connection."""
+    processes: Count = 100_000
+    """Processes that the program of an embedded node has spawned and that run."""
+    process_links: Count = 1_000_000
+    """Links and monitors of all processes of the node, those of peers included."""
     inbox_messages: Count = 4096
     """Messages that wait for one subscription, where its channel does not say otherwise."""
     inbox_bytes: Size = 4 << 20

@@ -6,32 +6,27 @@ A frame is checked against the table of frames before it is looked at.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgpack
 import msgspec
 
 from liminal_mesh.cluster import (
-    BATCH_MAX,
     CLIENT_CODEC,
     CLIENT_FRAMES,
     CLIENT_PROTO,
-    Anchored,
     ClientFrame,
-    ClientGap,
     ClientPublish,
     Connect,
     Connected,
     Credit,
-    Deliver,
     Disconnect,
     Ended,
     Failure,
     KeepAlive,
     KeepAliveReply,
-    NodeId,
     Pid,
     ProtocolError,
     Reply,
@@ -43,36 +38,17 @@ from liminal_mesh.cluster import (
 )
 from liminal_mesh.storage import LiminalError
 
-from .channel import Subscriber
-from .errors import LimitExceeded, to_wire
-from .inbox import Anchor, Budget, Inbox
+from .deliveries import Deliveries, Delivery
+from .errors import LimitExceeded, NoProcess, to_wire
+from .guests import Guests
+from .inbox import Inbox
 from .intake import Intake
-from .values import Gap
+from .processes import NO_CONNECTION, NORMAL, SHUTDOWN
 
 if TYPE_CHECKING:
     from .server import Server
 
 __all__ = ["Connection"]
-
-log = logging.getLogger("liminal.server")
-
-
-class _Held:
-    """A subscription of a client, as the listener of its subscriber."""
-
-    def __init__(self, connection: Connection, number: int) -> None:
-        self.connection = connection
-        self.number = number
-        self.delivery = 1
-        self.subscriber: Subscriber | None = None
-
-    def ready(self) -> None:
-        self.connection.subscription_ready(self)
-
-    def anchored(self, origin: NodeId, heads: Mapping[str, int]) -> None:
-        assert self.subscriber is not None
-        self.subscriber.inbox.note_anchor(Anchor(origin, dict(heads)))
-        self.ready()
 
 
 class Connection:
@@ -81,39 +57,23 @@ class Connection:
     Args:
         server: owns it.
         wire: what it arrived on.
-        pid: the process that it is.
+        since: when it arrived, in seconds of the loop's clock.
     """
 
-    def __init__(self, server: Server, wire: Wire, pid: Pid, since: float) -> None:
-        self.pid = pid
+    def __init__(self, server: Server, wire: Wire, since: float) -> None:
+        self.pid = server.hub.processes.spawn("connection", self.exited, traps=True)
         self.client = ""
         self.since = since
         self.state = "connect"
         self.heard_at = since
         self.wire = wire
         self._server = server
-        self._held: dict[int, _Held] = {}
-        self._ready: dict[int, _Held] = {}
-        self._budget = Budget(server.limits.inbox_bytes_connection)
+        self.deliveries = Deliveries(server.limits.inbox_bytes_connection, wire.wake)
+        self._reason = NO_CONNECTION
+        """Why its process ends, if the connection ends now."""
         self._intake = Intake(self, server.hub)
+        self._guests = Guests(self, server.hub, server.limits)
         self._waits: set[asyncio.Task[None]] = set()
-
-    @property
-    def subscriptions(self) -> int:
-        """How many subscriptions it holds."""
-        return len(self._held)
-
-    @property
-    def waiting(self) -> bool:
-        """Whether anything waits for the client, be there credit for it or not."""
-        return bool(self._ready) or any(one.subscriber.inbox for one in self._held.values() if one.subscriber)
-
-    def give_up(self) -> None:
-        """Turn what waits into gaps, which need no credit: the client is told what it will not get."""
-        for held in self._held.values():
-            if held.subscriber is not None:
-                held.subscriber.inbox.evict()
-                self.subscription_ready(held)
 
     # --- what arrives ---
 
@@ -138,7 +98,7 @@ class Connection:
             case ClientPublish():
                 self._intake.publish(frame)
             case Credit():
-                self._credit(frame)
+                self.deliveries.credit(frame.subscription, frame.count)
             case Subscribe():
                 self._subscribe(frame)
             case Unsubscribe():
@@ -150,7 +110,10 @@ class Connection:
             case Connect():
                 self._connect(frame)
             case Disconnect():
+                self._reason = NORMAL
                 self.wire.close(f"the client left: {frame.reason}")
+            case ClientFrame():
+                self._guests.frame(frame)
 
     def send(self, frame: ClientFrame) -> None:
         """Send a control frame."""
@@ -182,10 +145,15 @@ class Connection:
     def refuse(self, code: str, reason: str) -> None:
         """End the connection with a reason that the client gets."""
         self._server.refused(code, self, reason)
-        self.goodbye(code, reason, ())
+        self._reason = f"error: {code}: {reason}"
+        self._say_goodbye(code, reason, ())
 
     def goodbye(self, code: str, reason: str, others: Sequence[str]) -> None:
-        """End the connection, naming other nodes' addresses to go to."""
+        """End the connection, since the node stops; it may name other nodes' addresses to go to."""
+        self._reason = SHUTDOWN
+        self._say_goodbye(code, reason, others)
+
+    def _say_goodbye(self, code: str, reason: str, others: Sequence[str]) -> None:
         self.send(Disconnect(code, reason, list(others)))
         self.wire.close(reason)
 
@@ -198,149 +166,120 @@ class Connection:
             self.fail(frame.ref, error)
 
     def _open_subscription(self, frame: Subscribe) -> None:
-        if frame.subscription in self._held:
-            raise ProtocolError(f"subscription {frame.subscription} is open already")
-        most = self._server.limits.subscriptions_per_connection
-        if len(self._held) >= most:
-            raise LimitExceeded("subscriptions_per_connection", most)
-        self._server.hub.admit(self.pid, "subscribe", frame.channel)
-        held = _Held(self, frame.subscription)
+        hub = self._server.hub
+        delivery = self.new_delivery(frame.subscription)
+        hub.admit(self.pid, "subscribe", frame.channel)
         try:
-            held.subscriber = self._server.hub.make_subscriber(frame.channel, frame.max_in_flight, held, self._budget)
+            subscriber = hub.subscribe(
+                frame.channel,
+                frame.max_in_flight,
+                delivery,
+                partial(self.process_ended, delivery),
+                self.pid,
+                self.deliveries.budget,
+            )
         except ValueError as error:  # our own clients look at patterns before they send them
             raise ProtocolError(str(error)) from error
-        self._held[frame.subscription] = held
-        self._server.hub.subscribe(held.subscriber)
+        self.stands(delivery, subscriber.pid, subscriber.inbox)
         if frame.wait == "cluster":
-            task = self._server.loop.create_task(self._barrier(frame, held))
-            self._waits.add(task)
-            task.add_done_callback(self._waits.discard)
+            self.wait_for(self._barrier(frame, delivery))
         else:
-            self._stands(frame, held)
+            self.send(Subscribed(frame.ref, frame.subscription, subscriber.pid.number))
 
-    async def _barrier(self, frame: Subscribe, held: _Held) -> None:
+    async def _barrier(self, frame: Subscribe, delivery: Delivery) -> None:
+        assert delivery.pid is not None
         try:
             await self._server.hub.barrier("subscribe", frame.channel, frame.timeout_ms / 1000)
         except LiminalError as error:
-            if self._held.pop(frame.subscription, None) is not None:
-                self._drop(held)
+            delivery.told = True
+            self._server.hub.processes.exit(delivery.pid, NORMAL)
             self.fail(frame.ref, error)
         else:
-            self._stands(frame, held)
-
-    def _stands(self, frame: Subscribe, held: _Held) -> None:
-        assert held.subscriber is not None
-        self.send(Subscribed(frame.ref, frame.subscription, held.subscriber.pid.number))
+            self.send(Subscribed(frame.ref, frame.subscription, delivery.pid.number))
 
     def _unsubscribe(self, frame: Unsubscribe) -> None:
-        held = self._held.pop(frame.subscription, None)
-        if held is not None:
-            self._drop(held)
-            self.send(Ended(frame.subscription))
+        delivery = self.deliveries.held.get(frame.subscription)
+        if delivery is not None and delivery.pid is not None:
+            self._server.hub.processes.exit(delivery.pid, NORMAL)
 
-    def _drop(self, held: _Held) -> None:
-        assert held.subscriber is not None
-        self._ready.pop(held.number, None)
-        try:
-            self._server.hub.unsubscribe(held.subscriber)
-        except Exception:  # it says so, and does not keep the client's others from being taken down
-            facts = {"pattern": held.subscriber.pattern, "pid": str(held.subscriber.pid)}
-            log.exception("unsubscribe_failed", extra={"fields": facts})
+    def new_delivery(self, number: int) -> Delivery:
+        """Return a delivery that is not filled yet.
 
-    def _credit(self, frame: Credit) -> None:
-        held = self._held.get(frame.subscription)
-        if held is not None and held.subscriber is not None:
-            held.subscriber.inbox.settle(frame.count)
-            self.subscription_ready(held)
+        Raises:
+            LimitExceeded: the client has too many.
+            ProtocolError: the number is taken.
+        """
+        if number in self.deliveries.held:
+            raise ProtocolError(f"subscription {number} is open already")
+        most = self._server.limits.subscriptions_per_connection
+        if len(self.deliveries.held) >= most:
+            raise LimitExceeded("subscriptions_per_connection", most)
+        return Delivery(number, self.deliveries, self._overflowed)
 
-    def subscription_ready(self, held: _Held) -> None:
-        """Something waits in a subscription's inbox, or there is credit again."""
-        if self._budget.passed:
-            self._evict()
-        self._ready[held.number] = held
-        self.wire.wake()
+    def stands(self, delivery: Delivery, pid: Pid, inbox: Inbox) -> None:
+        """A delivery has its process and its inbox: from here on it is written."""
+        delivery.pid, delivery.inbox = pid, inbox
+        self.deliveries.held[delivery.number] = delivery
 
-    def _evict(self) -> None:
-        """Empty the largest inboxes of this client into gaps until they hold no more than they may together."""
-        inboxes = [one.subscriber.inbox for one in self._held.values() if one.subscriber is not None]
-        for inbox in sorted(inboxes, key=lambda one: one.bytes, reverse=True):
-            if not self._budget.passed:
-                return
-            inbox.evict()
+    def process_ended(self, delivery: Delivery, pid: Pid, reason: str) -> None:
+        """The process of a delivery is over, whatever ended it: the client is told, if it is there."""
+        self.deliveries.remove(delivery)
+        if self.state == "open" and not delivery.told:
+            quiet = reason in {NORMAL, SHUTDOWN}
+            name, fields = ("", {}) if quiet else to_wire(NoProcess(str(pid), reason))
+            self.send(Ended(delivery.number, name, msgpack.packb(fields) if name else b""))
+
+    def _overflowed(self, delivery: Delivery) -> None:
+        assert delivery.pid is not None
+        self._server.loop.call_soon(self._server.hub.processes.exit, delivery.pid, NORMAL)
+
+    def wait_for(self, waiting: Coroutine[None, None, None]) -> None:
+        """Run what waits for peers on behalf of the client, at most until the connection ends."""
+        task = self._server.loop.create_task(waiting)
+        self._waits.add(task)
+        task.add_done_callback(self._waits.discard)
+
+    # --- requests ---
 
     def _request(self, frame: Request) -> None:
         try:
-            result = self._server.answer(self.pid, frame.verb)
+            result = self._server.answer(self.pid, frame.verb, frame.arguments)
         except LiminalError as error:
             self.fail(frame.ref, error)
         else:
-            self.send(Reply(frame.ref, msgspec.msgpack.encode(result)))
+            if isinstance(result, Awaitable):
+                self.wait_for(self._reply_later(frame.ref, result))
+            else:
+                self.send(Reply(frame.ref, msgspec.msgpack.encode(result)))
+
+    async def _reply_later(self, ref: int, result: Awaitable[object]) -> None:
+        try:
+            answer = await result
+        except LiminalError as error:
+            self.fail(ref, error)
+        else:
+            self.send(Reply(ref, msgspec.msgpack.encode(answer)))
 
     def fail(self, ref: int, error: LiminalError, count: int = 1) -> None:
         """Answer requests with an error."""
         name, fields = to_wire(error)
         self.send(Failure(ref, name, msgpack.packb(fields), count))
 
-    # --- what is written ---
-
-    def pull(self, bytes_max: int) -> list[bytes]:
-        """Return frames of subscriptions that have something and have credit, in turns."""
-        frames: list[bytes] = []
-        size = 0
-        while self._ready and size < bytes_max:
-            number = next(iter(self._ready))
-            held = self._ready.pop(number)
-            frame = self._next_frame(held)
-            if frame is not None:
-                frames.append(frame)
-                size += len(frame)
-                self._ready[number] = held
-        return frames
-
-    def _next_frame(self, held: _Held) -> bytes | None:
-        assert held.subscriber is not None
-        inbox = held.subscriber.inbox
-        entry = inbox.take(min(_chunk(inbox), inbox.credit - inbox.lent))
-        match entry:
-            case None:
-                return self._overflowed(held, inbox) if inbox.overflowed and not inbox else None
-            case Gap():
-                gap = ClientGap(held.number, held.delivery, *(getattr(entry, name) for name in entry.__struct_fields__))
-                held.delivery += 1
-                return CLIENT_CODEC.encode(gap)
-            case Anchor(origin, heads):
-                return b"".join(
-                    CLIENT_CODEC.encode(Anchored(held.number, *origin, part)) for part in _parts(list(heads.items()))
-                )
-            case (run, start, stop):
-                fields = (held.number, held.delivery, run.channel, *run.origin)
-                held.delivery += stop - start
-                return CLIENT_CODEC.encode_batch(Deliver, fields, run.parts(start, stop), stop - start)
-
-    def _overflowed(self, held: _Held, inbox: Inbox) -> bytes | None:
-        if self._held.pop(held.number, None) is None:
-            return None
-        self._server.loop.call_soon(self._drop, held)
-        name, fields = to_wire(LimitExceeded("inbox", inbox.limit))
-        return CLIENT_CODEC.encode(Ended(held.number, name, msgpack.packb(fields)))
-
     # --- the end ---
 
+    def crashed(self, error: Exception) -> None:
+        """Something that the client sent met a defect of ours: this connection ends, and no other."""
+        self._reason = f"error: {type(error).__name__}: {error}"
+        self._say_goodbye("internal", "the node met a defect, and logged it", ())
+
     def closed(self) -> None:
-        """The connection is gone: everything that was its own goes with it."""
+        """The connection is gone, and so is its process, with everything that was its own."""
+        self._server.hub.processes.exit(self.pid, self._reason)
+
+    def exited(self, reason: str) -> None:
+        """Its process is over; what follows it is ended by that."""
         self.state = "closed"
         for task in self._waits:
             task.cancel()
-        held, self._held = self._held, {}
-        for one in held.values():
-            if one.subscriber is not None:
-                self._drop(one)
-
-
-def _chunk(inbox: Inbox) -> int:
-    """Return how many messages one frame may bear: a quarter of the credit, so that the rest is on its way."""
-    return max(1, min(BATCH_MAX, inbox.credit // 4))
-
-
-def _parts(entries: list[tuple[str, int]]) -> list[list[tuple[str, int]]]:
-    return [entries[start : start + BATCH_MAX] for start in range(0, len(entries), BATCH_MAX)] or [[]]
+        self._guests.close()
+        self.wire.close(reason)

@@ -40,14 +40,11 @@ class NodeSubscription(Subscription):
     async def _open(self) -> tuple[Inbox, Callable[[], None]]:
         hub = self._hub
         hub.admit(hub.pid, "subscribe", self.pattern)
-        subscriber = self._subscriber = hub.make_subscriber(self.pattern, self.max_in_flight, self._bell)
-        hub.subscribe(subscriber)
-        hub.subscriptions.add(self)
+        subscriber = self._subscriber = hub.subscribe(self.pattern, self.max_in_flight, self._bell, self._bell.exited)
         if self._barrier == "cluster":
             try:
                 await hub.barrier("subscribe", self.pattern, self._timeout_s)
             except BaseException:
-                hub.subscriptions.discard(self)
                 hub.unsubscribe(subscriber)
                 raise
         return subscriber.inbox, partial(hub.unsubscribe, subscriber)
@@ -90,7 +87,7 @@ class NodePublisher(Publisher):
         self._receipts = (check_ack(channel, ack) or resolved.settings.ack) == "nodes"
 
     def _admit(self, envelope: Envelope) -> None:
-        self._hub.check_size(envelope)
+        self._hub.sizes.check(envelope)
 
     async def _wait_writable(self) -> None:
         await self._hub.writable(self._hub.exchange.resolve(self.channel))

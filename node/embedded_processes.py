@@ -60,13 +60,16 @@ class EmbeddedProcesses:
         self._spawner.start(process, function)
         return process
 
-    async def join(self, group: str, pid: Pid | None, wait: str, timeout_s: float) -> GroupMembership:
+    async def join(self, group: str, pid: Pid | None, wait: str | None, timeout_s: float) -> GroupMembership:
         """Let a process of this program join a group; see :meth:`.Bus.join`."""
         pid = pid or self._hub.pid
         post = self._posts.get(pid)
         if post is None:
             raise NoProcess(str(pid), self._why_not(pid))
-        await post.join(check_name(group, "group"), wait, timeout_s)
+        if wait == "cluster":
+            await post.join_everywhere(check_name(group, "group"), timeout_s)
+        else:
+            post.join(check_name(group, "group"))
 
         async def leave() -> None:
             post.leave(group)

@@ -11,15 +11,12 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING, Final
-from weakref import WeakSet
 
 from liminal_mesh.cluster import (
     CHANNEL_SCOPE,
     GROUP_SCOPE,
     SCOPES,
-    Envelope,
     Heads,
     Joined,
     Left,
@@ -28,12 +25,12 @@ from liminal_mesh.cluster import (
     MemberChanged,
     NodeId,
     Pid,
+    ProcessFrame,
     ProtocolError,
     Publish,
     Purged,
     Receipt,
     Registry,
-    encode_envelope,
 )
 from liminal_mesh.cluster import Interest as InterestGained
 from liminal_mesh.storage import LiminalError
@@ -42,25 +39,24 @@ from .channel import Channel, ChannelSettings, ChannelTable, Subscriber
 from .environment import Environment
 from .errors import DeadlineExceeded, Draining, LimitExceeded
 from .exchange import Exchange
+from .group_watches import GroupWatches
 from .inbox import Budget, Inbox
 from .names import check_pattern
 from .permission import Permit
-from .route import Pending, Route
+from .processes import NORMAL, SHUTDOWN, ProcessTable
+from .route import Pending, Route, behind_of
 from .shared import Shared
-from .waits import Signal, Sweep, Turn
+from .sizes import Sizes
+from .waits import Room, Signal, Sweep, Turn
 
 if TYPE_CHECKING:
     from liminal_mesh.cluster import Mesh
 
     from .channel import Listener
-    from .subscription import Subscription
 
 __all__ = ["Hub"]
 
 log = logging.getLogger("liminal.node")
-
-FRAME_OVERHEAD_BYTES: Final = 1024
-"""What a batch frame needs beside its one envelope: channel and origin names, numbers."""
 
 EVENTS_MAX: Final = 512
 """How many past events are kept for whoever asks."""
@@ -76,10 +72,10 @@ class Hub:
         groups: the process groups, of which any name can be one.
         permit: the one permission check, which every verb calls.
         environment: the world around the node.
-        frame_max: the largest frame; a message must fit into one.
-        envelope_max: the largest envelope without its body.
+        sizes: the bounds of a message.
         inbox_bytes: what all inboxes may hold together.
-        entries_max: the most subscriptions of this node.
+        entries_max: the most subscriptions and group members of this node.
+        links_max: the most links and monitors of its processes.
     """
 
     def __init__(
@@ -90,10 +86,10 @@ class Hub:
         groups: ChannelTable,
         permit: Permit,
         environment: Environment,
-        frame_max: int,
-        envelope_max: int,
+        sizes: Sizes,
         inbox_bytes: int,
         entries_max: int,
+        links_max: int,
     ) -> None:
         self.me = me
         self.registry = registry
@@ -106,22 +102,20 @@ class Hub:
         self.mesh: Mesh | None = None
         self.draining = False
         self.failure: Exception | None = None
-        self.subscriptions: WeakSet[Subscription] = WeakSet()
-        """The program's own subscriptions, to be ended with the node; the program alone keeps them alive."""
         self.events: deque[dict[str, object]] = deque(maxlen=EVENTS_MAX)
         self.loop = asyncio.get_running_loop()
-        self._frame_max = frame_max
-        self._envelope_max = envelope_max
+        self.sizes = sizes
         self._entries_max = entries_max
-        self.small_bytes = frame_max - FRAME_OVERHEAD_BYTES - 64
-        """A body of so many bytes, without options, needs no further look at its size."""
-        self._numbers = count(1)
-        self.pid = self.next_pid()
+        self.processes = ProcessTable(me, self._send, self._broken, links_max)
+        self.pid = self.processes.spawn("node", lambda _: None, traps=True)
+        """The node's own process."""
+        self.watches = GroupWatches(registry)
         self._routes: dict[str, Route] = {}
         self._awaited: Sweep[Pending] = Sweep(lambda pending: pending.expire())
         self._changes = Signal()
         self.turn = Turn()
-        self._on_room: set[Callable[[], None]] = set()
+        self.room = Room()
+        """Whoever waits for room in a lane."""
         self._unwatch = registry.watch(self._group_event)
 
     def close(self) -> None:
@@ -130,14 +124,10 @@ class Hub:
         self._awaited.close()
         self.lane_room()
 
-    def end_subscriptions(self) -> None:
-        """End the program's own subscriptions: they hand out what waits, and then stop."""
-        for subscription in tuple(self.subscriptions):
-            subscription.end(None)
-
-    def next_pid(self) -> Pid:
-        """Return the pid of a new process."""
-        return Pid(*self.me, next(self._numbers))
+    def end_processes(self, kind: str) -> None:
+        """End all processes of a kind, since the node stops; subscriptions hand out what waits first."""
+        for pid in self.processes.living(kind):
+            self.processes.exit(pid, SHUTDOWN)
 
     def admit(self, who: Pid, verb: str, name: str) -> None:
         """Check that ``who`` may use the verb on ``name`` now.
@@ -157,10 +147,24 @@ class Hub:
 
     # --- subscriptions ---
 
-    def make_subscriber(
-        self, pattern: str, credit: int, listener: Listener, budget: Budget | None = None
+    def subscribe(
+        self,
+        pattern: str,
+        credit: int,
+        listener: Listener,
+        exited: Callable[[Pid, str], None],
+        owner: Pid | None = None,
+        budget: Budget | None = None,
     ) -> Subscriber:
-        """Return a subscriber that is not subscribed yet, with the inbox that its channel's configuration says.
+        """Begin a subscription, with the inbox that its channel's configuration says. It is a process, until that ends.
+
+        Args:
+            pattern: an exact name or a pattern.
+            credit: how many messages the subscriber may have in hand.
+            listener: is told when something waits.
+            exited: is told the process and the reason when it is over, and the subscription taken down.
+            owner: the process that it belongs to, and ends with.
+            budget: what its inbox shares with others of the owner.
 
         Raises:
             ChannelNotConfigured: nothing covers an exact name.
@@ -170,22 +174,35 @@ class Hub:
         check_pattern(pattern)
         self._check_entries()
         inbox = self._make_inbox(self.exchange.channels.settings(pattern), credit, budget)
-        return Subscriber(self.next_pid(), pattern, inbox, listener)
-
-    def subscribe(self, subscriber: Subscriber) -> None:
-        """Let a subscriber receive."""
+        ended: list[Callable[[str], None]] = []
+        pid = self.processes.spawn("subscription", lambda reason: ended[0](reason), follows=owner)
+        subscriber = Subscriber(pid, pattern, inbox, listener)
+        ended.append(partial(self._unsubscribed, subscriber, exited))
         self.exchange.subscribe(subscriber)
-        if self.mesh is not None:
-            self.mesh.changed()
+        self._changed()
+        return subscriber
 
-    def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Let it receive no more."""
+    def unsubscribe(self, subscriber: Subscriber, reason: str = NORMAL) -> None:
+        """End a subscription; nothing happens if it is over.
+
+        Raises:
+            Exception: what went wrong when it was taken down; it is over nevertheless.
+        """
+        self.processes.exit(subscriber.pid, reason)
+        failure, subscriber.failure = subscriber.failure, None
+        if failure is not None:
+            raise failure
+
+    def _unsubscribed(self, subscriber: Subscriber, exited: Callable[[Pid, str], None], reason: str) -> None:
         try:
             self.exchange.unsubscribe(subscriber)
+        except Exception as error:
+            subscriber.failure = error
+            raise
         finally:
             self.shared.retire(subscriber.inbox)
-        if self.mesh is not None:
-            self.mesh.changed()
+            self._changed()
+            exited(subscriber.pid, reason)
 
     def _check_entries(self) -> None:
         if self.exchange.channels.subscriptions + self.groups.channels.subscriptions >= self._entries_max:
@@ -214,13 +231,16 @@ class Hub:
             self.groups.resolve(group)  # from now on there is room for what peers send to it
             member = Subscriber(pid, group, inbox, listener)
             self.groups.subscribe(member)
-            if self.mesh is not None:
-                self.mesh.changed()
+            self._changed()
         return member
 
     def leave(self, member: Subscriber) -> None:
         """Take a process out of a group; its mailbox stays. Nothing happens when it has left already."""
         self.groups.unsubscribe(member)
+        self._changed()
+
+    def _changed(self) -> None:
+        """Tell the peers at the end of the turn what has changed of this node's groups."""
         if self.mesh is not None:
             self.mesh.changed()
 
@@ -236,6 +256,20 @@ class Hub:
         missing = self.in_scope(scope).barrier(pattern)
         if not await self.until(lambda: not missing(), self.loop.time() + timeout_s):
             raise DeadlineExceeded(phase, node=self.me.name, missing=sorted(missing()))
+
+    async def ready(self, timeout_s: float) -> None:
+        """Wait until every peer that is linked now has applied all of this node's groups as they stand now.
+
+        Raises:
+            DeadlineExceeded: ``missing`` names who has not.
+        """
+        behind = [behind_of(self.registry, scope, tuple(self._routes.values())) for scope in range(len(SCOPES))]
+
+        def missing() -> set[str]:
+            return {route.name for one in behind for route in one() if self._routes.get(route.name) is route}
+
+        if not await self.until(lambda: not missing(), self.loop.time() + timeout_s):
+            raise DeadlineExceeded("ready", node=self.me.name, missing=sorted(missing()))
 
     async def until(self, condition: Callable[[], bool], deadline: float) -> bool:
         """Wait until a condition holds, looked at after each change of the mesh; return whether it does."""
@@ -254,19 +288,6 @@ class Hub:
             raise ProtocolError(f"publishes in scope {SCOPES[scope]!r}")
         return exchange
 
-    def check_size(self, envelope: Envelope) -> None:
-        """Check that a message fits into a frame.
-
-        Raises:
-            LimitExceeded: it does not.
-        """
-        if envelope.options or len(envelope.body) > self.small_bytes:
-            size = len(encode_envelope(envelope))
-            if size > self._frame_max - FRAME_OVERHEAD_BYTES:
-                raise LimitExceeded("max_frame", self._frame_max)
-            if size - len(envelope.body) > self._envelope_max:
-                raise LimitExceeded("envelope", self._envelope_max)
-
     def expect(self, pending: Pending, timeout_s: float) -> None:
         """Expire a pending publish when its time is up."""
         pending.forget = partial(self._awaited.remove, pending, self._awaited.add(pending, timeout_s))
@@ -274,17 +295,7 @@ class Hub:
     async def writable(self, channel: Channel) -> None:
         """Wait until no peer that keeps up holds publishers on the channel back."""
         # Resolved each time: the lane of a link that ended stays as full as it was.
-        while self.exchange.crowded(self.exchange.resolve(channel.name)):
-            room = asyncio.Event()
-            self._on_room.add(room.set)
-            try:
-                await room.wait()
-            finally:
-                self._on_room.discard(room.set)
-
-    def when_room(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` once, the next time that a lane has room or is given up on."""
-        self._on_room.add(callback)
+        await self.room.until(lambda: not self.exchange.crowded(self.exchange.resolve(channel.name)))
 
     # --- what the mesh calls ---
 
@@ -294,6 +305,7 @@ class Hub:
         self._routes[link.peer.name] = route
         for exchange in self._exchanges.values():
             exchange.link_up(route)
+        self.processes.node_up(link.peer)
         self.note("link_up", peer=link.peer.name, epoch=str(link.peer.epoch), address=link.address)
 
     def link_down(self, link: Link, reason: str) -> None:
@@ -301,11 +313,12 @@ class Hub:
         route = self._routes.pop(link.peer.name)
         for exchange in self._exchanges.values():
             exchange.link_down(route)
+        self.processes.node_down(link.peer)
         self.note("link_down", peer=link.peer.name, epoch=str(link.peer.epoch), reason=reason)
         self.lane_room()
 
-    def link_frame(self, link: Link, frame: Publish | Lost | Heads | Receipt) -> None:
-        """A frame with publishes, or about them."""
+    def link_frame(self, link: Link, frame: Publish | Lost | Heads | Receipt | ProcessFrame) -> None:
+        """A frame with publishes, or about them, or about processes."""
         if isinstance(frame, Publish):
             runs = self.in_scope(frame.scope).receive(link.peer, frame)
             if runs:
@@ -315,8 +328,18 @@ class Hub:
         elif isinstance(frame, Heads):
             self.in_scope(frame.scope).receive_heads(link.peer, frame)
             self.mesh_changed()  # barriers wait for it
-        else:
+        elif isinstance(frame, Lost):
             self.in_scope(frame.scope).receive_lost(link.peer, frame)
+        else:
+            self.processes.receive(link.peer, frame)
+
+    def _send(self, node: str, frame: ProcessFrame) -> None:
+        link = self.mesh.links.get(node) if self.mesh is not None else None
+        if link is not None:  # else its session has just ended, which says it all
+            link.send(frame)
+
+    def _broken(self, pid: Pid, error: Exception) -> None:
+        log.error("process_not_taken_down", extra={"fields": {"pid": str(pid)}}, exc_info=error)
 
     def mesh_changed(self) -> None:
         """Something that was waited for may have come."""
@@ -326,9 +349,7 @@ class Hub:
 
     def lane_room(self) -> None:
         """A lane has room again, or its peer is not waited for any more: whoever waits looks again."""
-        callbacks, self._on_room = self._on_room, set()
-        for callback in callbacks:
-            callback()
+        self.room.notify()
 
     def mesh_failed(self, error: Exception) -> None:
         """The node cannot go on in this mesh."""
@@ -346,7 +367,9 @@ class Hub:
                 exchange.forget(NodeId(change.before.name, change.before.epoch))
 
     def _group_event(self, event: Joined | Left | Purged | InterestGained) -> None:
-        if isinstance(event, InterestGained):
+        if isinstance(event, Joined | Left):
+            self.watches.told(event)
+        elif isinstance(event, InterestGained):
             if event.scope in self._exchanges:
                 self._exchanges[event.scope].interest_gained(event.node.name, event.groups, event.applied)
         elif isinstance(event, Purged):

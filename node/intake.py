@@ -64,7 +64,7 @@ class Intake:
         if self._reading and exchange.crowded(channel):
             self._reading = False
             self._connection.wire.pause_reading()
-            self._hub.when_room(self._resume)
+            self._hub.room.then(self._resume)
 
     @staticmethod
     def _resolve(exchange: Exchange, name: str) -> Channel:
@@ -75,10 +75,10 @@ class Intake:
 
     def _check_sizes(self, items: list[Envelope]) -> None:
         """Refuse what would not fit into a frame once it is numbered: a peer would close the link over it."""
-        small = self._hub.small_bytes
+        small = self._hub.sizes.small_bytes
         for item in items:
             if item.options or len(item.body) > small:
-                self._hub.check_size(item)
+                self._hub.sizes.check(item)
 
     def _resume(self) -> None:
         """Read again, since the lanes have room."""

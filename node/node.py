@@ -201,7 +201,7 @@ class Node:
         exchange = hub.in_scope(scope)
         # Looked at before the name takes a place in the table, which a group that was sent to keeps.
         envelope = self._envelope(payload, headers)
-        hub.check_size(envelope)
+        hub.sizes.check(envelope)
         asked = check_ack(name, ack)
         resolved = exchange.resolve(name)
         pending = FuturePending(asyncio.get_running_loop().create_future())
@@ -227,8 +227,8 @@ class Node:
         if not batch.items and hub.exchange.crowded(resolved):
             raise Busy(BUSY_RETRY_S, "the lane to a peer")
         envelope = self._envelope(payload, headers)
-        if len(envelope.body) > hub.small_bytes or envelope.options:
-            hub.check_size(envelope)
+        if len(envelope.body) > hub.sizes.small_bytes or envelope.options:
+            hub.sizes.check(envelope)
         if resolved.rejecting:
             hub.exchange.accept(resolved, [envelope], hub.pid.number)
         else:

@@ -32,28 +32,31 @@ class Post:
         self._listener = listener
         self._members: dict[str, Subscriber] = {}
 
-    async def join(self, group: str, wait: str, timeout_s: float) -> None:
+    def join(self, group: str) -> None:
         """Join a group; joining twice is once.
 
-        Args:
-            group: its name.
-            wait: ``cluster`` waits for every peer that is linked; when one does not follow, the group is left again.
-            timeout_s: for how long, in seconds.
-
         Raises:
-            DeadlineExceeded: ``missing`` names the peers that have not applied it.
             LimitExceeded: there are too many groups, or members.
             ValueError: no group can have this name.
         """
-        new = group not in self._members
         self._members[group] = self._hub.join(self.pid, group, self.inbox, self._listener)
-        if wait == "cluster":
-            try:
-                await self._hub.barrier("join", group, timeout_s, GROUP_SCOPE)
-            except BaseException:
-                if new:
-                    self.leave(group)
-                raise
+
+    async def join_everywhere(self, group: str, timeout_s: float) -> None:
+        """Join a group, and wait until every peer that is linked knows of it.
+
+        Raises:
+            DeadlineExceeded: ``missing`` names the peers that do not, after so many seconds; the group was left again,
+                if it was joined by this.
+            LimitExceeded, ValueError: as :meth:`join`.
+        """
+        new = group not in self._members
+        self.join(group)
+        try:
+            await self._hub.barrier("join", group, timeout_s, GROUP_SCOPE)
+        except BaseException:
+            if new:
+                self.leave(group)
+            raise
 
     def leave(self, group: str) -> None:
         """Leave a group; nothing happens if the process is not in it."""

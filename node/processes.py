@@ -36,10 +36,13 @@ from .errors import LimitExceeded
 from .links import LinkIds, Links
 from .monitors import Monitors, Watch, Watcher
 
-__all__ = ["NORMAL", "NO_CONNECTION", "NO_PROCESS", "REASON_CHARS_MAX", "ProcessStatistics", "ProcessTable"]
+__all__ = ["NORMAL", "NO_CONNECTION", "NO_PROCESS", "REASON_CHARS_MAX", "SHUTDOWN", "ProcessStatistics", "ProcessTable"]
 
 NORMAL: Final = "normal"
 """The reason of a process that came to its end."""
+
+SHUTDOWN: Final = "shutdown"
+"""The reason of a process that ends with its node or its program."""
 
 NO_CONNECTION: Final = "noconnection"
 """The reason of a process whose node cannot be heard."""
@@ -141,6 +144,10 @@ class ProcessTable:
     def alive(self, pid: Pid) -> bool:
         """Whether a process of this node lives."""
         return pid in self._processes
+
+    def living(self, kind: str) -> list[Pid]:
+        """Return the processes of a kind."""
+        return [pid for pid, process in self._processes.items() if process.kind == kind]
 
     def reason(self, pid: Pid) -> str:
         """Return why a process that is not there is not there."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from importlib import import_module
 from types import ModuleType
-from typing import Final
+from typing import Annotated, Final, TypeVar
+
+import msgspec
 
 from liminal_mesh.cluster import (
+    SCOPES,
     Address,
     Listener,
     Member,
@@ -19,6 +22,7 @@ from liminal_mesh.cluster import (
     NodeId,
     Peering,
     PeeringOptions,
+    ProtocolError,
     Registry,
     derive_key,
     parse_address,
@@ -28,10 +32,12 @@ from .channel import ChannelSettings, ChannelTable
 from .config import ClusterConfig, NodeConfig
 from .config_checks import read_cookies
 from .config_limits import LimitsConfig
+from .embedded_processes import EmbeddedProcesses
 from .environment import Environment
 from .hub import Hub
 from .permission import Permit
 from .server import Server
+from .sizes import Sizes
 
 __all__ = ["Runtime"]
 
@@ -39,6 +45,10 @@ log = logging.getLogger("liminal.node")
 
 FIRST_ROUND_S: Final = 1.0
 """How long a start waits for the first answers of its seeds: as long as one dial may take."""
+
+_GROUP: Final = msgspec.msgpack.Decoder(tuple[Annotated[int, msgspec.Meta(ge=0, lt=len(SCOPES))], str])
+_TIMEOUT: Final = msgspec.msgpack.Decoder(float)
+"""The arguments of requests."""
 
 GOODBYE_S: Final = 1.0
 """How long peers, and clients whose time is up, have to take our goodbye."""
@@ -77,11 +87,13 @@ class Runtime:
             _group_table(limits),
             permit,
             environment,
-            frame_max=limits.max_frame,
-            envelope_max=limits.envelope,
+            Sizes(limits.max_frame, limits.envelope),
             inbox_bytes=limits.inbox_bytes_node,
             entries_max=limits.registry_entries,
+            links_max=limits.process_links,
         )
+        self.programs = EmbeddedProcesses(self.hub, limits.processes)
+        """The processes of this node's own program."""
         self.peering: Peering | None = None
         if config.cluster is not None:
             self.peering = self._make_peering(me, config.cluster)
@@ -101,7 +113,7 @@ class Runtime:
                 ),
                 environment.network,
             )
-        self.server = Server(self.hub, listeners["client"], limits, {"members": self.members_plain}, version)
+        self.server = Server(self.hub, listeners["client"], limits, self._verbs(), version)
         self.version = version
         self._http: ModuleType | None = None
         self._task: asyncio.Task[None] | None = None
@@ -188,7 +200,9 @@ class Runtime:
             await hub.until(lambda: self.server.idle, asyncio.get_running_loop().time() + GOODBYE_S)
         self.server.close(reason)
         drained = await hub.until(lambda: not self.server.connections, deadline) and drained
-        hub.end_subscriptions()
+        await self.programs.close()
+        hub.end_processes("subscription")
+        hub.end_processes("node")
         if mesh is not None:
             drained = await hub.until(lambda: mesh.idle, deadline) and drained
             mesh.drain(reason)
@@ -211,9 +225,32 @@ class Runtime:
             return self.peering.members()
         return (Member(*self.hub.me, 0, "alive", True, False, ""),)
 
+    def _verbs(self) -> dict[str, Callable[[bytes], object]]:
+        """Return what a client may ask for by name."""
+
+        def group_members(arguments: bytes) -> object:
+            scope, group = _decode(_GROUP, arguments)
+            return self.registry.members(scope, group)
+
+        return {
+            "members": lambda _: self.members_plain(),
+            "group_members": group_members,
+            "ready": lambda arguments: self.hub.ready(_decode(_TIMEOUT, arguments)),
+        }
+
     def members_plain(self) -> list[tuple[object, ...]]:
         """Return the members as plain tuples, for the wire."""
         return [astuple(member) for member in self.members()]
+
+
+Arguments = TypeVar("Arguments")
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[Arguments], arguments: bytes) -> Arguments:
+    try:
+        return decoder.decode(arguments)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"the arguments of a request: {error}") from error
 
 
 def _advertised(cluster: ClusterConfig, listen: Address) -> str:

@@ -32,7 +32,7 @@ class Server:
         hub: the node's middle.
         listener: where clients connect.
         limits: the node's bounds.
-        verbs: what a client may ask for by name, as a function of its arguments.
+        verbs: what a client may ask for by name, as a function of its arguments (msgpack); it may be awaitable.
         version: of this program, for the greeting.
     """
 
@@ -41,7 +41,7 @@ class Server:
         hub: Hub,
         listener: Listener,
         limits: LimitsConfig,
-        verbs: Mapping[str, Callable[[], object]],
+        verbs: Mapping[str, Callable[[bytes], object]],
         version: str,
     ) -> None:
         self.hub = hub
@@ -68,12 +68,12 @@ class Server:
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be written to any client."""
-        return not any(one.waiting for one in self.connections.values())
+        return not any(one.deliveries.waiting for one in self.connections.values())
 
     def give_up(self) -> None:
         """Wait no longer for clients that do not take what is theirs; they are told what they miss."""
         for connection in self.connections.values():
-            connection.give_up()
+            connection.deliveries.give_up()
 
     def stop_listening(self) -> None:
         """Take nobody new."""
@@ -87,18 +87,18 @@ class Server:
         for connection in tuple(self.connections.values()):
             connection.goodbye("shutdown", reason, ())
 
-    def answer(self, who: Pid, verb: str) -> object:
+    def answer(self, who: Pid, verb: str, arguments: bytes) -> object:
         """Answer a client's request.
 
         Raises:
             NotAuthorized: the client may not ask this.
-            ProtocolError: there is no such verb.
+            ProtocolError: there is no such verb, or these are no arguments of it.
         """
         function = self._verbs.get(verb)
         if function is None:
             raise ProtocolError(f"this node knows no request {verb!r}")
         self.hub.permit(who, verb, "")
-        return function()
+        return function(arguments)
 
     def opened(self, connection: Connection) -> None:
         """A newcomer has said who it is."""
@@ -125,7 +125,7 @@ class Server:
 
     def wire_opened(self, wire: Wire) -> None:
         """A client has connected."""
-        connection = Connection(self, wire, self.hub.next_pid(), self.loop.time())
+        connection = Connection(self, wire, self.loop.time())
         self.connections[wire.tag] = connection
         self._newcomers[wire.tag] = self.loop.call_later(self.limits.handshake_timeout, self._too_slow, connection)
         refusal = self._full(wire)
@@ -138,7 +138,14 @@ class Server:
 
     def wire_frame(self, wire: Wire, kind: int, body: memoryview) -> None:
         """A frame came."""
-        self.connections[wire.tag].frame(kind, body)
+        connection = self.connections[wire.tag]
+        try:
+            connection.frame(kind, body)
+        except ProtocolError:
+            raise
+        except Exception as error:  # a defect of ours costs this connection, and no other
+            log.exception("connection_crashed", extra={"fields": {"pid": str(connection.pid), "frame": f"{kind:#04x}"}})
+            connection.crashed(error)
 
     def wire_broken(self, wire: Wire, error: ProtocolError) -> None:
         """The client broke the protocol."""
@@ -161,7 +168,7 @@ class Server:
         connection = self.connections.get(wire.tag)
         if connection is None:
             return []
-        frames = connection.pull(bytes_max)
+        frames = connection.deliveries.pull(bytes_max)
         if self.hub.draining:
             self.loop.call_soon(self.hub.mesh_changed)
         return frames

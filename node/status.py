@@ -168,7 +168,7 @@ def connections(run: Runtime) -> Document:
                 "address": one.wire.peer_address,
                 "since": _wall(one.since),
                 "state": one.state,
-                "subscriptions": one.subscriptions,
+                "subscriptions": len(one.deliveries.held),
                 "queued_bytes": one.wire.queued_bytes,
             }
             for one in run.server.connections.values()

@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 
 from .deadlines import STEP_S, Deadlines
 
-__all__ = ["FOREVER_S", "Signal", "Sweep", "Turn"]
+__all__ = ["FOREVER_S", "Room", "Signal", "Sweep", "Turn"]
 
 TURN_BYTES: Final = 64 * 1024
 """What one turn of the loop may publish before it gives way."""
@@ -92,6 +92,33 @@ class Sweep(Generic[Item]):
             self._expire(item)
         if self._deadlines and self._timer is None:
             self._timer = loop.call_later(STEP_S, self._look)
+
+
+class Room:
+    """Whoever waits until there is room somewhere."""
+
+    def __init__(self) -> None:
+        self._callbacks: set[Callable[[], None]] = set()
+
+    def notify(self) -> None:
+        """There may be room: whoever waits looks again."""
+        callbacks, self._callbacks = self._callbacks, set()
+        for callback in callbacks:
+            callback()
+
+    def then(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once, the next time."""
+        self._callbacks.add(callback)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until a condition holds, looked at each time."""
+        while not condition():
+            room = asyncio.Event()
+            self._callbacks.add(room.set)
+            try:
+                await room.wait()
+            finally:
+                self._callbacks.discard(room.set)
 
 
 class Turn:

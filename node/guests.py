@@ -1,0 +1,278 @@
+"""What one client has at its node beside subscriptions: processes with mailboxes, memberships, monitors and watches.
+
+A process that a client has spawned runs in the client's program; here it is an entry of the process table, which
+follows the connection's own, and an inbox that is delivered to the client.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from liminal_mesh.cluster import (
+    BATCH_MAX,
+    CLIENT_CODEC,
+    SCOPES,
+    ClientFrame,
+    Demonitor,
+    ExitProcess,
+    GroupChange,
+    GroupNews,
+    Join,
+    Leave,
+    LinkProcess,
+    MonitorProcess,
+    OpenMailbox,
+    Pid,
+    ProcessGone,
+    ProtocolError,
+    Reply,
+    Subscribed,
+    UnwatchGroup,
+    WatchGroup,
+)
+from liminal_mesh.storage import LiminalError
+
+from .config_limits import LimitsConfig
+from .deliveries import Delivery
+from .errors import LimitExceeded, NoProcess
+from .group_changes import GroupChanges
+from .group_watches import GroupWatches
+from .hub import Hub
+from .names import check_name
+from .post import Post
+from .values import GroupSnapshot, Joined, Left
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+__all__ = ["Guests"]
+
+NIL = b"\xc0"
+"""Nothing, as msgpack: an answer that only says that it was done."""
+
+
+class Guests:
+    """The processes, monitors and watches of one client.
+
+    Args:
+        connection: the client's.
+        hub: the node's middle.
+        limits: the node's bounds.
+    """
+
+    def __init__(self, connection: Connection, hub: Hub, limits: LimitsConfig) -> None:
+        self._connection = connection
+        self._hub = hub
+        self._limits = limits
+        self._posts: dict[int, Post] = {}
+        self._monitors: dict[int, int] = {}
+        self._watches: dict[int, _Watch] = {}
+
+    def frame(self, frame: ClientFrame) -> None:
+        """Take a frame that asks for something of these.
+
+        Raises:
+            ProtocolError: no client of ours sends this.
+        """
+        match frame:
+            case OpenMailbox() | Join() | Leave() | WatchGroup() | MonitorProcess():
+                try:
+                    self._ask(frame)
+                except LiminalError as error:
+                    self._connection.fail(frame.ref, error)
+            case ExitProcess():
+                self._exit(frame)
+            case LinkProcess():
+                self._link(frame)
+            case UnwatchGroup():
+                self._unwatch(frame.watch)
+            case Demonitor():
+                self._hub.processes.demonitor(self._monitors.pop(frame.watch, 0))
+
+    def close(self) -> None:
+        """The connection is over; the processes that follow it end by that, and the rest ends here."""
+        for ref in self._monitors.values():
+            self._hub.processes.demonitor(ref)
+        self._monitors.clear()
+        for watch in tuple(self._watches):
+            self._unwatch(watch)
+        for post in [post for post in self._posts.values() if post.pid == self._connection.pid]:
+            post.close()
+
+    def _ask(self, frame: OpenMailbox | Join | Leave | WatchGroup | MonitorProcess) -> None:
+        match frame:
+            case OpenMailbox():
+                self._open(frame)
+            case Join():
+                self._join(frame)
+            case Leave():
+                self._post(frame.subscription).leave(frame.group)
+                self._done(frame.ref)
+            case WatchGroup():
+                self._watch(frame)
+            case MonitorProcess():
+                self._monitor(frame)
+
+    def _done(self, ref: int) -> None:
+        self._connection.send(Reply(ref, NIL))
+
+    # --- processes ---
+
+    def _open(self, frame: OpenMailbox) -> None:
+        connection, hub = self._connection, self._hub
+        if not frame.spawn and any(post.pid == connection.pid for post in self._posts.values()):
+            raise ProtocolError("the connection's mailbox is open already")
+        hub.admit(connection.pid, "spawn" if frame.spawn else "join", "")
+        delivery = connection.new_delivery(frame.subscription)
+        inbox = hub.make_mailbox(frame.max_in_flight, connection.deliveries.budget)
+        pid = connection.pid
+        if frame.spawn:
+            pid = hub.processes.spawn("process", partial(self._exited, delivery), follows=pid)
+        self._posts[delivery.number] = Post(hub, pid, inbox, delivery)
+        connection.stands(delivery, pid, inbox)
+        connection.send(Subscribed(frame.ref, delivery.number, pid.number))
+
+    def _exited(self, delivery: Delivery, reason: str) -> None:
+        """A process that the client has spawned is over."""
+        self._posts.pop(delivery.number).close()
+        self._connection.deliveries.remove(delivery)
+        if self._connection.state == "open" and not delivery.told:
+            self._connection.send(ExitProcess(delivery.number, reason))
+
+    def _exit(self, frame: ExitProcess) -> None:
+        post = self._posts.get(frame.subscription)
+        delivery = self._connection.deliveries.held.get(frame.subscription)
+        if post is None or delivery is None:
+            return  # it was ended from here while this was on its way
+        if post.pid == self._connection.pid:
+            raise ProtocolError("the connection's own process ends with the connection")
+        delivery.told = True
+        self._hub.processes.exit(post.pid, frame.reason)
+
+    def _link(self, frame: LinkProcess) -> None:
+        post = self._posts.get(frame.subscription)
+        if post is None:
+            return
+        other = Pid(frame.node, frame.epoch, frame.number)
+        if not frame.linked:
+            self._hub.processes.unlink(post.pid, other)
+            return
+        try:
+            self._hub.processes.link(post.pid, other)
+        except LimitExceeded as error:  # nobody waits for an answer, and it must not live on unlinked
+            self._hub.processes.exit(post.pid, f"error: {error}")
+
+    def _post(self, number: int) -> Post:
+        post = self._posts.get(number)
+        if post is None:
+            raise NoProcess(f"of mailbox {number}", "it is over")
+        return post
+
+    # --- groups ---
+
+    def _join(self, frame: Join) -> None:
+        post, group = self._post(frame.subscription), _checked(frame.group)
+        self._hub.admit(self._connection.pid, "join", group)
+        if frame.wait == "cluster":
+            self._connection.wait_for(self._join_everywhere(frame, post))
+        else:
+            post.join(group)
+            self._done(frame.ref)
+
+    async def _join_everywhere(self, frame: Join, post: Post) -> None:
+        try:
+            await post.join_everywhere(frame.group, frame.timeout_ms / 1000)
+        except LiminalError as error:
+            self._connection.fail(frame.ref, error)
+        else:
+            self._done(frame.ref)
+
+    def _watch(self, frame: WatchGroup) -> None:
+        watch = self._watches.get(frame.watch)
+        if watch is None:
+            self._check_room()
+            if frame.scope >= len(SCOPES):
+                raise ProtocolError(f"there is no scope {frame.scope}")
+            self._hub.permit(self._connection.pid, "watch_group", frame.group)
+            watch = self._watches[frame.watch] = _Watch(frame, self._connection, self._hub.watches)
+            self._hub.watches.add(frame.scope, frame.group, watch)
+        self._done(frame.ref)
+        watch.restart()
+
+    def _unwatch(self, number: int) -> None:
+        watch = self._watches.pop(number, None)
+        if watch is not None:
+            self._hub.watches.remove(watch.scope, watch.group, watch)
+            self._connection.deliveries.forget(watch)
+
+    # --- monitors ---
+
+    def _monitor(self, frame: MonitorProcess) -> None:
+        if frame.watch in self._monitors:
+            raise ProtocolError(f"monitor {frame.watch} is open already")
+        self._check_room()
+        self._hub.permit(self._connection.pid, "monitor", "")
+        target = Pid(frame.node, frame.epoch, frame.number)
+        self._monitors[frame.watch] = 0
+        ref = self._hub.processes.monitor(target, partial(self._down, frame.watch))
+        if frame.watch in self._monitors:
+            self._monitors[frame.watch] = ref
+        self._done(frame.ref)
+
+    def _down(self, watch: int, reason: str) -> None:
+        self._monitors.pop(watch, None)
+        self._connection.send(ProcessGone(watch, reason))
+
+    def _check_room(self) -> None:
+        most = self._limits.watches_per_connection
+        if len(self._monitors) + len(self._watches) >= most:
+            raise LimitExceeded("watches_per_connection", most)
+
+
+class _Watch:
+    """A group that a client watches; a source of frames for it."""
+
+    def __init__(self, frame: WatchGroup, connection: Connection, watches: GroupWatches) -> None:
+        self.scope = frame.scope
+        self.group = frame.group
+        self._number = frame.watch
+        self._deliveries = connection.deliveries
+        self._watches = watches
+        self._changes = GroupChanges()
+
+    def restart(self) -> None:
+        """Tell a snapshot next."""
+        self._changes.restart()
+        self._deliveries.ready(self)
+
+    def note(self, change: Joined | Left) -> None:
+        """The group has changed."""
+        self._changes.note(change)
+        self._deliveries.ready(self)
+
+    def next_frame(self) -> bytes | None:
+        """Return what the client has to be told, a snapshot as one piece."""
+        changes: list[GroupChange] = []
+        while len(changes) < BATCH_MAX:
+            change = self._changes.take(lambda: self._watches.members(self.scope, self.group))
+            if isinstance(change, GroupSnapshot):
+                return self._snapshot(change)
+            if change is None:
+                break
+            reason = change.reason if isinstance(change, Left) else ""
+            changes.append(GroupChange(isinstance(change, Joined), *change.pid, reason))
+        return CLIENT_CODEC.encode(GroupNews(self._number, 0, changes)) if changes else None
+
+    def _snapshot(self, snapshot: GroupSnapshot) -> bytes:
+        members = [GroupChange(True, *pid) for pid in snapshot.members]
+        parts = [members[start : start + BATCH_MAX] for start in range(0, len(members), BATCH_MAX)] or [[]]
+        frames = [GroupNews(self._number, 1, part) for part in parts[:-1]]
+        return b"".join(map(CLIENT_CODEC.encode, [*frames, GroupNews(self._number, 2, parts[-1])]))
+
+
+def _checked(group: str) -> str:
+    try:
+        return check_name(group, "group")
+    except ValueError as error:  # our own clients look at names before they send them
+        raise ProtocolError(str(error)) from error
