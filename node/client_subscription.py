@@ -80,7 +80,7 @@ class ClientSubscription(Subscription):
         super().__init__(pattern, max_in_flight)
         self._client = client
         self._timeout_s = timeout_s
-        self._standing = StandingSubscription(client, number, pattern, max_in_flight, wait, timeout_s, self._bell)
+        self._standing = StandingSubscription(client, number, pattern, max_in_flight, wait, timeout_s, self.bell)
 
     @property
     def id(self) -> Pid:

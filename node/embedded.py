@@ -40,7 +40,7 @@ class NodeSubscription(Subscription):
     async def _open(self) -> tuple[Inbox, Callable[[], None]]:
         hub = self._hub
         hub.admit(hub.pid, "subscribe", self.pattern)
-        subscriber = self._subscriber = hub.subscribe(self.pattern, self.max_in_flight, self._bell, self._bell.exited)
+        subscriber = self._subscriber = hub.subscribe(self.pattern, self.max_in_flight, self.bell, self.bell.exited)
         if self._barrier == "cluster":
             try:
                 await hub.barrier("subscribe", self.pattern, self._timeout_s)

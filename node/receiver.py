@@ -26,11 +26,14 @@ class Receiver:
 
     Args:
         inbox: what it takes from; None until it is open.
+
+    Attributes:
+        bell: what the bus keeps of it, and wakes it by.
     """
 
     def __init__(self, inbox: Inbox | None = None) -> None:
         self._inbox = inbox
-        self._bell = Bell(self, inbox)
+        self.bell = Bell(self, inbox)
         self._items = _NOTHING
         self._run: Run | None = None
         self._at = 0
@@ -117,7 +120,7 @@ class Receiver:
 
     def ready(self) -> None:
         """Something waits in the inbox."""
-        self._bell.ready()
+        self.bell.ready()
 
     def end(self, error: Exception | None) -> None:
         """Close it; whoever iterates gets what waits, and then ``error`` or the end of the iteration."""
@@ -166,7 +169,7 @@ class Receiver:
             batch.append(item)
 
     async def _wait(self) -> None:
-        bell = self._bell
+        bell = self.bell
         if bell.waiter is not None:
             raise RuntimeError(f"two tasks iterate over {self.title}: one at a time")
         bell.waiter = asyncio.get_running_loop().create_future()

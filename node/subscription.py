@@ -62,7 +62,7 @@ class Subscription(Receiver):
         """Make it stand; see :meth:`.Bus.subscribe` for the errors."""
         assert self._inbox is None, "a subscription is entered once"
         self._inbox, self._leave = await self._open()
-        self._bell.inbox = self._inbox
+        self.bell.inbox = self._inbox
         self._loop = asyncio.get_running_loop()
         if self._ended:  # the bus came to its end meanwhile
             self._close()

@@ -274,7 +274,7 @@ async def test_ch3_an_unsubscribe_that_fails_where_nobody_would_hear_is_logged(
             handle.clear()
             await asyncio.sleep(0)
         elif how == "ended":
-            node.running.hub.end_subscriptions()
+            node.running.hub.end_processes("subscription")
 
     [record] = [one for one in caplog.records if one.getMessage() == "unsubscribe_failed"]
     assert record.levelno == logging.ERROR

@@ -29,7 +29,7 @@ class Process:
 
     def __init__(self, node: Node, credit: int = 100) -> None:
         self.hub = node.running.hub
-        self.pid = self.hub.next_pid()
+        self.pid = self.hub.processes.spawn("process", lambda _: None)
         self.mailbox: Inbox = self.hub.make_mailbox(credit)
         self.told = asyncio.Event()
 
