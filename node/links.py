@@ -9,6 +9,7 @@ of convergent and commutative replicated data types", 2011, section 3.3.5.)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from liminal_mesh.cluster import Pid
@@ -84,11 +85,12 @@ class Links:
         """Return the links with another node's processes: ours and theirs."""
         return sorted(self._abroad.get(node, ()))
 
-    def validate(self) -> None:
-        """Assert that every entry has its other half, here or in the index."""
+    def validate(self, there: Callable[[Pid], bool]) -> None:
+        """Assert that every entry has its other half, here or in the index, and joins processes that are there."""
         pairs = {(pid, other) for pid, held in self._entries.items() for other in held}
         assert len(pairs) == self.count
         assert all(self._entries.values()), "a process without links is listed"
+        assert all(there(pid) and there(other) for pid, other in pairs), "linked, but not there"
         here = {pair for pair in pairs if pair[1].node == self._node}
         assert {(other, pid) for pid, other in here} == here, "half a link"
         assert {pair for held in self._abroad.values() for pair in held} == pairs - here

@@ -6,7 +6,7 @@ tell, its own and those of other nodes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import NamedTuple
 
 from liminal_mesh.cluster import Pid
@@ -52,16 +52,18 @@ class Monitors:
         """How many entries there are, other nodes' watches included."""
         return len(self._watches) + len(self._targets)
 
-    def number(self) -> int:
-        """Return the number for a new watch of our own."""
+    def watch(self, watch: Watch) -> int:
+        """Keep a watch of our own, at the process too if that is here; returns the watch's number."""
         self._last_ref += 1
+        self._watches[self._last_ref] = watch
+        if watch.target.node == self._node:
+            self.watched(watch.target, Watcher(self._node, self._last_ref))
         return self._last_ref
 
-    def watch(self, ref: int, watch: Watch) -> None:
-        """Keep a watch of our own; of a process that is here, it is kept at that process too."""
-        self._watches[ref] = watch
-        if watch.target.node == self._node:
-            self.watched(watch.target, Watcher(self._node, ref))
+    def node_of(self, ref: int) -> tuple[str, int] | None:
+        """Return of which node's process a watch of our own is, if it stands."""
+        watch = self._watches.get(ref)
+        return None if watch is None else watch.target[:2]
 
     def take(self, ref: int) -> Watch | None:
         """Remove a watch of our own, and return it, if it stands."""
@@ -70,24 +72,26 @@ class Monitors:
             self.unwatched(Watcher(self._node, ref))
         return watch
 
-    def take_all(self, node: str) -> list[Watch]:
-        """Remove our watches of another node's processes, and return them in the order of their making."""
-        refs = [ref for ref, watch in self._watches.items() if watch.target.node == node]
-        return [self._watches.pop(ref) for ref in refs]
+    def abroad(self, node: str) -> list[int]:
+        """Return our watches of another node's processes, in the order of their making."""
+        return [ref for ref, watch in self._watches.items() if watch.target.node == node]
 
     def watched(self, target: Pid, watcher: Watcher) -> None:
-        """Note who watches a process of ours."""
+        """Note who watches a process of ours; a number that was in use stands for the new watch only."""
+        self.unwatched(watcher)
         self._watchers.setdefault(target, {})[watcher] = None
         self._targets[watcher] = target
 
-    def unwatched(self, watcher: Watcher) -> None:
-        """Note who does not any more."""
+    def unwatched(self, watcher: Watcher) -> bool:
+        """Note who does not any more; returns whether it did."""
         target = self._targets.pop(watcher, None)
-        if target is not None:
-            watchers = self._watchers[target]
-            del watchers[watcher]
-            if not watchers:
-                del self._watchers[target]
+        if target is None:
+            return False
+        watchers = self._watchers[target]
+        del watchers[watcher]
+        if not watchers:
+            del self._watchers[target]
+        return True
 
     def watchers(self, target: Pid) -> tuple[Watcher, ...]:
         """Return who watches a process of ours, in the order in which they began."""
@@ -98,10 +102,13 @@ class Monitors:
         for watcher in [watcher for watcher in self._targets if watcher.node == node]:
             self.unwatched(watcher)
 
-    def validate(self) -> None:
-        """Assert that watches and watchers tell one story."""
+    def validate(self, there: Callable[[Pid], bool], peers: Container[str]) -> None:
+        """Assert that watches and watchers tell one story, of processes that are there and of linked peers."""
         told = {(watcher, target) for target, watchers in self._watchers.items() for watcher in watchers}
         assert told == set(self._targets.items())
         assert all(self._watchers.values()), "a process without watchers is listed"
         local = {Watcher(self._node, ref) for ref, one in self._watches.items() if one.target.node == self._node}
         assert {watcher for watcher in self._targets if watcher.node == self._node} == local
+        assert all(there(watch.target) for watch in self._watches.values()), "watched, but not there"
+        assert all(map(there, self._watchers)), "watched by others, but not there"
+        assert all(watcher.node == self._node or watcher.node in peers for watcher in self._targets)

@@ -83,7 +83,8 @@ class ProcessTable:
     Args:
         me: this node.
         send: sends a frame to a linked peer, by its name; must not raise.
-        broken: hears of an owner that failed when it was told of its process's exit.
+        broken: hears of an owner or a watcher that failed when it was told of an exit, and of which process; must not
+            raise.
         entries_max: how many links and monitors there may be; one more is refused, to users and to peers.
     """
 
@@ -118,7 +119,8 @@ class ProcessTable:
             kind: what it is, for whoever counts.
             exited: called once with the reason, when it is over and before anybody else is told.
             traps: the end of a linked process does not end it.
-            follows: a process of this node: it is linked with that one, and ends with it however that ends.
+            follows: a process of this node: it is linked with that one, and ends with it however that ends, even if it
+                traps; at once if that one is over.
         """
         self._last_number += 1
         pid = Pid(*self.me, self._last_number)
@@ -135,7 +137,8 @@ class ProcessTable:
         process = self._processes.pop(pid, None)
         if process is None:
             return False
-        reason = self._reasons[pid] = reason[:REASON_CHARS_MAX]
+        # A lone surrogate, as file names in messages of errors have it, could not be sent.
+        reason = self._reasons[pid] = reason[:REASON_CHARS_MAX].encode(errors="replace").decode()
         if len(self._reasons) > REMEMBERED:
             self._reasons.popitem(last=False)
         self._do(lambda: self._ended(pid, process, reason))
@@ -168,36 +171,38 @@ class ProcessTable:
             self._join(pid, other)
 
     def unlink(self, pid: Pid, other: Pid) -> None:
-        """End a link: from here on no exit signal of the other one arrives, even if one is on its way."""
+        """End a link: from here on no exit signal of the other one arrives, even if one is on its way.
+
+        A process that is over cannot: those with whom it was linked have their signal coming.
+        """
         ids = self._links.ids(pid, other)
-        if ids is not None:
+        if ids is not None and pid in self._processes:
             self._links.sever(pid, other)
-            if other.node != self.me.name:
-                self._send(other.node, ProcessUnlink(pid.number, other.number, ids.ours, ids.theirs))
+            self._send_to(other, ProcessUnlink(pid.number, other.number, ids.ours, ids.theirs))
 
     def monitor(self, target: Pid, down: Callable[[str], None]) -> int:
         """Watch a process: ``down`` is called once with the reason of its exit. Returns the number of the watch.
 
-        If it is over, or its node is not linked, that happens before this returns.
+        If it is over, or its node is not linked, that happens before this returns (when this is called from what was
+        told of an exit: after that).
 
         Raises:
             LimitExceeded: there are too many links and monitors.
         """
         self._check_room()
-        ref = self._monitors.number()
+        ref = self._monitors.watch(Watch(target, down))
         if self._reachable(target):
-            self._monitors.watch(ref, Watch(target, down))
-            if target.node != self.me.name:
-                self._send(target.node, ProcessMonitor(ref, target.number))
+            self._send_to(target, ProcessMonitor(ref, target.number))
         else:
-            self._do(lambda: down(self.reason(target)))
+            reason = self.reason(target)
+            self._do(lambda: self._down(ref, reason))
         return ref
 
     def demonitor(self, ref: int) -> None:
         """End a watch: nothing is told any more."""
         watch = self._monitors.take(ref)
-        if watch is not None and watch.target.node != self.me.name:
-            self._send(watch.target.node, ProcessDemonitor(ref))
+        if watch is not None:
+            self._send_to(watch.target, ProcessDemonitor(ref))
 
     # --- nodes --------------------------------------------------------------------------------------
 
@@ -208,7 +213,9 @@ class ProcessTable:
 
     def node_down(self, node: NodeId) -> None:
         """The session with a node is over, and for us every process there is."""
-        assert self._peers.pop(node.name) == node
+        known = self._peers.pop(node.name)
+        assert known == node, (known, node)
+        self._monitors.forget(node.name)
         self._do(lambda: self._lost(node.name))
 
     def receive(self, node: NodeId, frame: ProcessFrame) -> None:
@@ -221,14 +228,14 @@ class ProcessTable:
                 self._links.ended(Pid(*self.me, frame.target), Pid(*node, frame.source), ids)
             case ProcessExit():
                 pid, source = Pid(*self.me, frame.target), Pid(*node, frame.source)
-                if self._links.sever(pid, source):
-                    self._do(lambda: self._signal(pid, source, frame.reason))
+                self._do(lambda: self._cut(pid, source, frame.reason))
             case ProcessMonitor():
                 self._watched(node, Pid(*self.me, frame.target), frame.ref)
             case ProcessDemonitor():
                 self._monitors.unwatched(Watcher(node.name, frame.ref))
             case ProcessDown():
-                self._do(lambda: self._down(frame.ref, frame.reason))
+                if self._monitors.node_of(frame.ref) == node:
+                    self._do(lambda: self._down(frame.ref, frame.reason))
 
     # --- reads --------------------------------------------------------------------------------------
 
@@ -243,8 +250,8 @@ class ProcessTable:
 
     def validate(self) -> None:
         """Assert that nothing is linked or watched that is not there."""
-        self._links.validate()
-        self._monitors.validate()
+        self._links.validate(self._reachable)
+        self._monitors.validate(self._reachable, self._peers)
         assert not self._work
 
     # --- within -------------------------------------------------------------------------------------
@@ -261,16 +268,21 @@ class ProcessTable:
         """Whether a process lives here, or may live at a node that there is a session with."""
         return pid in self._processes or (pid.node != self.me.name and self._peers.get(pid.node) == pid[:2])
 
+    def _send_to(self, pid: Pid, frame: ProcessFrame) -> None:
+        """Send a frame about a process to the node where it is, while there is a session with that run of it."""
+        if self._peers.get(pid.node) == pid[:2]:
+            self._send(pid.node, frame)
+
     def _join(self, pid: Pid, other: Pid) -> None:
-        if not self._reachable(other):
-            self._do(lambda: self._signal(pid, other, self.reason(other)))
-            return
         ident = self._links.make(pid, other)
-        if other.node != self.me.name:
-            self._send(other.node, ProcessLink(pid.number, other.number, ident))
+        if self._reachable(other):
+            self._send_to(other, ProcessLink(pid.number, other.number, ident))
+        else:
+            reason = self.reason(other)
+            self._do(lambda: self._cut(pid, other, reason))
 
     def _linked(self, pid: Pid, source: Pid, ident: int) -> None:
-        if pid in self._processes and not self._full:
+        if pid in self._processes and not (self._full and self._links.ids(pid, source) is None):
             self._links.made(pid, source, ident)
         else:
             reason = FULL if pid in self._processes else self.reason(pid)
@@ -283,41 +295,53 @@ class ProcessTable:
             self._send(node.name, ProcessDown(ref, FULL if target in self._processes else self.reason(target)))
 
     def _ended(self, pid: Pid, process: _Process, reason: str) -> None:
-        try:
-            process.exited(reason)
-        except Exception as error:  # noqa: BLE001 - one owner's defect must not keep the exit from all others
-            self._broken(pid, error)
+        self._tell(process.exited, pid, reason)
         for other in self._links.of(pid):
-            self._links.sever(pid, other)
             if other.node == self.me.name:
-                self._signal(other, pid, reason)
+                self._cut(other, pid, reason)
             else:
-                self._send(other.node, ProcessExit(pid.number, other.number, reason))
+                self._links.sever(pid, other)
+                self._send_to(other, ProcessExit(pid.number, other.number, reason))
         for watcher in self._monitors.watchers(pid):
             if watcher.node == self.me.name:
                 self._down(watcher.ref, reason)
-            else:
-                self._monitors.unwatched(watcher)
+            elif self._monitors.unwatched(watcher):
                 self._send(watcher.node, ProcessDown(watcher.ref, reason))
+
+    def _cut(self, pid: Pid, other: Pid, reason: str) -> None:
+        """Remove a link of a process of this node, if it stands, and let that have the exit signal of the other one."""
+        ids = self._links.ids(pid, other)
+        if ids is None:
+            return
+        self._links.sever(pid, other)
+        if reason == FULL:
+            # The other one lives: it refused a link, and may have accepted one that we made after that.
+            self._send_to(other, ProcessUnlink(pid.number, other.number, ids.ours, ids.theirs))
+        self._signal(pid, other, reason)
 
     def _signal(self, pid: Pid, source: Pid, reason: str) -> None:
         """Let a process of this node have the exit signal of one that it was linked with."""
         process = self._processes.get(pid)
-        if process is not None and not process.traps and (reason != NORMAL or process.follows == source):
+        if process is not None and (process.follows == source or (reason != NORMAL and not process.traps)):
             self.exit(pid, reason)
 
     def _down(self, ref: int, reason: str) -> None:
         watch = self._monitors.take(ref)
         if watch is not None:
-            watch.down(reason)
+            self._tell(watch.down, watch.target, reason)
+
+    def _tell(self, told: Callable[[str], None], pid: Pid, reason: str) -> None:
+        """Tell an owner or a watcher why a process is over."""
+        try:
+            told(reason)
+        except Exception as error:  # noqa: BLE001 - one hearer's defect must not keep the exit from all others
+            self._broken(pid, error)
 
     def _lost(self, node: str) -> None:
-        self._monitors.forget(node)
         for pid, other in self._links.abroad(node):
-            self._links.sever(pid, other)
-            self._signal(pid, other, NO_CONNECTION)
-        for watch in self._monitors.take_all(node):
-            watch.down(NO_CONNECTION)
+            self._cut(pid, other, NO_CONNECTION)
+        for ref in self._monitors.abroad(node):
+            self._down(ref, NO_CONNECTION)
 
     def _do(self, work: Callable[[], None]) -> None:
         """Do something now, or after what is being done: an exit may bring about a thousand others."""
