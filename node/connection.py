@@ -41,7 +41,6 @@ from liminal_mesh.storage import LiminalError
 from .deliveries import Deliveries, Delivery
 from .errors import LimitExceeded, NoProcess, to_wire
 from .guests import Guests
-from .inbox import Inbox
 from .intake import Intake
 from .processes import NO_CONNECTION, NORMAL, SHUTDOWN
 
@@ -170,26 +169,25 @@ class Connection:
         delivery = self.new_delivery(frame.subscription)
         hub.admit(self.pid, "subscribe", frame.channel)
         try:
-            subscriber = hub.subscribe(
-                frame.channel,
-                frame.max_in_flight,
-                delivery,
-                partial(self.process_ended, delivery),
-                self.pid,
-                self.deliveries.budget,
-            )
+            inbox = hub.interests.make_inbox(frame.channel, frame.max_in_flight, self.deliveries.budget)
         except ValueError as error:  # our own clients look at patterns before they send them
             raise ProtocolError(str(error)) from error
-        self.stands(delivery, subscriber.pid, subscriber.inbox)
+        self.deliveries.add(delivery, inbox)
+        exited = partial(self.process_ended, delivery)
+        try:
+            delivery.pid = hub.interests.subscribe(frame.channel, inbox, delivery, exited, self.pid).pid
+        except LiminalError:
+            self.deliveries.remove(delivery)
+            raise
         if frame.wait == "cluster":
             self.wait_for(self._barrier(frame, delivery))
         else:
-            self.send(Subscribed(frame.ref, frame.subscription, subscriber.pid.number))
+            self.send(Subscribed(frame.ref, frame.subscription, delivery.pid.number))
 
     async def _barrier(self, frame: Subscribe, delivery: Delivery) -> None:
         assert delivery.pid is not None
         try:
-            await self._server.hub.barrier("subscribe", frame.channel, frame.timeout_ms / 1000)
+            await self._server.hub.interests.barrier("subscribe", frame.channel, frame.timeout_ms / 1000)
         except LiminalError as error:
             delivery.told = True
             self._server.hub.processes.exit(delivery.pid, NORMAL)
@@ -215,11 +213,6 @@ class Connection:
         if len(self.deliveries.held) >= most:
             raise LimitExceeded("subscriptions_per_connection", most)
         return Delivery(number, self.deliveries, self._overflowed)
-
-    def stands(self, delivery: Delivery, pid: Pid, inbox: Inbox) -> None:
-        """A delivery has its process and its inbox: from here on it is written."""
-        delivery.pid, delivery.inbox = pid, inbox
-        self.deliveries.held[delivery.number] = delivery
 
     def process_ended(self, delivery: Delivery, pid: Pid, reason: str) -> None:
         """The process of a delivery is over, whatever ended it: the client is told, if it is there."""

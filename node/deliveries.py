@@ -105,6 +105,11 @@ class Deliveries:
         """Whether anything waits for the client, be there credit for it or not."""
         return bool(self._ready) or any(one.inbox for one in self.held.values())
 
+    def add(self, delivery: Delivery, inbox: Inbox) -> None:
+        """Deliver what waits in an inbox, from now on."""
+        delivery.inbox = inbox
+        self.held[delivery.number] = delivery
+
     def remove(self, delivery: Delivery) -> bool:
         """Deliver no more of it; returns whether it was there."""
         self.forget(delivery)

@@ -40,14 +40,15 @@ class NodeSubscription(Subscription):
     async def _open(self) -> tuple[Inbox, Callable[[], None]]:
         hub = self._hub
         hub.admit(hub.pid, "subscribe", self.pattern)
-        subscriber = self._subscriber = hub.subscribe(self.pattern, self.max_in_flight, self.bell, self.bell.exited)
+        inbox = hub.interests.make_inbox(self.pattern, self.max_in_flight)
+        subscriber = self._subscriber = hub.interests.subscribe(self.pattern, inbox, self.bell, self.bell.exited)
         if self._barrier == "cluster":
             try:
-                await hub.barrier("subscribe", self.pattern, self._timeout_s)
+                await hub.interests.barrier("subscribe", self.pattern, self._timeout_s)
             except BaseException:
-                hub.unsubscribe(subscriber)
+                hub.interests.unsubscribe(subscriber)
                 raise
-        return subscriber.inbox, partial(hub.unsubscribe, subscriber)
+        return inbox, partial(hub.interests.unsubscribe, subscriber)
 
 
 def posted(hub: Hub, channel: Channel) -> Batch:

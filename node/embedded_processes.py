@@ -102,7 +102,7 @@ class EmbeddedProcesses:
     # --- within ---
 
     def _open(self, pid: Pid) -> Mailbox:
-        inbox = self._hub.make_mailbox(CREDIT)
+        inbox = self._hub.interests.make_mailbox(CREDIT)
         mailbox = Mailbox(pid, inbox)
         self._posts[pid] = Post(self._hub, pid, inbox, mailbox.bell)
         return mailbox

@@ -22,7 +22,7 @@ from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope, Heads, Lost, NodeId, P
 from .channel import Channel, ChannelTable, Subscriber
 from .errors import Rejected
 from .inbox import Inbox, Run
-from .route import Pending, Route, behind_of, receipt_runs
+from .route import Pending, Route, receipt_runs
 from .shared import Shared
 from .values import Pressure
 
@@ -295,13 +295,16 @@ class Exchange:
         They reach it by applying our log as it stands now, and by telling where their channels stand. Who is
         linked no more is not named.
         """
-        routes = tuple(self._routes.values())
-        behind = behind_of(self._registry, self.scope, routes)
+        position, routes = self._registry.position(self.scope), tuple(self._routes.values())
 
         def missing() -> list[str]:
-            late = {route.name for route in behind()}
             linked = [route for route in routes if self._routes.get(route.name) is route]
-            return [one.name for one in linked if one.name in late or not self.anchored(pattern, one.peer)]
+            return [
+                route.name
+                for route in linked
+                if self._registry.acknowledged(route.name, self.scope) < position
+                or not self.anchored(pattern, route.peer)
+            ]
 
         return missing
 

@@ -125,12 +125,13 @@ class Guests:
             raise ProtocolError("the connection's mailbox is open already")
         hub.admit(connection.pid, "spawn" if frame.spawn else "join", "")
         delivery = connection.new_delivery(frame.subscription)
-        inbox = hub.make_mailbox(frame.max_in_flight, connection.deliveries.budget)
+        inbox = hub.interests.make_mailbox(frame.max_in_flight, connection.deliveries.budget)
         pid = connection.pid
         if frame.spawn:
             pid = hub.processes.spawn("process", partial(self._exited, delivery), follows=pid)
         self._posts[delivery.number] = Post(hub, pid, inbox, delivery)
-        connection.stands(delivery, pid, inbox)
+        delivery.pid = pid
+        connection.deliveries.add(delivery, inbox)
         connection.send(Subscribed(frame.ref, delivery.number, pid.number))
 
     def _exited(self, delivery: Delivery, reason: str) -> None:

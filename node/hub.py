@@ -35,24 +35,22 @@ from liminal_mesh.cluster import (
 from liminal_mesh.cluster import Interest as InterestGained
 from liminal_mesh.storage import LiminalError
 
-from .channel import Channel, ChannelSettings, ChannelTable, Subscriber
+from .channel import Channel, ChannelTable
 from .environment import Environment
-from .errors import DeadlineExceeded, Draining, LimitExceeded
+from .errors import Draining
 from .exchange import Exchange
 from .group_watches import GroupWatches
-from .inbox import Budget, Inbox
-from .names import check_pattern
+from .inbox import Budget
+from .interests import Interests
 from .permission import Permit
-from .processes import NORMAL, SHUTDOWN, ProcessTable
-from .route import Pending, Route, behind_of
+from .processes import SHUTDOWN, ProcessTable
+from .route import Pending, Route
 from .shared import Shared
 from .sizes import Sizes
 from .waits import Room, Signal, Sweep, Turn
 
 if TYPE_CHECKING:
     from liminal_mesh.cluster import Mesh
-
-    from .channel import Listener
 
 __all__ = ["Hub"]
 
@@ -105,11 +103,11 @@ class Hub:
         self.events: deque[dict[str, object]] = deque(maxlen=EVENTS_MAX)
         self.loop = asyncio.get_running_loop()
         self.sizes = sizes
-        self._entries_max = entries_max
         self.processes = ProcessTable(me, self._send, self._broken, links_max)
         self.pid = self.processes.spawn("node", lambda _: None, traps=True)
         """The node's own process."""
         self.watches = GroupWatches(registry)
+        self.interests = Interests(self, entries_max)
         self._routes: dict[str, Route] = {}
         self._awaited: Sweep[Pending] = Sweep(lambda pending: pending.expire())
         self._changes = Signal()
@@ -145,131 +143,9 @@ class Hub:
         self.events.append({"at": self.environment.wall_ns() / 1e9, "kind": kind, **facts})
         log.info(kind, extra={"fields": facts})
 
-    # --- subscriptions ---
-
-    def subscribe(
-        self,
-        pattern: str,
-        credit: int,
-        listener: Listener,
-        exited: Callable[[Pid, str], None],
-        owner: Pid | None = None,
-        budget: Budget | None = None,
-    ) -> Subscriber:
-        """Begin a subscription, with the inbox that its channel's configuration says. It is a process, until that ends.
-
-        Args:
-            pattern: an exact name or a pattern.
-            credit: how many messages the subscriber may have in hand.
-            listener: is told when something waits.
-            exited: is told the process and the reason when it is over, and the subscription taken down.
-            owner: the process that it belongs to, and ends with.
-            budget: what its inbox shares with others of the owner.
-
-        Raises:
-            ChannelNotConfigured: nothing covers an exact name.
-            LimitExceeded: peers would not take more entries of one node.
-            ValueError: the pattern is none.
-        """
-        check_pattern(pattern)
-        self._check_entries()
-        inbox = self._make_inbox(self.exchange.channels.settings(pattern), credit, budget)
-        ended: list[Callable[[str], None]] = []
-        pid = self.processes.spawn("subscription", lambda reason: ended[0](reason), follows=owner)
-        subscriber = Subscriber(pid, pattern, inbox, listener)
-        ended.append(partial(self._unsubscribed, subscriber, exited))
-        self.exchange.subscribe(subscriber)
-        self._changed()
-        return subscriber
-
-    def unsubscribe(self, subscriber: Subscriber, reason: str = NORMAL) -> None:
-        """End a subscription; nothing happens if it is over.
-
-        Raises:
-            Exception: what went wrong when it was taken down; it is over nevertheless.
-        """
-        self.processes.exit(subscriber.pid, reason)
-        failure, subscriber.failure = subscriber.failure, None
-        if failure is not None:
-            raise failure
-
-    def _unsubscribed(self, subscriber: Subscriber, exited: Callable[[Pid, str], None], reason: str) -> None:
-        try:
-            self.exchange.unsubscribe(subscriber)
-        except Exception as error:
-            subscriber.failure = error
-            raise
-        finally:
-            self.shared.retire(subscriber.inbox)
-            self._changed()
-            exited(subscriber.pid, reason)
-
-    def _check_entries(self) -> None:
-        if self.exchange.channels.subscriptions + self.groups.channels.subscriptions >= self._entries_max:
-            raise LimitExceeded("registry_entries", self._entries_max)
-
-    def _make_inbox(self, settings: ChannelSettings, credit: int, budget: Budget | None) -> Inbox:
-        budgets = (self.shared.budget, *(() if budget is None else (budget,)))
-        return Inbox(credit, settings.messages, settings.size, settings.overflow, budgets)
-
-    # --- process groups ---
-
-    def make_mailbox(self, credit: int, budget: Budget | None = None) -> Inbox:
-        """Return the inbox of a process, one for all its groups; at its end it goes to ``shared.retire``."""
-        return self._make_inbox(self.groups.channels.settings(""), credit, budget)
-
-    def join(self, pid: Pid, group: str, inbox: Inbox, listener: Listener) -> Subscriber:
-        """Put a process of this node into a group; return its subscriber, the one that stands if it is in already.
-
-        Raises:
-            LimitExceeded: too many groups are in use, or peers would not take more entries of one node.
-            ValueError: no group can have this name.
-        """
-        member = self.groups.channels.member(group, pid)
-        if member is None:
-            self._check_entries()
-            self.groups.resolve(group)  # from now on there is room for what peers send to it
-            member = Subscriber(pid, group, inbox, listener)
-            self.groups.subscribe(member)
-            self._changed()
-        return member
-
-    def leave(self, member: Subscriber) -> None:
-        """Take a process out of a group; its mailbox stays. Nothing happens when it has left already."""
-        self.groups.unsubscribe(member)
-        self._changed()
-
-    def _changed(self) -> None:
-        """Tell the peers at the end of the turn what has changed of this node's groups."""
-        if self.mesh is not None:
-            self.mesh.changed()
-
-    async def barrier(self, phase: str, pattern: str, timeout_s: float, scope: int = CHANNEL_SCOPE) -> None:
-        """Wait until every peer that is linked now has applied this node's log of the scope as it stands now.
-
-        It must also have told where its channels stand, for the group ``pattern``: only then does what it publishes
-        show as a gap if the link breaks in the next moment. A peer whose session ends meanwhile is not waited for.
-
-        Raises:
-            DeadlineExceeded: ``missing`` names who has not.
-        """
-        missing = self.in_scope(scope).barrier(pattern)
-        if not await self.until(lambda: not missing(), self.loop.time() + timeout_s):
-            raise DeadlineExceeded(phase, node=self.me.name, missing=sorted(missing()))
-
-    async def ready(self, timeout_s: float) -> None:
-        """Wait until every peer that is linked now has applied all of this node's groups as they stand now.
-
-        Raises:
-            DeadlineExceeded: ``missing`` names who has not.
-        """
-        behind = [behind_of(self.registry, scope, tuple(self._routes.values())) for scope in range(len(SCOPES))]
-
-        def missing() -> set[str]:
-            return {route.name for one in behind for route in one() if self._routes.get(route.name) is route}
-
-        if not await self.until(lambda: not missing(), self.loop.time() + timeout_s):
-            raise DeadlineExceeded("ready", node=self.me.name, missing=sorted(missing()))
+    def routes(self) -> list[Route]:
+        """Return the ways to the peers that are linked now."""
+        return list(self._routes.values())
 
     async def until(self, condition: Callable[[], bool], deadline: float) -> bool:
         """Wait until a condition holds, looked at after each change of the mesh; return whether it does."""

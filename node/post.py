@@ -39,7 +39,7 @@ class Post:
             LimitExceeded: there are too many groups, or members.
             ValueError: no group can have this name.
         """
-        self._members[group] = self._hub.join(self.pid, group, self.inbox, self._listener)
+        self._members[group] = self._hub.interests.join(self.pid, group, self.inbox, self._listener)
 
     async def join_everywhere(self, group: str, timeout_s: float) -> None:
         """Join a group, and wait until every peer that is linked knows of it.
@@ -52,7 +52,7 @@ class Post:
         new = group not in self._members
         self.join(group)
         try:
-            await self._hub.barrier("join", group, timeout_s, GROUP_SCOPE)
+            await self._hub.interests.barrier("join", group, timeout_s, GROUP_SCOPE)
         except BaseException:
             if new:
                 self.leave(group)
@@ -62,7 +62,7 @@ class Post:
         """Leave a group; nothing happens if the process is not in it."""
         member = self._members.pop(group, None)
         if member is not None:
-            self._hub.leave(member)
+            self._hub.interests.leave(member)
 
     def close(self) -> None:
         """The process is over: leave all groups."""

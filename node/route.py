@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, NodeId, PeerLane, ProtocolError, ReceiptRun, Registry
+from liminal_mesh.cluster import CHANNEL_SCOPE, NodeId, PeerLane, ProtocolError, ReceiptRun
 
 from .inbox import Run
 
@@ -168,12 +168,6 @@ def receipt_runs(first: int, fates: Sequence[tuple[int, bool]]) -> list[ReceiptR
             runs.append(ReceiptRun(first, count, delivered))
         first += count
     return runs
-
-
-def behind_of(registry: Registry, scope: int, routes: Sequence[Route]) -> Callable[[], list[Route]]:
-    """Return what tells which of these peers have not applied our groups of a scope as they stand now."""
-    position = registry.position(scope)
-    return lambda: [route for route in routes if registry.acknowledged(route.name, scope) < position]
 
 
 def missing_receipts(nodes: Mapping[str, str]) -> str:

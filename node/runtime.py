@@ -235,7 +235,7 @@ class Runtime:
         return {
             "members": lambda _: self.members_plain(),
             "group_members": group_members,
-            "ready": lambda arguments: self.hub.ready(_decode(_TIMEOUT, arguments)),
+            "ready": lambda arguments: self.hub.interests.ready(_decode(_TIMEOUT, arguments)),
         }
 
     def members_plain(self) -> list[tuple[object, ...]]:

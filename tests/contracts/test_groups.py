@@ -30,7 +30,7 @@ class Process:
     def __init__(self, node: Node, credit: int = 100) -> None:
         self.hub = node.running.hub
         self.pid = self.hub.processes.spawn("process", lambda _: None)
-        self.mailbox: Inbox = self.hub.make_mailbox(credit)
+        self.mailbox: Inbox = self.hub.interests.make_mailbox(credit)
         self.told = asyncio.Event()
 
     def ready(self) -> None:
@@ -43,12 +43,12 @@ class Process:
 
     def join(self, group: str) -> Subscriber:
         """Join a group, without waiting for the other nodes."""
-        return self.hub.join(self.pid, group, self.mailbox, self)
+        return self.hub.interests.join(self.pid, group, self.mailbox, self)
 
     async def joined(self, group: str) -> Subscriber:
         """Join a group, and wait until every node knows of it."""
         member = self.join(group)
-        await self.hub.barrier("join", group, DEADLINE_S, GROUP_SCOPE)
+        await self.hub.interests.barrier("join", group, DEADLINE_S, GROUP_SCOPE)
         return member
 
     async def take(self, count: int) -> list[tuple[str, bytes] | Gap]:
@@ -105,13 +105,13 @@ async def test_a_member_that_left_gets_nothing_more(nodes: tuple[Node, Node]) ->
     process = Process(b)
     member = await process.joined("x")
     await process.joined("y")
-    process.hub.leave(member)
-    await process.hub.barrier("leave", "x", DEADLINE_S, GROUP_SCOPE)
+    process.hub.interests.leave(member)
+    await process.hub.interests.barrier("leave", "x", DEADLINE_S, GROUP_SCOPE)
 
     assert (await a.send_group("x", b"late", ack="nodes")).delivered is False
     await a.send_group("y", b"y")
     again = await process.joined("x")
-    process.hub.leave(member)
+    process.hub.interests.leave(member)
     await a.send_group("x", b"x")
 
     assert again is not member
@@ -163,7 +163,7 @@ async def test_joining_twice_is_joining_once(nodes: tuple[Node, Node]) -> None:
     await a.send_group("x", b"1", ack="nodes")
     await a.send_group("x", b"2", ack="nodes")
     assert await process.take(2) == [("x", b"1"), ("x", b"2")]
-    process.hub.leave(member)
+    process.hub.interests.leave(member)
     assert process.hub.groups.channels.groups == {}
 
 
@@ -260,7 +260,7 @@ async def test_no_more_groups_are_in_use_than_the_limit() -> None:
                 await use()
         with pytest.raises(TypeError):
             await node.send_group("unsendable", object())
-        process.hub.leave(member)
+        process.hub.interests.leave(member)
 
         process.join("z")
         assert (await node.send_group("z", b"")).local == 1
@@ -275,7 +275,7 @@ async def test_a_mailbox_gives_its_bytes_back_when_its_process_ends_and_not_befo
     shared = process.hub.shared
     held = shared.budget.used
 
-    process.hub.leave(member)
+    process.hub.interests.leave(member)
     assert shared.budget.used == held > 0
     shared.retire(process.mailbox)
     assert shared.budget.used == 0

@@ -1,0 +1,187 @@
+"""Who at this node receives: subscriptions of channels, and the members of process groups.
+
+Each is a process of the node, or belongs to one, and is a member of its group in the registry for as long as that
+lives; peers are told at the end of the turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from liminal_mesh.cluster import CHANNEL_SCOPE, SCOPES, Pid
+
+from .channel import Listener, Subscriber
+from .errors import DeadlineExceeded, LimitExceeded
+from .inbox import Budget, Inbox
+from .names import check_pattern
+from .processes import NORMAL
+
+if TYPE_CHECKING:
+    from .channel import ChannelSettings
+    from .hub import Hub
+
+__all__ = ["Interests"]
+
+
+class Interests:
+    """The receivers of one node.
+
+    Args:
+        hub: the node's middle.
+        entries_max: how many subscriptions and members of groups there may be.
+    """
+
+    def __init__(self, hub: Hub, entries_max: int) -> None:
+        self._hub = hub
+        self._entries_max = entries_max
+
+    # --- subscriptions ---
+
+    def make_inbox(self, pattern: str, credit: int, budget: Budget | None = None) -> Inbox:
+        """Return the inbox for a subscription, as its channel's configuration says.
+
+        Args:
+            pattern: an exact name or a pattern.
+            credit: how many messages the subscriber may have in hand.
+            budget: what it shares with others of its owner.
+
+        Raises:
+            ChannelNotConfigured: nothing covers an exact name.
+            ValueError: the pattern is none.
+        """
+        return self._make(self._hub.exchange.channels.settings(check_pattern(pattern)), credit, budget)
+
+    def subscribe(
+        self,
+        pattern: str,
+        inbox: Inbox,
+        listener: Listener,
+        exited: Callable[[Pid, str], None],
+        owner: Pid | None = None,
+    ) -> Subscriber:
+        """Begin a subscription; it is a process, and lasts as long as that.
+
+        Args:
+            pattern: what the inbox was made for.
+            inbox: what waits for the subscriber.
+            listener: is told when something waits.
+            exited: is told the process and the reason when it is over, and the subscription taken down.
+            owner: the process that it belongs to, and ends with.
+
+        Raises:
+            LimitExceeded: peers would not take more entries of one node.
+        """
+        self._check_entries()
+        ended: list[Callable[[str], None]] = []
+        pid = self._hub.processes.spawn("subscription", lambda reason: ended[0](reason), follows=owner)
+        subscriber = Subscriber(pid, pattern, inbox, listener)
+        ended.append(partial(self._unsubscribed, subscriber, exited))
+        self._hub.exchange.subscribe(subscriber)
+        self._changed()
+        return subscriber
+
+    def unsubscribe(self, subscriber: Subscriber, reason: str = NORMAL) -> None:
+        """End a subscription; nothing happens if it is over.
+
+        Raises:
+            Exception: what went wrong when it was taken down; it is over nevertheless.
+        """
+        self._hub.processes.exit(subscriber.pid, reason)
+        failure, subscriber.failure = subscriber.failure, None
+        if failure is not None:
+            raise failure
+
+    def _unsubscribed(self, subscriber: Subscriber, exited: Callable[[Pid, str], None], reason: str) -> None:
+        try:
+            self._hub.exchange.unsubscribe(subscriber)
+        except Exception as error:
+            subscriber.failure = error
+            raise
+        finally:
+            self._hub.shared.retire(subscriber.inbox)
+            self._changed()
+            exited(subscriber.pid, reason)
+
+    # --- process groups ---
+
+    def make_mailbox(self, credit: int, budget: Budget | None = None) -> Inbox:
+        """Return the inbox of a process, one for all its groups; at its end it goes to ``shared.retire``."""
+        return self._make(self._hub.groups.channels.settings(""), credit, budget)
+
+    def join(self, pid: Pid, group: str, inbox: Inbox, listener: Listener) -> Subscriber:
+        """Put a process of this node into a group; return its subscriber, the one that stands if it is in already.
+
+        Raises:
+            LimitExceeded: too many groups are in use, or peers would not take more entries of one node.
+            ValueError: no group can have this name.
+        """
+        groups = self._hub.groups
+        member = groups.channels.member(group, pid)
+        if member is None:
+            self._check_entries()
+            groups.resolve(group)  # from now on there is room for what peers send to it
+            member = Subscriber(pid, group, inbox, listener)
+            groups.subscribe(member)
+            self._changed()
+        return member
+
+    def leave(self, member: Subscriber) -> None:
+        """Take a process out of a group; its mailbox stays. Nothing happens when it has left already."""
+        self._hub.groups.unsubscribe(member)
+        self._changed()
+
+    # --- barriers ---
+
+    async def barrier(self, phase: str, pattern: str, timeout_s: float, scope: int = CHANNEL_SCOPE) -> None:
+        """Wait until every peer that is linked now has applied this node's log of the scope as it stands now.
+
+        It must also have told where its channels stand, for the group ``pattern``: only then does what it publishes
+        show as a gap if the link breaks in the next moment. A peer whose session ends meanwhile is not waited for.
+
+        Raises:
+            DeadlineExceeded: ``missing`` names who has not.
+        """
+        await self._wait(phase, self._hub.in_scope(scope).barrier(pattern), timeout_s)
+
+    async def ready(self, timeout_s: float) -> None:
+        """Wait until every peer that is linked now has applied all of this node's groups as they stand now.
+
+        Raises:
+            DeadlineExceeded: ``missing`` names who has not.
+        """
+        hub = self._hub
+        asked = {route: [hub.registry.position(scope) for scope in range(len(SCOPES))] for route in hub.routes()}
+
+        def missing() -> list[str]:
+            linked = hub.routes()
+            return [
+                route.name
+                for route, positions in asked.items()
+                if route in linked
+                and any(hub.registry.acknowledged(route.name, scope) < at for scope, at in enumerate(positions))
+            ]
+
+        await self._wait("ready", missing, timeout_s)
+
+    async def _wait(self, phase: str, missing: Callable[[], list[str]], timeout_s: float) -> None:
+        hub = self._hub
+        if not await hub.until(lambda: not missing(), hub.loop.time() + timeout_s):
+            raise DeadlineExceeded(phase, node=hub.me.name, missing=sorted(missing()))
+
+    # --- within ---
+
+    def _check_entries(self) -> None:
+        tables = (self._hub.exchange.channels, self._hub.groups.channels)
+        if sum(table.subscriptions for table in tables) >= self._entries_max:
+            raise LimitExceeded("registry_entries", self._entries_max)
+
+    def _make(self, settings: ChannelSettings, credit: int, budget: Budget | None) -> Inbox:
+        budgets = (self._hub.shared.budget, *(() if budget is None else (budget,)))
+        return Inbox(credit, settings.messages, settings.size, settings.overflow, budgets)
+
+    def _changed(self) -> None:
+        """Tell the peers at the end of the turn what has changed of this node's groups."""
+        if self._hub.mesh is not None:
+            self._hub.mesh.changed()
