@@ -132,7 +132,7 @@ class ProcessTable:
     def exit(self, pid: Pid, reason: str) -> bool:
         """End a process of this node; returns False if it is over already.
 
-        Its owner is told first, then those who are linked, then those who watch.
+        Its owner is told first; then those who are linked have its signal, and then those who watch are told.
         """
         process = self._processes.pop(pid, None)
         if process is None:
