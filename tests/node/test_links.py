@@ -65,6 +65,18 @@ def test_who_follows_ends_in_any_case(reason: str, traps: bool) -> None:
     assert side.told == [("leader", reason), ("follower", reason), ("last", reason)]
 
 
+def test_who_follows_one_is_spared_by_the_normal_exit_of_another() -> None:
+    """Following is of one process; a link with any other is as any link."""
+    side = Side()
+    leader, other = side.spawn("leader"), side.spawn("other")
+    follower = side.spawn("follower", follows=leader)
+    side.table.link(follower, other)
+
+    side.table.exit(other, NORMAL)
+
+    assert side.told == [("other", NORMAL)]
+
+
 def test_following_goes_one_way() -> None:
     """A follower's normal end spares who is followed; its crash does not, unless that traps."""
     side = Side()

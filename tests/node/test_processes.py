@@ -198,23 +198,32 @@ def test_what_is_taken_back_from_within_is_not_told() -> None:
 def test_a_reason_is_the_one_of_the_moment_of_asking() -> None:
     """News that wait for their turn do not lose their reason, however many others end meanwhile."""
     side = Side()
+    gone = side.spawn("gone")
+    side.table.exit(gone, CRASH)
 
     def meddle() -> None:
-        side.monitor("late", pid)
+        side.monitor("late", gone)
         for _ in range(REMEMBERED):
             side.table.exit(side.table.spawn("test", lambda _: None), NORMAL)
 
-    pid = side.spawn("owner", meddle)
+    side.table.exit(side.spawn("owner", meddle), NORMAL)
 
-    side.table.exit(pid, CRASH)
-
-    assert side.told == [("owner", CRASH), ("late", CRASH)]
+    assert side.told[-1] == ("late", CRASH)
 
 
-def test_a_session_that_ends_from_within_gets_no_more_frames() -> None:
-    """An owner that ends a session when it is told leaves nothing to send there, and nothing behind."""
+@pytest.mark.parametrize("who", ["owner", "watcher"])
+def test_a_session_that_ends_from_within_gets_no_more_frames(who: str) -> None:
+    """Whoever ends a session when it is told leaves no news to send there, and nothing behind."""
     two = Two()
-    pid = two.a.spawn("owner", lambda: two.a.table.node_down(B))
+    ends: list[str] = []
+
+    def end(name: str) -> None:
+        if name == who:
+            two.a.table.node_down(B)
+            ends.extend(type(frame).__name__ for frame in two.a.frames())
+
+    pid = two.a.spawn("owner", lambda: end("owner"))
+    two.a.monitor("watcher", pid, lambda: end("watcher"))
     other = two.b.spawn("other")
     two.a.table.link(pid, other)
     two.b.monitor("watcher", pid)
@@ -222,7 +231,7 @@ def test_a_session_that_ends_from_within_gets_no_more_frames() -> None:
 
     two.a.table.exit(pid, CRASH)
 
-    assert not two.a.sent
+    assert [type(frame).__name__ for frame in two.a.frames()] == ends == (["ProcessExit"] if who == "watcher" else [])
     assert two.a.table.statistics() == ProcessStatistics({}, 0, 0)
     two.a.table.validate()
 
