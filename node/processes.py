@@ -83,8 +83,7 @@ class ProcessTable:
     Args:
         me: this node.
         send: sends a frame to a linked peer, by its name; must not raise.
-        broken: hears of an owner or a watcher that failed when it was told of an exit, and of which process; must not
-            raise.
+        broken: hears of an owner or a watcher that failed when told of an exit, and of whose exit; must not raise.
         entries_max: how many links and monitors there may be; one more is refused, to users and to peers.
     """
 
@@ -119,8 +118,7 @@ class ProcessTable:
             kind: what it is, for whoever counts.
             exited: called once with the reason, when it is over and before anybody else is told.
             traps: the end of a linked process does not end it.
-            follows: a process of this node: it is linked with that one, and ends with it however that ends, even if it
-                traps; at once if that one is over.
+            follows: a process of this node: it is linked with that one, and ends with it in any case, even if it traps.
         """
         self._last_number += 1
         pid = Pid(*self.me, self._last_number)
@@ -171,20 +169,16 @@ class ProcessTable:
             self._join(pid, other)
 
     def unlink(self, pid: Pid, other: Pid) -> None:
-        """End a link: from here on no exit signal of the other one arrives, even if one is on its way.
-
-        A process that is over cannot: those with whom it was linked have their signal coming.
-        """
+        """End a link: from here on no exit signal of the other one arrives, even if one is on its way."""
         ids = self._links.ids(pid, other)
-        if ids is not None and pid in self._processes:
+        if ids is not None and pid in self._processes:  # One that is over cannot take back its own signal.
             self._links.sever(pid, other)
             self._send_to(other, ProcessUnlink(pid.number, other.number, ids.ours, ids.theirs))
 
     def monitor(self, target: Pid, down: Callable[[str], None]) -> int:
         """Watch a process: ``down`` is called once with the reason of its exit. Returns the number of the watch.
 
-        If it is over, or its node is not linked, that happens before this returns (when this is called from what was
-        told of an exit: after that).
+        If it is over, or its node is not linked, that happens before this returns, or right after what is being told.
 
         Raises:
             LimitExceeded: there are too many links and monitors.
