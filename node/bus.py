@@ -7,6 +7,11 @@ from typing import Literal, Protocol, runtime_checkable
 
 from liminal_mesh.cluster import Member, Pid
 
+from .group_watch import GroupWatch
+from .mailbox import Mailbox
+from .membership import GroupMembership
+from .monitor import Monitor
+from .process import Process, ProcessFunction
 from .publisher import Publisher
 from .subscription import Subscription
 from .values import PublishOutcome
@@ -97,6 +102,98 @@ class Bus(Protocol):
             DeadlineExceeded: ``missing`` names the peers that have not applied it; nothing is left behind.
             Draining, LimitExceeded, NotAuthorized: as :meth:`publish`.
             ValueError: the pattern is none.
+        """
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """What is sent to groups that the Bus's own process has joined."""
+
+    async def spawn(self, function: ProcessFunction) -> Process:
+        """Run an async function as a process of the bus, in this program; it is handed its :class:`.Process`.
+
+        Raises:
+            Draining, NotAuthorized: as :meth:`publish`.
+            LimitExceeded: this bus has spawned too many that run.
+            TypeError: it is no async function.
+        """
+
+    def monitor(self, pid: Pid) -> Monitor:
+        """Return a monitor of a process anywhere in the mesh, for ``async with``; it may be over already.
+
+        Entering it raises:
+            LimitExceeded: there are too many monitors.
+            NoConnection: the client is not connected.
+        """
+
+    async def join(
+        self, group: str, pid: Pid | None = None, *, wait: Wait | None = None, timeout: float = 5.0
+    ) -> GroupMembership:
+        """Let a process join a process group; joining twice is once. It leaves with the membership, or when it ends.
+
+        Args:
+            group: its exact name; a group is there as long as it has members.
+            pid: a process that this Bus has spawned; the Bus's own when it is None.
+            wait: ``"cluster"`` returns when every peer that is linked has applied it.
+            timeout: for that, in seconds.
+
+        Raises:
+            DeadlineExceeded: ``missing`` names the peers that have not applied it; it has left again.
+            Draining, NotAuthorized: as :meth:`publish`.
+            LimitExceeded: too many groups are in use, or peers would not take more members of one node.
+            NoProcess: the process is over, or this Bus has not spawned it.
+            ValueError: no group can have this name.
+        """
+
+    async def send_group(
+        self,
+        group: str,
+        payload: object,
+        *,
+        headers: Mapping[str, str] | None = None,
+        ack: Ack | None = None,
+        timeout: float = 5.0,
+    ) -> PublishOutcome:
+        """Send to the mailbox of every member of a process group, on every node; return how it fared.
+
+        It is numbered, queued and acknowledged as a publish is: what a member misses shows in its mailbox as a gap.
+
+        Args:
+            group: its exact name; nobody need be in it.
+            payload: as of a publish.
+            headers: as of a publish.
+            ack: as of a publish; without it the nodes are not waited for.
+            timeout: how long to wait for the nodes, in seconds.
+
+        Raises:
+            Draining, NotAuthorized: as :meth:`publish`.
+            LimitExceeded: the message is too large, or the node uses too many groups.
+            TypeError: the payload or a header cannot be encoded.
+            ValueError: no group can have this name.
+        """
+
+    async def group_members(self, group: str) -> tuple[Pid, ...]:
+        """Return the members of a process group as the node sees them, sorted.
+
+        Raises:
+            ValueError: no group can have this name.
+        """
+
+    def watch_group(self, group: str, scope: str = "group") -> GroupWatch:
+        """Return the members of a group as an async stream: a ``GroupSnapshot``, then ``Joined`` and ``Left``.
+
+        Args:
+            group: an exact name; in the scope of channels also a pattern, which is the name of a group there.
+            scope: ``channel``, ``subject``, ``consumer`` or ``group``.
+
+        Raises:
+            ValueError: there is no such scope.
+        """
+
+    async def ready(self, timeout: float = 5.0) -> None:
+        """Wait until every peer that is linked now has applied all that the node has registered so far.
+
+        Raises:
+            DeadlineExceeded: ``missing`` names the peers that have not, after so many seconds.
         """
 
     async def members(self) -> tuple[Member, ...]:

@@ -7,12 +7,14 @@ import os
 import socket
 from collections.abc import Mapping
 from itertools import count
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Final, Self
 
 import msgspec
 
 from liminal_mesh.cluster import (
+    CHANNEL_SCOPE,
+    GROUP_SCOPE,
     Anchored,
     ClientFrame,
     ClientGap,
@@ -22,48 +24,50 @@ from liminal_mesh.cluster import (
     Deliver,
     Ended,
     Envelope,
+    ExitProcess,
     Failure,
+    GroupNews,
     Member,
     MemberState,
     Pid,
+    ProcessGone,
     Reply,
     Request,
-    Subscribe,
     Subscribed,
 )
 
-from .acks import check_ack
-from .batch import BUSY_RETRY_S
 from .bus import Ack, Wait
+from .client_outgoing import Outgoing
+from .client_processes import ClientProcesses
 from .client_publisher import ClientPublisher
-from .client_sinks import OUTCOME, Call, Nowait, PublishKey, Sink, error_of, patience_ms
-from .client_subscription import ClientSubscription, StandingSubscription
+from .client_requests import REQUEST_S, Requests
+from .client_sinks import Call, PublishKey, Sink, error_of
+from .client_subscription import ClientSubscription
+from .client_watches import ClientGroupWatch, ClientMonitor, ClientWatches
 from .dialler import Dialler
 from .environment import REAL, Environment
-from .errors import Busy, DeadlineExceeded, NoConnection, OutcomeUnknown
+from .errors import NoConnection, OutcomeUnknown
 from .feed_table import FeedTable
+from .group_watch import GroupWatch
 from .ledger import Ledger
-from .message import encode_headers
+from .mailbox import Mailbox
+from .membership import GroupMembership
+from .monitor import Monitor
 from .names import check_name, check_pattern
-from .payload import encode_payload
+from .process import Process, ProcessFunction
 from .publisher import Publisher
 from .subscription import Subscription
 from .url import DEFAULT_URL, parse_url
-from .values import Pressure, PublishOutcome
-from .waits import FOREVER_S, Signal, Sweep
+from .values import PublishOutcome
+from .waits import FOREVER_S, Signal
 
 __all__ = ["Client"]
 
 CLOSE_S: Final = 5.0
 """How long closing waits for answers that the node owes."""
 
-GRACE_S: Final = 2.0
-"""How much longer than the node we wait for its answer."""
-
-REQUEST_S: Final = 5.0
-"""How long a question to the node may take."""
-
 _MEMBERS: Final = msgspec.msgpack.Decoder(list[tuple[str, int, int, MemberState, bool, bool, str]])
+_PIDS: Final = msgspec.msgpack.Decoder(list[tuple[str, int, int]])
 
 
 class Client:
@@ -77,12 +81,15 @@ class Client:
         self._task: asyncio.Task[None] | None = None
         self._pid: Pid | None = None
         self.ledger = Ledger()
-        self._nowait: dict[str, Nowait] = {}
         self._numbers = count(1)
         self.feeds = FeedTable(self.ledger, self.send)
-        self._calls: Sweep[Call] = Sweep(self._expire)
+        self.where = ", ".join(map(str, self._addresses))
+        self.requests = Requests(self.ledger, self.send, self.where)
         self._changes = Signal()
         self._closed = False
+        self._outgoing = Outgoing(self)
+        self.processes = ClientProcesses(self)
+        self.watches = ClientWatches(self)
 
     async def __aenter__(self) -> Self:
         assert self._dialler is None, "a client is entered once"
@@ -104,6 +111,8 @@ class Client:
             return
         if self.ledger.holder is not None:
             self.ledger.holder.flush()
+        await self.processes.close()
+        self.watches.close()
         self._closed = True
         self.feeds.end(None)
         deadline = asyncio.get_running_loop().time() + CLOSE_S
@@ -113,7 +122,7 @@ class Client:
             task.cancel()
             self.ledger.close(OutcomeUnknown("the client was closed"))
             self._changes.notify()
-            self._calls.close()
+            self.requests.close()
         await asyncio.wait([task])
 
     @property
@@ -140,38 +149,15 @@ class Client:
             DeadlineExceeded: the node did not answer in time.
             OutcomeUnknown: the connection was lost before the node answered.
         """
-        self.raise_if_closed()
-        call = Call("publish")
-        key = (check_name(channel), OUTCOME, check_ack(channel, ack), patience_ms(timeout))
-        if not await self._connected(timeout):
-            raise DeadlineExceeded("connect", node=", ".join(map(str, self._addresses)), sent=False)
-        self.queue(key, [self._envelope(payload, headers)], call)
-        # The node keeps the time of the receipts; this one is for a node that does not answer at all.
-        frame = await self._answer(call, timeout + GRACE_S)
-        assert isinstance(frame, ClientOutcome)
-        nodes, pressure = MappingProxyType(frame.nodes), Pressure(*frame.pressure)
-        return PublishOutcome(frame.message_id, frame.delivered, frame.local, False, None, nodes, pressure)
+        return await self._outgoing.publish(CHANNEL_SCOPE, check_name(channel), payload, headers, ack, timeout)
 
     def publish_nowait(self, channel: str, payload: object, *, headers: Mapping[str, str] | None = None) -> None:
         """Publish without waiting; see :meth:`.Bus.publish_nowait`."""
-        self.raise_if_closed()
-        sink = self._nowait.get(channel)
-        if sink is None:
-            sink = self._nowait[channel] = Nowait(check_name(channel), self.ledger, self.queue)
-        sink.raise_refusal()
-        # Looked at once a batch: until it is handed over, the lane does not get fuller.
-        if not sink.batch.items and self.ledger.crowded:
-            raise Busy(BUSY_RETRY_S, "the lane to the node")
-        sink.batch.add(self._envelope(payload, headers))
+        self._outgoing.nowait(channel, payload, headers)
 
     async def writable(self, channel: str) -> None:
         """Wait until :meth:`publish_nowait` has room; see :meth:`.Bus.writable`."""
-        self.raise_if_closed()
-        sink = self._nowait.get(channel)
-        await self.room()
-        self.raise_if_closed()
-        if sink is not None:
-            sink.raise_refusal()
+        await self._outgoing.writable(channel)
 
     def publisher(self, channel: str, *, window: int = 4096, ack: Ack | None = None, timeout: float = 5.0) -> Publisher:
         """Return a windowed publisher; see :meth:`.Bus.publisher`."""
@@ -182,16 +168,58 @@ class Client:
     ) -> Subscription:
         """Return a subscription; see :meth:`.Bus.subscribe`. It comes back by itself after a lost connection."""
         check_pattern(channel)
-        return ClientSubscription(self, next(self._numbers), channel, max_in_flight, wait, timeout)
+        return ClientSubscription(self, self.next_number(), channel, max_in_flight, wait, timeout)
 
     async def members(self) -> tuple[Member, ...]:
         """Return the nodes of the mesh as the client's node sees them."""
-        self.raise_if_closed()
-        call = Call("members")
-        self._ask(Request(self.ledger.request(call), "members"))
-        frame = await self._answer(call, REQUEST_S)
-        assert isinstance(frame, Reply)
-        return tuple(Member(*member) for member in _MEMBERS.decode(frame.result))
+        result = await self._request("members", None)
+        return tuple(Member(*member) for member in _MEMBERS.decode(result))
+
+    # --- processes and groups ---
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """What is sent to groups that the client itself has joined."""
+        return self.processes.mailbox
+
+    async def spawn(self, function: ProcessFunction) -> Process:
+        """Run an async function as a process; see :meth:`.Bus.spawn`. It ends with the connection."""
+        return await self.processes.spawn(function)
+
+    def monitor(self, pid: Pid) -> Monitor:
+        """Watch a process; see :meth:`.Bus.monitor`. When the connection is lost, the reason is ``noconnection``."""
+        return ClientMonitor(self, self.next_number(), pid, self._environment.monotonic)
+
+    async def join(
+        self, group: str, pid: Pid | None = None, *, wait: Wait | None = None, timeout: float = 5.0
+    ) -> GroupMembership:
+        """Join a process group; see :meth:`.Bus.join`. The client's own memberships come back with its connection."""
+        return await self.processes.join(group, pid, wait, timeout)
+
+    async def send_group(
+        self,
+        group: str,
+        payload: object,
+        *,
+        headers: Mapping[str, str] | None = None,
+        ack: Ack | None = None,
+        timeout: float = 5.0,
+    ) -> PublishOutcome:
+        """Send to the mailbox of every member of a process group; see :meth:`.Bus.send_group`."""
+        return await self._outgoing.publish(GROUP_SCOPE, check_name(group, "group"), payload, headers, ack, timeout)
+
+    async def group_members(self, group: str) -> tuple[Pid, ...]:
+        """Return the members of a process group; see :meth:`.Bus.group_members`."""
+        result = await self._request("group_members", (GROUP_SCOPE, check_name(group, "group")))
+        return tuple(Pid(*member) for member in _PIDS.decode(result))
+
+    def watch_group(self, group: str, scope: str = "group") -> GroupWatch:
+        """Watch the members of a group; see :meth:`.Bus.watch_group`. A new connection begins with a snapshot."""
+        return ClientGroupWatch(self, self.next_number(), group, scope)
+
+    async def ready(self, timeout: float = 5.0) -> None:
+        """Wait until every peer of the node knows of all that is registered there; see :meth:`.Bus.ready`."""
+        await self._request("ready", min(timeout, FOREVER_S), timeout)
 
     # --- for its publishers and subscriptions ---
 
@@ -202,7 +230,7 @@ class Client:
             NoConnection: it was closed.
         """
         if self._closed or self._dialler is None:
-            raise NoConnection(", ".join(map(str, self._addresses)), "the client is not open")
+            raise NoConnection(self.where, "the client is not open")
 
     async def room(self, timeout_s: float | None = None) -> bool:
         """Wait for room for publishes, or for the end; False when neither came in time."""
@@ -222,20 +250,9 @@ class Client:
         """Send a control frame; False when no connection stands."""
         return self._dialler is not None and self._dialler.send(frame)
 
-    async def open_subscription(self, subscription: StandingSubscription, timeout_s: float) -> None:
-        """Make a subscription stand.
-
-        Raises:
-            LiminalError: the node refused it.
-            NoConnection: no connection stands.
-        """
-        self.raise_if_closed()
-        self.feeds.add(subscription)
-        call = Call("subscribe")
-        self._ask(subscription.request(self.ledger.request(call)))
-        frame = await self._answer(call, timeout_s + GRACE_S)
-        assert isinstance(frame, Subscribed)
-        subscription.stands(frame)
+    def next_number(self) -> int:
+        """Return a number that nothing of this client bears yet."""
+        return next(self._numbers)
 
     # --- the connection's events ---
 
@@ -244,6 +261,7 @@ class Client:
         self._pid = Pid(greeting.node, greeting.epoch, greeting.number)
         self.ledger.limit_frames(greeting.limits.get("max_frame", self.ledger.frame_max))
         self.feeds.begin()
+        self.watches.begin()
         assert self._dialler is not None
         self._dialler.wake()
         self._changes.notify()
@@ -251,6 +269,8 @@ class Client:
     def session_down(self, reason: str) -> None:
         """It is gone: what was written and not answered is unknown, what was not written waits for the next one."""
         self.ledger.lost(OutcomeUnknown(f"the connection was lost: {reason}"))
+        self.processes.lost()
+        self.watches.lost()
         self._changes.notify()
 
     def session_frame(self, frame: ClientFrame) -> None:
@@ -267,6 +287,12 @@ class Client:
                 self.ledger.answered(frame.ref).answer(frame)
             case Ended():
                 self.feeds.ended(frame)
+            case ExitProcess():
+                self.processes.exited(frame)
+            case ProcessGone():
+                self.watches.gone(frame)
+            case GroupNews():
+                self.watches.news(frame)
         self._changes.notify()
 
     def session_pull(self, bytes_max: int) -> list[bytes]:
@@ -285,15 +311,19 @@ class Client:
         if isinstance(error, Exception):
             self._closed = True
             self.ledger.close(error)
+            self.processes.lost()
+            self.watches.close()
             self.feeds.end(error)
             self._changes.notify()
 
-    def _ask(self, frame: Request | Subscribe) -> None:
-        if not self.send(frame):
-            reason = "the connection was lost and is being made again"
-            self.ledger.fail([frame.ref], NoConnection(", ".join(map(str, self._addresses)), reason))
+    async def _request(self, verb: str, arguments: object, timeout_s: float = REQUEST_S) -> bytes:
+        self.raise_if_closed()
+        packed = msgspec.msgpack.encode(arguments)
+        frame = await self.requests.ask(Call(verb), lambda ref: Request(ref, verb, packed), timeout_s)
+        assert isinstance(frame, Reply)
+        return frame.result
 
-    async def _connected(self, timeout_s: float) -> bool:
+    async def connected(self, timeout_s: float) -> bool:
         """Wait for a connection, if it is being made again: what is given up meanwhile was never queued."""
         dialler = self._dialler
         assert dialler is not None
@@ -303,19 +333,3 @@ class Client:
         await self._changes.until(lambda: self._closed or dialler.connected, deadline)
         self.raise_if_closed()
         return dialler.connected
-
-    async def _answer(self, call: Call, timeout_s: float) -> ClientFrame:
-        bucket = self._calls.add(call, timeout_s)
-        try:
-            return await call.future
-        finally:
-            self._calls.remove(call, bucket)
-
-    def _expire(self, call: Call) -> None:
-        call.failed(DeadlineExceeded(call.phase, node=self._pid.node if self._pid else ""), 1)
-
-    def _envelope(self, payload: object, headers: Mapping[str, str] | None) -> Envelope:
-        encoding, body = encode_payload(payload)
-        envelope = Envelope(0, 0, 0, 0, encoding, body, encode_headers(headers) if headers else None)
-        self.ledger.check_size(envelope)
-        return envelope

@@ -26,9 +26,19 @@ class ClientFeed:
         inbox: where messages and gaps go; nothing else puts anything there.
         wake: called when something waits there.
         send: sends a control frame; what it is given while no connection stands is dropped.
+        exact: an anchor speaks for the channels that it names, as those of a mailbox do, whose groups are anchored one
+            by one; else for all channels of its origin.
     """
 
-    def __init__(self, number: int, inbox: Inbox, wake: Callable[[], None], send: Callable[[Credit], object]) -> None:
+    def __init__(
+        self,
+        number: int,
+        inbox: Inbox,
+        wake: Callable[[], None],
+        send: Callable[[Credit], object],
+        *,
+        exact: bool = False,
+    ) -> None:
         self._number = number
         self._inbox = inbox
         self._wake = wake
@@ -39,7 +49,11 @@ class ClientFeed:
         """How many of them an earlier connection brought: no node waits for their credit any more."""
         self._expected = 1
         self._heads: dict[NodeId, dict[str, int]] = {}
+        self._exact = exact
         self._resuming: set[NodeId] = set()
+        """Origins that have not told yet where they stand, on the present connection."""
+        self._owed: set[tuple[NodeId, str]] = set()
+        """The same of single channels, where anchors are exact."""
         self._known: dict[NodeId, dict[str, int]] = {}
         """The heads at the end of the last connection."""
 
@@ -47,7 +61,8 @@ class ClientFeed:
         """A new connection will carry it: deliveries count from 1, and what was known is compared with what comes."""
         self._expected = 1
         self._stale = self._unreported
-        self._resuming = set(self._heads)
+        self._resuming = set() if self._exact else set(self._heads)
+        self._owed = {(one, name) for one, heads in self._heads.items() for name in heads} if self._exact else set()
         self._known = {origin: dict(heads) for origin, heads in self._heads.items()}
 
     def finished(self, count: int) -> None:
@@ -71,7 +86,7 @@ class ClientFeed:
             items = items[repeated:]
             if not items:
                 return
-        if origin in self._resuming:
+        if self._resumes(origin, frame.channel):
             self._missed_until(origin, frame.channel, items[0].sequence - 1)
         heads[frame.channel] = items[-1].sequence
         kept = self._inbox.offer(Run(frame.channel, origin, items))
@@ -88,7 +103,7 @@ class ClientFeed:
         known = self._known_of(origin, frame.channel)
         if frame.last <= known:
             return
-        if origin in self._resuming:
+        if self._resumes(origin, frame.channel):
             self._missed_until(origin, frame.channel, frame.first - 1)
         heads[frame.channel] = max(frame.last, heads.get(frame.channel, 0))
         first, count = max(frame.first, known + 1), min(frame.count, frame.last - known)
@@ -101,18 +116,30 @@ class ClientFeed:
         origin = NodeId(frame.origin, frame.epoch)
         heads = self._heads.setdefault(origin, {})
         for channel, sequence in frame.heads:
-            if origin in self._resuming:
+            if self._resumes(origin, channel):
                 self._missed_until(origin, channel, sequence)
+                self._owed.discard((origin, channel))
             heads[channel] = max(sequence, heads.get(channel, 0))
         if len(frame.heads) < BATCH_MAX:  # else more of them follow
             self._resuming.discard(origin)
             self._forget_runs_before(origin)
+
+    def forget(self, channel: str) -> None:
+        """Nothing of a channel is owed any more."""
+        for heads in (*self._heads.values(), *self._known.values()):
+            heads.pop(channel, None)
+        self._owed = {pair for pair in self._owed if pair[1] != channel}
+
+    def _resumes(self, origin: NodeId, channel: str) -> bool:
+        """Whether what is missing was missed between two connections."""
+        return origin in self._resuming or (origin, channel) in self._owed
 
     def _forget_runs_before(self, origin: NodeId) -> None:
         for former in [one for one in self._heads if one.name == origin.name and one.epoch < origin.epoch]:
             del self._heads[former]
             self._known.pop(former, None)
             self._resuming.discard(former)
+            self._owed = {pair for pair in self._owed if pair[0] != former}
 
     def _known_of(self, origin: NodeId, channel: str) -> int:
         known = self._known.get(origin)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from liminal_mesh.cluster import Envelope
+from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope
 
 from .acks import check_ack
 from .batch import BUSY_RETRY_S
@@ -30,7 +30,13 @@ class ClientPublisher(Publisher):
         super().__init__(channel, window, client.ledger)
         self._client = client
         self._patience_s = timeout_s + GRACE_S
-        self._key: PublishKey = (check_name(channel), CONFIRM, check_ack(channel, ack), patience_ms(timeout_s))
+        self._key: PublishKey = (
+            CHANNEL_SCOPE,
+            check_name(channel),
+            CONFIRM,
+            check_ack(channel, ack),
+            patience_ms(timeout_s),
+        )
 
     def _admit(self, envelope: Envelope) -> None:
         self._client.raise_if_closed()

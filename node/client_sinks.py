@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
-from liminal_mesh.cluster import ClientFrame, Encoding, Envelope, ProtocolError, Subscribed
+from liminal_mesh.cluster import CHANNEL_SCOPE, ClientFrame, Encoding, Envelope, ProtocolError, Subscribed
 from liminal_mesh.storage import LiminalError
 
 from .batch import Batch, Holder
@@ -23,6 +23,7 @@ __all__ = [
     "Answered",
     "Call",
     "Nowait",
+    "Opening",
     "PublishKey",
     "Resubscription",
     "Sink",
@@ -36,8 +37,8 @@ CONFIRM: Final = 1
 OUTCOME: Final = 2
 """The mode of a publish that is answered with its outcome."""
 
-PublishKey = tuple[str, int, str, int]
-"""Channel, mode, acknowledgement, patience in milliseconds: what one batch frame has in common."""
+PublishKey = tuple[int, str, int, str, int]
+"""Scope, channel or group, mode, acknowledgement, patience in milliseconds: what one batch frame has in common."""
 
 
 class Sink(Protocol):
@@ -87,6 +88,21 @@ class Call(Answered):
             self.future.set_result(frame)
 
 
+class Opening(Call):
+    """A feed that is opened for the first time: it stands before anything else that the node sent is looked at."""
+
+    def __init__(self, phase: str, holder: FeedHolder) -> None:
+        super().__init__(phase)
+        self._holder = holder
+
+    def answer(self, frame: ClientFrame) -> None:
+        """It stands, unless who asked has given up meanwhile."""
+        assert isinstance(frame, Subscribed)
+        if not self.future.done():
+            self._holder.stands(frame)
+        super().answer(frame)
+
+
 class Resubscription(Answered):
     """Something that comes back on a new connection."""
 
@@ -109,7 +125,7 @@ class Nowait:
     def __init__(self, channel: str, owner: Holder, queue: Queue) -> None:
         self.batch = Batch(owner, self._submit, asyncio.get_running_loop().call_soon)
         self.refused = 0
-        self._key: PublishKey = (channel, CONFIRM, "accepted", 0)
+        self._key: PublishKey = (CHANNEL_SCOPE, channel, CONFIRM, "accepted", 0)
         self._queue = queue
         self._error: Exception | None = None
 

@@ -10,7 +10,7 @@ from liminal_mesh.cluster import Pid, Subscribe, Subscribed, Unsubscribe
 
 from .bell import Bell
 from .client_feed import ClientFeed
-from .client_sinks import patience_ms
+from .client_sinks import Opening, patience_ms
 from .errors import Draining, OutcomeUnknown
 from .inbox import Inbox
 from .subscription import Subscription
@@ -91,7 +91,10 @@ class ClientSubscription(Subscription):
     async def _open(self) -> tuple[Inbox, Callable[[], None]]:
         leave = partial(self._client.feeds.remove, self._standing)
         try:
-            await self._client.open_subscription(self._standing, self._timeout_s)
+            self._client.raise_if_closed()
+            self._client.feeds.add(self._standing)
+            call = Opening("subscribe", self._standing)
+            await self._client.requests.ask(call, self._standing.request, self._timeout_s)
         except BaseException:
             leave()
             raise

@@ -138,7 +138,7 @@ class NodeGroupWatch(GroupWatch):
     """A watcher of a group at an embedded node."""
 
     def __init__(self, hub: Hub, group: str, scope: str) -> None:
-        super().__init__(group, scope)
+        super().__init__(group, scope, hub.watches.iterated)
         self._hub = hub
         self._number = scope_number(scope)
         self._changes = GroupChanges()

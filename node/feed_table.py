@@ -63,6 +63,10 @@ class FeedTable:
         if self._holders.pop(holder.number, None) is not None:
             self._send(holder.goodbye())
 
+    def forget(self, holder: FeedHolder) -> None:
+        """Let it receive no more; the node knows."""
+        self._holders.pop(holder.number, None)
+
     def begin(self) -> None:
         """A new connection stands: ask for everything again."""
         for holder in self._holders.values():

@@ -21,11 +21,14 @@ class GroupWatch:
     Args:
         group: the name.
         scope: ``channel``, ``subject``, ``consumer`` or ``group``.
+        iterated: the bus's watches that a task waits for; this one is in it while that is so, since the bus does not
+            hold it otherwise, and the loop does not hold the task.
     """
 
-    def __init__(self, group: str, scope: str) -> None:
+    def __init__(self, group: str, scope: str, iterated: set[GroupWatch]) -> None:
         self.group = group
         self.scope = scope
+        self._iterated = iterated
         self._waiter: asyncio.Future[None] | None = None
         self._opened = False
         self._ended = False
@@ -86,10 +89,12 @@ class GroupWatch:
         if self._waiter is not None:
             raise RuntimeError(f"two tasks iterate over the watch of {self.group!r}: open one for each")
         self._waiter = asyncio.get_running_loop().create_future()
+        self._iterated.add(self)
         try:
             await self._waiter
         finally:
             self._waiter = None
+            self._iterated.discard(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.scope} {self.group!r}>"

@@ -10,6 +10,7 @@ from liminal_mesh.cluster import SCOPES, Pid, Registry
 from liminal_mesh.cluster import Joined as MemberJoined
 from liminal_mesh.cluster import Left as MemberLeft
 
+from .group_watch import GroupWatch
 from .values import Joined, Left
 
 __all__ = ["GroupWatcher", "GroupWatches", "scope_number"]
@@ -46,6 +47,8 @@ class GroupWatches:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._watchers: defaultdict[tuple[int, str], WeakSet[GroupWatcher]] = defaultdict(WeakSet)
+        self.iterated: set[GroupWatch] = set()
+        """Those of the node's own program that a task waits for."""
 
     def add(self, scope: int, group: str, watcher: GroupWatcher) -> None:
         """Tell a watcher of each change from now on."""

@@ -157,6 +157,6 @@ class Ledger:
         self.fail(tuple(self._sinks), error)
 
     def _encode(self, key: PublishKey, ref: int, envelopes: Sequence[bytes], count: int) -> bytes:
-        channel, mode, ack, patience = key
+        scope, name, mode, ack, patience = key
         self._written = ref + count - 1
-        return CLIENT_CODEC.encode_batch(ClientPublish, (ref, mode, channel, ack, patience), envelopes, count)
+        return CLIENT_CODEC.encode_batch(ClientPublish, (ref, mode, name, ack, patience), envelopes, count, scope)

@@ -14,7 +14,6 @@ from liminal_mesh.cluster import (
     GROUP_SCOPE,
     Address,
     Envelope,
-    Listener,
     Member,
     NodeId,
     Pid,
@@ -27,13 +26,21 @@ from .bus import Ack, Wait
 from .config import NodeConfig
 from .config_sources import load_config
 from .embedded import FuturePending, NodePublisher, NodeSubscription, posted
+from .embedded_processes import NodeGroupWatch, NodeMonitor
 from .environment import REAL, Environment
 from .errors import Busy
+from .group_watch import GroupWatch
 from .identity_store import choose_epoch, choose_name, store_identity
 from .inbox import MESSAGE_OVERHEAD_BYTES
+from .listening import open_listeners
+from .mailbox import Mailbox
+from .membership import GroupMembership
 from .message import encode_headers
+from .monitor import Monitor
+from .names import check_name
 from .payload import RAW, encode_payload
 from .permission import PUBLISH_VERBS, allow_all
+from .process import Process, ProcessFunction
 from .publisher import Publisher
 from .runtime import Runtime
 from .subscription import Subscription
@@ -87,7 +94,7 @@ class Node:
 
     async def _start(self, epoch: int) -> None:
         store_identity(self.config.data_dir, self.name, epoch)
-        listeners = self._open_listeners()
+        listeners = open_listeners(self.config, self._environment)
         try:
             run = Runtime(NodeId(self.name, epoch), self.config, listeners, allow_all, VERSION, self._environment)
         except BaseException:
@@ -169,22 +176,7 @@ class Node:
         ack: Ack | None = None,
         timeout: float = 5.0,
     ) -> PublishOutcome:
-        """Send to the mailbox of every member of a process group, on every node; return how it fared.
-
-        It is numbered, queued and acknowledged as a publish is: what a member misses shows in its mailbox as a gap.
-
-        Args:
-            group: its exact name; nobody need be in it.
-            payload: as of a publish.
-            headers: as of a publish.
-            ack: as of a publish; without it the nodes are not waited for.
-            timeout: how long to wait for the nodes, in seconds.
-
-        Raises:
-            LimitExceeded: the message is too large, or this node uses too many groups.
-            TypeError: the payload or a header cannot be encoded.
-            ValueError: no group can have this name.
-        """
+        """Send to the mailbox of every member of a process group; see :meth:`.Bus.send_group`."""
         return await self._publish(GROUP_SCOPE, group, payload, headers, ack, timeout)
 
     async def _publish(
@@ -254,6 +246,49 @@ class Node:
         self.running.hub.permit(self.pid, "members", "")
         return self.running.members()
 
+    # --- processes and groups ---
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """What is sent to groups that the node itself has joined."""
+        return self.running.programs.mailbox
+
+    async def spawn(self, function: ProcessFunction) -> Process:
+        """Run an async function as a process; see :meth:`.Bus.spawn`."""
+        hub = self.running.hub
+        hub.admit(hub.pid, "spawn", "")
+        return self.running.programs.spawn(function)
+
+    def monitor(self, pid: Pid) -> Monitor:
+        """Watch a process, in ``async with``; see :meth:`.Bus.monitor`."""
+        hub = self.running.hub
+        hub.permit(hub.pid, "monitor", "")
+        return NodeMonitor(hub, pid)
+
+    async def join(
+        self, group: str, pid: Pid | None = None, *, wait: Wait | None = None, timeout: float = 5.0
+    ) -> GroupMembership:
+        """Join a process group; see :meth:`.Bus.join`."""
+        hub = self.running.hub
+        hub.admit(hub.pid, "join", group)
+        return await self.running.programs.join(group, pid, wait, timeout)
+
+    async def group_members(self, group: str) -> tuple[Pid, ...]:
+        """Return the members of a process group; see :meth:`.Bus.group_members`."""
+        hub = self.running.hub
+        hub.permit(hub.pid, "group_members", group)
+        return hub.registry.members(GROUP_SCOPE, check_name(group, "group"))
+
+    def watch_group(self, group: str, scope: str = "group") -> GroupWatch:
+        """Watch the members of a group; see :meth:`.Bus.watch_group`."""
+        hub = self.running.hub
+        hub.permit(hub.pid, "watch_group", group)
+        return NodeGroupWatch(hub, group, scope)
+
+    async def ready(self, timeout: float = 5.0) -> None:
+        """Wait until every linked peer knows of all that is registered here; see :meth:`.Bus.ready`."""
+        await self.running.hub.interests.ready(timeout)
+
     # --- helpers ---
 
     @staticmethod
@@ -262,23 +297,3 @@ class Node:
             return Envelope(0, 0, 0, 0, RAW, payload)
         encoding, body = encode_payload(payload)
         return Envelope(0, 0, 0, 0, encoding, body, encode_headers(headers) if headers else None)
-
-    def _open_listeners(self) -> dict[str, Listener]:
-        config, limits = self.config, self.config.limits
-        network = self._environment.network
-        wanted = {"client": config.client.address}
-        if self._environment.http:
-            wanted["http"] = config.http.address
-        if config.cluster is not None:
-            wanted["mesh"] = config.cluster.address
-        listeners: dict[str, Listener] = {}
-        try:
-            for name, address in wanted.items():
-                listener = Listener(name, address, limits.listen_backlog, limits.handshakes, network)
-                listener.open()
-                listeners[name] = listener
-        except BaseException:
-            for listener in listeners.values():
-                listener.close()
-            raise
-        return listeners

@@ -1,0 +1,81 @@
+"""What a client publishes one by one: awaited, or without waiting for anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from liminal_mesh.cluster import ClientOutcome, Envelope
+
+from .acks import check_ack
+from .batch import BUSY_RETRY_S
+from .client_sinks import OUTCOME, Call, Nowait, patience_ms
+from .errors import Busy, DeadlineExceeded
+from .message import encode_headers
+from .names import check_name
+from .payload import encode_payload
+from .values import Pressure, PublishOutcome
+
+if TYPE_CHECKING:
+    from .client import Client
+
+__all__ = ["Outgoing"]
+
+
+class Outgoing:
+    """The single publishes of one client."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._nowait: dict[str, Nowait] = {}
+
+    async def publish(
+        self,
+        scope: int,
+        name: str,
+        payload: object,
+        headers: Mapping[str, str] | None,
+        ack: str | None,
+        timeout_s: float,
+    ) -> PublishOutcome:
+        """Publish on a channel, or to a group of another scope, and return how it fared; see :meth:`.Bus.publish`."""
+        client = self._client
+        client.raise_if_closed()
+        call = Call("publish")
+        key = (scope, name, OUTCOME, check_ack(name, ack), patience_ms(timeout_s))
+        if not await client.connected(timeout_s):
+            raise DeadlineExceeded("connect", node=client.where, sent=False)
+        client.queue(key, [self._envelope(payload, headers)], call)
+        frame = await client.requests.answer(call, timeout_s)
+        assert isinstance(frame, ClientOutcome)
+        nodes, pressure = MappingProxyType(frame.nodes), Pressure(*frame.pressure)
+        return PublishOutcome(frame.message_id, frame.delivered, frame.local, False, None, nodes, pressure)
+
+    def nowait(self, channel: str, payload: object, headers: Mapping[str, str] | None) -> None:
+        """Publish without waiting; see :meth:`.Bus.publish_nowait`."""
+        client = self._client
+        client.raise_if_closed()
+        sink = self._nowait.get(channel)
+        if sink is None:
+            sink = self._nowait[channel] = Nowait(check_name(channel), client.ledger, client.queue)
+        sink.raise_refusal()
+        # Looked at once a batch: until it is handed over, the lane does not get fuller.
+        if not sink.batch.items and client.ledger.crowded:
+            raise Busy(BUSY_RETRY_S, "the lane to the node")
+        sink.batch.add(self._envelope(payload, headers))
+
+    async def writable(self, channel: str) -> None:
+        """Wait until :meth:`nowait` has room; see :meth:`.Bus.writable`."""
+        self._client.raise_if_closed()
+        sink = self._nowait.get(channel)
+        await self._client.room()
+        self._client.raise_if_closed()
+        if sink is not None:
+            sink.raise_refusal()
+
+    def _envelope(self, payload: object, headers: Mapping[str, str] | None) -> Envelope:
+        encoding, body = encode_payload(payload)
+        envelope = Envelope(0, 0, 0, 0, encoding, body, encode_headers(headers) if headers else None)
+        self._client.ledger.check_size(envelope)
+        return envelope

@@ -1,0 +1,36 @@
+"""Opens the listeners that a node's configuration asks for."""
+
+from __future__ import annotations
+
+from liminal_mesh.cluster import Listener
+
+from .config import NodeConfig
+from .environment import Environment
+
+__all__ = ["open_listeners"]
+
+
+def open_listeners(config: NodeConfig, environment: Environment) -> dict[str, Listener]:
+    """Open all listeners, or none; return them by name: ``client``, and as they are wanted ``http`` and ``mesh``.
+
+    Raises:
+        AddressInUse: another program listens at one of the addresses.
+        OSError: an address is not one of this machine's.
+    """
+    limits = config.limits
+    wanted = {"client": config.client.address}
+    if environment.http:
+        wanted["http"] = config.http.address
+    if config.cluster is not None:
+        wanted["mesh"] = config.cluster.address
+    listeners: dict[str, Listener] = {}
+    try:
+        for name, address in wanted.items():
+            listener = Listener(name, address, limits.listen_backlog, limits.handshakes, environment.network)
+            listener.open()
+            listeners[name] = listener
+    except BaseException:
+        for listener in listeners.values():
+            listener.close()
+        raise
+    return listeners
