@@ -6,7 +6,7 @@ Whoever starts with the groups as they are and follows the events has the groups
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from .identity import NodeId, Pid
@@ -55,12 +55,20 @@ class Interest(NamedTuple):
 GroupEvent = Joined | Left | Purged | Interest
 
 
+class _Watcher(NamedTuple):
+    """One callback, and how many events had been made when it began to watch: those are in what it began with."""
+
+    callback: Callable[[GroupEvent], None]
+    since: int
+
+
 class GroupEvents:
     """Hands each event to every watcher, in one order for all of them."""
 
     def __init__(self) -> None:
-        self._watchers: list[Callable[[GroupEvent], None]] = []
+        self._watchers: tuple[_Watcher, ...] = ()
         self._pending: deque[GroupEvent] = deque()
+        self._made = 0
         self._emitting = False
 
     def __bool__(self) -> bool:
@@ -69,31 +77,33 @@ class GroupEvents:
 
     def watch(self, callback: Callable[[GroupEvent], None]) -> Callable[[], None]:
         """Call ``callback`` for each event from now on; returns what ends that, and may be called twice."""
-
-        # Wrapped, because one function may watch twice, and each end must be its own.
-        def watcher(event: GroupEvent) -> None:
-            callback(event)
+        watcher = _Watcher(callback, self._made)
+        self._watchers += (watcher,)
 
         def unwatch() -> None:
-            if watcher in self._watchers:
-                self._watchers.remove(watcher)
+            # By identity, because one function may watch twice, and each end must be its own.
+            self._watchers = tuple(one for one in self._watchers if one is not watcher)
 
-        self._watchers.append(watcher)
         return unwatch
 
-    def emit(self, event: GroupEvent) -> None:
-        """Tell every watcher.
+    def emit(self, events: Sequence[GroupEvent]) -> None:
+        """Tell every watcher of one change, all events of it: the groups have changed already.
 
-        A watcher may change the groups in turn: what that brings about is told to all after what they hear now.
+        A watcher may change the groups in turn: what that brings about is told to all after what they hear now. Who
+        begins to watch from within a callback finds all that has been made in the groups, and hears only the rest.
         """
-        self._pending.append(event)
+        self._pending += events
+        self._made += len(events)
         if self._emitting:
             return
         self._emitting = True
+        pending = self._pending
         try:
-            while self._pending:
-                event = self._pending.popleft()
-                for watcher in tuple(self._watchers):
-                    watcher(event)
+            while pending:
+                event = pending.popleft()
+                number = self._made - len(pending)
+                for callback, since in self._watchers:
+                    if since < number:
+                        callback(event)
         finally:
             self._emitting = False

@@ -29,6 +29,7 @@ class Ledger:
 
     ``contacts`` are the connections by number, ``pairs`` the agreements by the peer's name, ``out`` the effects
     of the input that is being worked on, and ``wake`` when a tick is wanted (None: to be found out again).
+    ``fenced`` counts the frames that came on a connection which was closed or replaced before.
     """
 
     def __init__(self, me: NodeId, run: bytes, options: PeeringOptions, rng: Random) -> None:
@@ -42,6 +43,7 @@ class Ledger:
         self.out: list[Effect] = []
         self.wake: float | None = None
         self.draining = False
+        self.fenced = 0
         self._notices = Notices()
 
     def send(self, contact: Contact, *frames: LinkFrame) -> None:

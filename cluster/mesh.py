@@ -170,6 +170,7 @@ class Mesh:
         """A connection is gone."""
         self._admitted(wire)
         self._tried(self._targets.pop(wire.tag, ""))
+        self._core.late(wire.tag, wire.late_frames)
         if self._wires.pop(wire.tag, None) is not None:
             self._do(self._core.closed(wire.tag, reason, self._loop.time()))
 

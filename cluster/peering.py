@@ -142,16 +142,23 @@ class Peering:
             contact.check.heard = True
 
     def received(self, conn: int, kind: int, frame: LinkFrame, now: float) -> list[Effect]:
-        """Take a decoded frame of type ``kind``. One of a connection that was closed already changes nothing."""
+        """Take a decoded frame of type ``kind``. One of a connection that was closed already is only counted."""
         self.heard(conn, now)
         contact = self._ledger.contacts.get(conn)
-        if contact is not None:
-            try:
-                contact.admit(kind, self._ledger.me.name)
-                self._dispatch(contact, frame, now)
-            except ProtocolError as error:
-                self._break(contact, error, now)
+        if contact is None:
+            self.late(conn, 1)
+            return []
+        try:
+            contact.admit(kind, self._ledger.me.name)
+            self._dispatch(contact, frame, now)
+        except ProtocolError as error:
+            self._break(contact, error, now)
         return self._ledger.take()
+
+    def late(self, conn: int, frames: int) -> None:
+        """Note that so many frames came that were not looked at, because their connection had been closed."""
+        if conn not in self._ledger.contacts:
+            self._ledger.fenced += frames
 
     def pump(self, conn: int, now: float) -> list[Effect]:
         """Note that what was sent on this session is written, and there is room for more of the registry."""
@@ -212,6 +219,11 @@ class Peering:
     def sessions(self) -> dict[str, Session]:
         """Return the sessions that stand, by the peer's name."""
         return {contact.name: contact.view() for contact in self._ledger.linked()}
+
+    @property
+    def fenced(self) -> int:
+        """How many frames came on a connection that was closed or replaced before: none of them had any effect."""
+        return self._ledger.fenced
 
     def members(self) -> tuple[Member, ...]:
         """Return who is in the mesh as far as we know, this node included."""

@@ -34,14 +34,14 @@ class VisibleGroups:
         if len(log.members[group]) == 1:
             self.scopes[log.scope].gain(log.node.name, group)
         if self._events:
-            self._events.emit(Joined(log.scope, group, Pid(*log.node, number)))
+            self._events.emit((Joined(log.scope, group, Pid(*log.node, number)),))
 
     def left(self, log: GroupLog, group: str, number: int) -> None:
         """A process of our own left."""
         if group not in log.members:
             self.scopes[log.scope].lose(log.node.name, group)
         if self._events:
-            self._events.emit(Left(log.scope, group, Pid(*log.node, number), "leave"))
+            self._events.emit((Left(log.scope, group, Pid(*log.node, number), "leave"),))
 
     def changed(self, replica: Replica, diff: Diff) -> None:
         """A range was applied to a visible replica."""
@@ -51,13 +51,13 @@ class VisibleGroups:
         for group in diff.lost:
             index.lose(name, group)
         if self._events:
-            self._tell(replica, diff.joins, diff.leaves, _renewed(replica, diff), "leave")
+            self._events.emit(_told(replica, diff.joins, diff.leaves, _renewed(replica, diff), "leave"))
 
     def show(self, replica: Replica) -> None:
         """A replica became synced."""
         self.scopes[replica.scope].show(replica.node, replica.members)
         if self._events:
-            self._tell(replica, replica.members.items(), (), replica.members, "")
+            self._events.emit(_told(replica, replica.members.items(), (), replica.members, ""))
 
     def replaced(self, replica: Replica, before: Mapping[str, set[int]]) -> None:
         """A snapshot took the place of what was visible ``before``: told as the difference."""
@@ -67,7 +67,7 @@ class VisibleGroups:
         if self._events:
             after = replica.members
             gained = [group for group in after if after[group].isdisjoint(before.get(group, ()))]
-            self._tell(replica, _without(after, before), _without(before, after), gained, "leave")
+            self._events.emit(_told(replica, _without(after, before), _without(before, after), gained, "leave"))
 
     def hide(self, replicas: Sequence[Replica], reason: str) -> int:
         """Some replicas are synced no more; returns how many members went out of sight."""
@@ -75,14 +75,15 @@ class VisibleGroups:
         for replica in replicas:
             self.scopes[replica.scope].hide(replica.node.name)
         if self._events:
-            for replica in replicas:
-                self._tell(replica, (), replica.members.items(), (), reason)
+            # All scopes at once: who begins to watch at the first of these sees none of them any more.
+            told = [_told(replica, (), replica.members.items(), (), reason) for replica in replicas]
+            self._events.emit([event for events in told for event in events])
         return hidden
 
     def purged(self, node: NodeId, reason: str, members: int) -> None:
         """All scopes of a node were hidden, because its session ended."""
         if self._events:
-            self._events.emit(Purged(node, reason, members))
+            self._events.emit((Purged(node, reason, members),))
 
     def touch(self) -> None:
         """Whether some peer is synced has changed, and nothing else."""
@@ -94,25 +95,23 @@ class VisibleGroups:
         for index in self.scopes:
             index.validate()
 
-    def _tell(
-        self,
-        replica: Replica,
-        joins: Iterable[tuple[str, Iterable[int]]],
-        leaves: Iterable[tuple[str, Iterable[int]]],
-        gained: Iterable[str],
-        reason: str,
-    ) -> None:
-        node, scope, emit = replica.node, replica.scope, self._events.emit
-        # Made before the first is told: a watcher may change what is iterated here.
-        events: list[GroupEvent] = [
-            Joined(scope, group, Pid(*node, number)) for group, numbers in joins for number in numbers
-        ]
-        events += [Left(scope, group, Pid(*node, number), reason) for group, numbers in leaves for number in numbers]
-        groups = tuple(gained)
-        if groups:
-            events.append(Interest(scope, node, groups, replica.applied))
-        for event in events:
-            emit(event)
+def _told(
+    replica: Replica,
+    joins: Iterable[tuple[str, Iterable[int]]],
+    leaves: Iterable[tuple[str, Iterable[int]]],
+    gained: Iterable[str],
+    reason: str,
+) -> list[GroupEvent]:
+    """Return the events of one change of a replica; made before the first is told, since watchers may change more."""
+    (name, epoch), scope = replica.node, replica.scope
+    events: list[GroupEvent] = [
+        Joined(scope, group, Pid(name, epoch, number)) for group, numbers in joins for number in numbers
+    ]
+    events += [Left(scope, group, Pid(name, epoch, number), reason) for group, numbers in leaves for number in numbers]
+    groups = tuple(gained)
+    if groups:
+        events.append(Interest(scope, replica.node, groups, replica.applied))
+    return events
 
 
 def _renewed(replica: Replica, diff: Diff) -> list[str]:

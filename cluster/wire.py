@@ -75,6 +75,9 @@ class Wire(asyncio.Protocol):
         self.blocked_since: float | None = None
         self.bytes_in = 0
         self.bytes_out = 0
+        self.late_frames = 0
+        """Frames that were read after this side had closed the connection, and were let go."""
+        self._deaf = False
         self.peer_address = ""
         self.tag = 0
         """A number of the owner's choice."""
@@ -100,17 +103,21 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Cut bytes into frames (called by the loop)."""
-        if self._closing:
+        if self._deaf:
             return
-        self.bytes_in += len(data)
-        self._owner.wire_heard(self)
+        if not self._closing:
+            self.bytes_in += len(data)
+            self._owner.wire_heard(self)
         try:
             for kind, body in self.buffer.feed(data):
-                self._owner.wire_frame(self, kind, body)
                 if self._closing:
-                    return
+                    self.late_frames += 1
+                else:
+                    self._owner.wire_frame(self, kind, body)
         except ProtocolError as error:
-            self._owner.wire_broken(self, error)
+            self._deaf = True  # where the next frame begins is not known any more
+            if not self._closing:
+                self._owner.wire_broken(self, error)
 
     def send(self, frame: bytes) -> None:
         """Queue a control frame for the end of this turn."""

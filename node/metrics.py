@@ -152,6 +152,8 @@ def _mesh(run: Runtime) -> Iterator[Metric]:
         traffic.add_metric((peer, "in"), link.wire.bytes_in)
         traffic.add_metric((peer, "out"), link.wire.bytes_out)
     yield traffic
+    fenced = run.peering.fenced if run.peering is not None else 0
+    yield _counter("frames_fenced", "Frames of links that were closed or replaced before they came.", fenced)
 
 
 def _registry(run: Runtime) -> Iterator[Metric]:

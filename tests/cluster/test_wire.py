@@ -208,14 +208,27 @@ async def test_closing_writes_what_was_sent() -> None:
 
 
 async def test_nothing_is_read_of_a_wire_that_is_closed() -> None:
-    """Not even what came in the same bytes as the frame over which it was closed."""
-    async with connected() as (_, owner, reader, writer):
+    """What came in the same bytes as the frame over which it was closed is counted, and that is all."""
+    async with connected() as (wire, owner, reader, writer):
         owner.close_at = 1
-        writer.write(frame(1) + frame(2))
+        writer.write(frame(1) + frame(2) + frame(3))
 
         assert await reader.read() == frame(9)
         assert await owner.closed == "that was enough"
         assert owner.frames.qsize() == 1
+        assert owner.events.count("heard") == 1
+        assert wire.late_frames == 2
+
+
+async def test_what_comes_late_and_is_no_frame_is_not_complained_about() -> None:
+    """The connection is closed already, and nothing behind it can be counted."""
+    async with connected() as (wire, owner, _, writer):
+        owner.close_at = 1
+        writer.write(frame(1) + frame(2) + b"\0\0\0\0" + frame(3))
+
+        assert await owner.closed == "that was enough"
+        assert owner.events == ["opened", "heard"]
+        assert wire.late_frames == 1
 
 
 async def test_aborting_drops_what_waits() -> None:

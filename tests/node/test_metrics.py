@@ -25,6 +25,7 @@ GOLDEN = {
     "liminal_event_loop_lag_seconds_count": (),
     "liminal_event_loop_lag_seconds_created": (),
     "liminal_event_loop_lag_seconds_sum": (),
+    "liminal_frames_fenced_total": (),
     "liminal_inbox_bytes": (),
     "liminal_inbox_messages": (),
     "liminal_members": ("state",),
