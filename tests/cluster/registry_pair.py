@@ -29,24 +29,26 @@ def over_the_wire(frame: LinkFrame) -> RegistryFrame:
 
 
 class Mirror:
-    """The visible groups as a watcher has them who only follows the events."""
+    """The visible groups as a watcher has them who took them as they were, and then only follows the events."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self.events: list[GroupEvent] = []
-        self.members: set[tuple[int, str, Pid]] = set()
+        self.members = self._shown()
         registry.watch(self._told)
 
     def check(self) -> None:
         """Assert that the registry shows what the events told, and that it is sound."""
-        shown = {
+        assert self.members == self._shown()
+        self._registry.validate()
+
+    def _shown(self) -> set[tuple[int, str, Pid]]:
+        return {
             (scope, group, pid)
             for scope in range(len(SCOPES))
             for group, pids in self._registry.groups(scope).items()
             for pid in pids
         }
-        assert self.members == shown
-        self._registry.validate()
 
     def _told(self, event: GroupEvent) -> None:
         self.events.append(event)
