@@ -95,6 +95,7 @@ class VisibleGroups:
         for index in self.scopes:
             index.validate()
 
+
 def _told(
     replica: Replica,
     joins: Iterable[tuple[str, Iterable[int]]],

@@ -167,6 +167,7 @@ class Host:
         """End a subscription."""
         self.subscribers.remove(subscriber)
         self.exchanges[subscriber.scope].unsubscribe(subscriber)
+        subscriber.present = False
 
     def _told(self, event: GroupEvent) -> None:
         if isinstance(event, InterestGained):

@@ -50,7 +50,7 @@ class Ledger:
         channel, origin = stream
         anchor = self.anchors[origin].get(channel, 0) if origin in self.anchors else None
         offered = self.offered[stream]
-        assert all(before < after for before, after in pairwise(offered)), "order, or twice"
+        assert all(before < after for before, after in pairwise(offered)), "S5: twice, or out of order"
         assert not offered or offered[-1] <= head, "delivered what was never published"
         if anchor is None:
             assert not self.missed[stream], "told of a loss before it was anchored"
@@ -66,16 +66,18 @@ class Ledger:
 class Recorder(Subscriber):
     """A subscriber that writes down what the exchange gives it, before its inbox drops any of it."""
 
-    __slots__ = ("ledger", "scope")
+    __slots__ = ("ledger", "present", "scope")
 
     def __init__(self, pid: Pid, pattern: str, inbox: Inbox, scope: int = CHANNEL_SCOPE) -> None:
         self.ledger = Ledger()
         self.scope = scope
+        self.present = True
         super().__init__(pid, pattern, inbox, self.ledger)
 
     def offer(self, run: Run) -> int:
         """Take a run."""
-        assert matches(self.pattern, run.channel)
+        assert self.present, "S4: given to a member that had left"
+        assert matches(self.pattern, run.channel), "S4: given to a member of another group"
         self.ledger.offered[run.channel, run.origin] += [item.sequence for item in run.items]
         return super().offer(run)
 

@@ -1,16 +1,26 @@
-"""Nothing is lost in silence: delivered plus gaps equals published, whatever links, lanes and inboxes do."""
+"""Nothing is lost in silence: delivered plus gaps equals published, whatever links, lanes and inboxes do.
+
+S4  A publish is given only to a member that is present when it is given (:meth:`.ledger.Recorder.offer`).
+S5  Each (origin, epoch, number) is given at most once to a subscriber (:meth:`.ledger.Ledger.check_stream`).
+S6  After a join that waited for the cluster, a publish that is then made on any node that acknowledged it reaches the
+    member, if the link stays up and its lane has room (:meth:`Walk.check_barriers`).
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from itertools import product
 
 import pytest
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, GROUP_SCOPE, NodeId
-from liminal_mesh.node.inbox import Overflow
+from liminal_mesh.cluster import CHANNEL_SCOPE, GROUP_SCOPE, NodeId, Publish, ReceiptRun, Registry
+from liminal_mesh.node.channel import Channel, ChannelTable
+from liminal_mesh.node.exchange import Exchange
+from liminal_mesh.node.inbox import Overflow, Run
+from liminal_mesh.node.names import matches
 
-from .accounting_world import Host, World
+from .accounting_world import End, Host, World
 from .ledger import Recorder
 
 CHANNELS = ("a.b", "a.c", "a.d.e")
@@ -23,13 +33,18 @@ POLICIES: tuple[Overflow, ...] = ("drop-oldest", "drop-newest")
 
 
 class Walk:
-    """A random walk through what can happen; ``acked`` notes what a subscription may rely on."""
+    """A random walk through what can happen.
+
+    ``acked`` notes what a subscription may rely on: where a peer's channels stood when it had acknowledged the join,
+    and the link that was up then. ``vouched`` counts the publishes that had to reach somebody for that.
+    """
 
     def __init__(self, seed: int, scopes: tuple[int, ...]) -> None:
         self.scopes = scopes
         self.world = World(seed, nodes=2 + seed % 3)
         self.rng = self.world.rng
-        self.acked: list[tuple[Recorder, NodeId, dict[str, int]]] = []
+        self.acked: list[tuple[Recorder, NodeId, dict[str, int], tuple[End, End]]] = []
+        self.vouched = 0
 
     def run(self, steps: int) -> None:
         """Take so many steps, then let everything come to rest, and check the books."""
@@ -44,6 +59,8 @@ class Walk:
             action()
         self.world.settle()
         self.check()
+        for host, scope in product(self.world.hosts, self.scopes):
+            self.note_acknowledged(host, scope)
         # The books must also balance for what comes after: everything is linked and synced now.
         before = {host.me: {one: dict(host.published[one]) for one in self.scopes} for host in self.world.hosts}
         for host in self.world.hosts:
@@ -64,10 +81,22 @@ class Walk:
                 assert live.keys() <= subscriber.ledger.anchors.keys(), f"{subscriber.pattern}: not anchored"
                 self.check_subscriber(host, subscriber, everyone, live)
                 subscriber.check_inbox()
-        for subscriber, origin, heads in self.acked:
+        self.check_barriers(everyone)
+
+    def check_barriers(self, everyone: dict[NodeId, Host]) -> None:
+        """Assert S6 for every join of which a peer had said that it knows it."""
+        for subscriber, origin, heads, link in self.acked:
             anchor = subscriber.ledger.anchors.get(origin)
             if anchor is not None:
-                assert all(anchor.get(channel, 0) <= head for channel, head in heads.items()), "anchored too late"
+                assert all(anchor.get(channel, 0) <= head for channel, head in heads.items()), "S6: anchored too late"
+            (end,) = (end for end in link if end.host.me == origin)
+            if link not in self.world.links.values() or not subscriber.present or end.lane.dropped:
+                continue
+            for channel in CHANNELS:
+                if matches(subscriber.pattern, channel):
+                    since = range(heads.get(channel, 0) + 1, everyone[origin].published[subscriber.scope][channel] + 1)
+                    assert {*since} <= {*subscriber.ledger.offered[channel, origin]}, "S6: it did not reach the member"
+                    self.vouched += len(since)
 
     def check_subscriber(
         self, host: Host, subscriber: Recorder, everyone: dict[NodeId, Host], live: dict[NodeId, Host]
@@ -183,10 +212,10 @@ class Walk:
         """Kill a node, and start it anew."""
         self.world.restart(self.rng.randrange(len(self.world.hosts)))
 
-    def note_acknowledged(self) -> None:
+    def note_acknowledged(self, host: Host | None = None, scope: int | None = None) -> None:
         """Note where a peer's channels stand for which a barrier of ours would not wait any more (S6)."""
-        host = self.rng.choice(self.world.hosts)
-        scope = self.rng.choice(self.scopes)
+        host = host or self.rng.choice(self.world.hosts)
+        scope = self.rng.choice(self.scopes) if scope is None else scope
         position, subscribers = host.registry.position(scope), [one for one in host.subscribers if one.scope == scope]
         for key, ends in self.world.links.items():
             if host.me.name not in key or not (ends[0].up and ends[1].up):
@@ -194,7 +223,7 @@ class Walk:
             peer = next(end.host for end in ends if end.host is not host)
             if host.registry.acknowledged(peer.me.name, scope) >= position:
                 reached = [one for one in subscribers if host.exchanges[scope].anchored(one.pattern, peer.me)]
-                self.acked += [(one, peer.me, dict(peer.published[scope])) for one in reached]
+                self.acked += [(one, peer.me, dict(peer.published[scope]), ends) for one in reached]
 
 
 def walk(seed: int, scopes: tuple[int, ...]) -> Walk:
@@ -211,9 +240,47 @@ def walk(seed: int, scopes: tuple[int, ...]) -> Walk:
 @pytest.mark.parametrize("scopes", [(CHANNEL_SCOPE,), (GROUP_SCOPE,), (CHANNEL_SCOPE, GROUP_SCOPE)], ids=SCOPE_IDS)
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
 def test_delivered_plus_gaps_equals_published(first: int, scopes: tuple[int, ...]) -> None:
-    """For every subscription and every origin, from the anchor on, at most once and in order."""
-    for seed in range(first, first + BLOCK):
-        walk(seed, scopes)
+    """For every subscription and every origin, from the anchor on; S4, S5 and S6 hold, and S6 is not vacuous."""
+    assert sum(walk(seed, scopes).vouched for seed in range(first, first + BLOCK)) > 500
+
+
+def _without_ends(patch: pytest.MonkeyPatch) -> None:
+    """Leave who unsubscribed in the table of those who are given publishes."""
+    patch.setattr(ChannelTable, "unsubscribe", lambda *_: None)
+
+
+def _without_numbers(patch: pytest.MonkeyPatch) -> None:
+    """Give out what arrives, be it for the second time."""
+
+    def receive(self: Exchange, channel: Channel, origin: NodeId, frame: Publish) -> list[ReceiptRun]:
+        self._accepted(channel, Run(channel.name, origin, frame.items))
+        return []
+
+    patch.setattr(Exchange, "_receive_uneven", receive)
+
+
+def _without_barrier(patch: pytest.MonkeyPatch) -> None:
+    """Take every peer for one that has acknowledged the join."""
+    patch.setattr(Registry, "acknowledged", lambda *_: 1 << 60)
+    patch.setattr(Exchange, "anchored", lambda *_: True)
+
+
+@pytest.mark.parametrize(
+    ("plant", "broken"), [(_without_ends, "S4"), (_without_numbers, "S5"), (_without_barrier, "S6")]
+)
+def test_s4_s5_and_s6_are_found_broken(
+    plant: Callable[[pytest.MonkeyPatch], None], broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each property fails within a few seeds of a world in which its rule is not kept."""
+    plant(monkeypatch)
+    found: list[str] = []
+    for seed in range(12):
+        try:
+            walk(seed, (CHANNEL_SCOPE,))
+        except AssertionError as error:
+            found.append(str(error))
+
+    assert any(broken in text for text in found), found
 
 
 def test_nothing_is_kept_of_runs_that_are_over() -> None:

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from liminal_mesh.cluster.codec import LINK_CODEC
 from liminal_mesh.cluster.effects import Close, Dial, Send, SessionDown, SessionUp
 from liminal_mesh.cluster.frames import (
     Ack,
@@ -14,6 +15,8 @@ from liminal_mesh.cluster.frames import (
     Heartbeat,
     LinkFrame,
     Peer,
+    Ping,
+    Publish,
     Range,
     SnapBegin,
     SnapChunk,
@@ -23,9 +26,11 @@ from liminal_mesh.cluster.frames import (
 from liminal_mesh.cluster.group_events import Joined, Left, Purged
 from liminal_mesh.cluster.identity import NodeId, Pid
 from liminal_mesh.cluster.registry import Registry
+from liminal_mesh.node.metrics import Metrics
 
 from ..cluster.registry_pair import A, B, Mirror, Pair
-from ..nodes import mesh
+from ..live.raw_peer import RawPeer, hello
+from ..nodes import mesh, until
 from ..sim.host import End
 from ..sim.watching import all_linked, link, notices, of
 from ..sim.world import World
@@ -42,8 +47,13 @@ def test_r14_a_side_that_hears_but_is_not_heard_ends_the_link_itself() -> None:
     world, a, b = pair()
     begin = world.now
     world.frame_fault = lambda end, frame, data: [] if (end.host, type(frame)) == (a, Heartbeat) else [data]
-    for second in range(12):  # other frames of a still arrive, so that b has no reason to complain
-        world.at(begin + second / 2, lambda: (a.registry.join(0, "x", len(a.effects)), a.changed()))
+
+    def speak() -> None:
+        a.registry.join(0, "x", len(a.effects))
+        a.changed()
+
+    for half in range(12):  # other frames of a still arrive, so that b has no reason to complain
+        world.at(begin + half / 2, speak)
     took = world.run_until(lambda: not a.core.sessions() and not b.core.sessions(), 8)
 
     reasons = {of(SessionDown, host)[0].reason for host in (a, b)}
@@ -94,6 +104,21 @@ def test_r15_a_missing_edge_is_reported_and_no_healthy_link_is_cut_for_it() -> N
     world.run_until(lambda: all_linked(a, b, c), 4)
     world.run(1.5)
     assert [host.core.missing() for host in (a, b, c)] == [()] * 3
+
+
+async def test_r06_frames_behind_the_one_that_ended_their_link_are_counted_and_no_more() -> None:
+    """R6: what was read together with it is of a session that is over; the node's metrics say how many there were."""
+    async with mesh(1) as (a,), RawPeer.to(a.addresses["mesh"]) as peer:
+        await peer.join(hello("z", epoch=7))
+        forged = Range(GROUP, 8, 1, 1, [("x", [9])], [], 0)
+        peer.send_bytes(b"".join(map(LINK_CODEC.encode, (forged, Ping(1), forged, Publish(7, "ticks", 0, [])))))
+        core = a.running.peering
+        assert core is not None
+        await until(a, lambda: core.fenced == 3)
+
+        page, _ = await Metrics(a.running).node()
+        assert b"liminal_frames_fenced_total 3.0" in page
+        assert a.running.registry.statistics().entries == 0
 
 
 # --- identity ---------------------------------------------------------------------------------------
@@ -196,7 +221,7 @@ def test_r25_after_a_loss_of_all_links_at_once_few_dials_are_made_and_none_twice
         world.later(0.002, lambda: flying.subtract([key]))
         dial(host, target, address, timeout_s)  # type: ignore[arg-type]
 
-    world.dial = watched  # type: ignore[method-assign, assignment]
+    world.dial = watched  # type: ignore[method-assign]
     for host in hosts:
         for end in tuple(host.ends.values()):
             world.cut(end, both=True)

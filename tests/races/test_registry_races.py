@@ -119,7 +119,7 @@ def test_r02_the_order_of_changes_is_the_order_on_the_wire() -> None:
     ranges = [(frame.joins, frame.leaves) for frame in wire if isinstance(frame, Range)]
     assert ranges == [([("g", [1])], []), ([], [("g", [1])])]
     arrive(pair, *wire)
-    assert pair.b.mirror.events == [Joined(GROUP, "g", *pids(1)), Left(GROUP, "g", *pids(1), "leave")]
+    assert pair.b.mirror.events == [Joined(GROUP, "g", Pid(*A, 1)), Left(GROUP, "g", Pid(*A, 1), "leave")]
 
 
 def test_r03_a_leave_that_overtakes_its_join_is_ignored_until_the_heartbeat_tells() -> None:

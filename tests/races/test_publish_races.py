@@ -1,0 +1,169 @@
+"""Races of publishes with the registry and with links: shipped exchanges and lanes, and streams that stand still."""
+
+from __future__ import annotations
+
+import pytest
+
+from liminal_mesh.cluster import Encoding, Envelope, PeerLane
+from liminal_mesh.cluster.registry import Registry
+from liminal_mesh.node import connect
+from liminal_mesh.node.exchange import CHANNEL_SCOPE
+from liminal_mesh.node.inbox import Overflow
+from liminal_mesh.node.route import Pending
+
+from ..node.accounting_world import End, Host, World
+from ..node.ledger import Recorder
+from ..nodes import mesh, until
+
+INBOX: tuple[int, int, int, Overflow] = (100, 1000, 1 << 20, "drop-oldest")
+ALL = 1 << 20
+
+
+class Awaited(Pending):
+    """A publish that waits for its receipts, and counts its ends."""
+
+    __slots__ = ("ends",)
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.ends = 0
+
+    def finished(self) -> None:
+        """Count it."""
+        self.ends += 1
+
+
+class Two:
+    """Two nodes and the link between them, of which a test moves every byte: ``near`` is a's end, ``far`` b's."""
+
+    def __init__(self) -> None:
+        self.world = World(1, nodes=2)
+        self.a, self.b = self.world.hosts
+        self.near: End
+        self.far: End
+        self.link()
+
+    def link(self) -> None:
+        """Make a link; neither end has noticed it."""
+        self.world.connect(self.a, self.b)
+        self.near, self.far = self.world.links[frozenset("ab")]
+        for end in (self.near, self.far):
+            end.lane = PeerLane(end.host.me.epoch, ALL, 5.0)
+
+    def settle(self) -> None:
+        """Let everything arrive."""
+        self.world.settle()
+
+    def cross(self) -> None:
+        """Let what waits at a arrive at b."""
+        self.near.write(ALL, ALL)
+        self.far.read(ALL)
+
+
+def offered(subscriber: Recorder, host: Host, channel: str = "a.b") -> list[int]:
+    """Return the numbers of a node's publishes that a subscriber was given."""
+    return subscriber.ledger.offered[channel, host.me]
+
+
+def test_r17_publishes_go_to_a_peer_whose_groups_are_not_known_yet_and_it_filters() -> None:
+    """R17: link up, nothing synced: everything is sent, what nobody wants is dropped and counted, nothing is missed."""
+    two = Two()
+    a, b = two.a, two.b
+    subscriber = b.subscribe("a.b", INBOX)
+    two.near.start()
+    two.far.start()
+    assert a.registry.nodes_of(CHANNEL_SCOPE, "a.b") == frozenset()
+    assert a.registry.unsynced(CHANNEL_SCOPE) == {"b"}
+    waiting = Awaited(1)
+    a.exchanges[CHANNEL_SCOPE].accept(a.exchanges[CHANNEL_SCOPE].resolve("a.b"), [Envelope(0, 0, 0, 0, Encoding.RAW, b"x")], 1, waiting)
+    a.publish("a.c", 2, 10)
+    two.cross()
+
+    assert offered(subscriber, a) == [1]
+    assert b.exchanges[CHANNEL_SCOPE].statistics.stale_forward == 2
+    assert waiting.nodes == {}, "a peer that gets everything is not one that is known to be interested"
+    two.settle()
+    received = b.exchanges[CHANNEL_SCOPE].statistics.received
+    a.publish("a.c", 5, 10)
+    a.publish("a.b", 1, 10)
+    two.settle()
+    assert offered(subscriber, a) == [1, 2]
+    assert b.exchanges[CHANNEL_SCOPE].statistics.received == received + 1, "a peer that is synced gets what it wants, and no more"
+
+
+def test_r18_what_is_in_flight_when_the_last_member_leaves_is_dropped_and_counted_there() -> None:
+    """R18: the receiver resolves: the one that left gets nothing more, one that stays gets all."""
+    two = Two()
+    a, b = two.a, two.b
+    leaver, stayer = b.subscribe("a.b", INBOX), b.subscribe("a.c", INBOX)
+    two.settle()
+    for channel in ("a.b", "a.c"):
+        a.publish(channel, 3, 10)
+    two.near.write(ALL, ALL)
+    b.unsubscribe(leaver)
+    late = b.subscribe("a.*", INBOX)  # it covers the channel, and joined when the three were under way
+    b.unsubscribe(late)
+    two.far.read(ALL)
+
+    assert offered(leaver, a) == offered(late, a) == []
+    assert offered(stayer, a, "a.c") == [1, 2, 3]
+    assert b.exchanges[CHANNEL_SCOPE].statistics.stale_forward == 3
+    two.settle()
+    a.publish("a.b", 4, 10)
+    two.settle()
+    assert b.exchanges[CHANNEL_SCOPE].statistics.stale_forward == 3, "a still sends what nobody wants"
+
+
+@pytest.mark.parametrize("arrived", [False, True])
+def test_r19_what_is_in_flight_when_the_link_goes_is_unknown_and_is_not_sent_again(arrived: bool) -> None:
+    """R19: whether it arrived or not, its receipt says that nobody knows; no duplicate, and a loss shows as a gap."""
+    two = Two()
+    a, b = two.a, two.b
+    subscriber = b.subscribe("a.b", INBOX)
+    two.settle()
+    waiting = Awaited(2)
+    items = [Envelope(0, 0, 0, 0, Encoding.RAW, b"x") for _ in range(2)]
+    a.exchanges[CHANNEL_SCOPE].accept(a.exchanges[CHANNEL_SCOPE].resolve("a.b"), items, 1, waiting, receipts=True)
+    a.published[CHANNEL_SCOPE]["a.b"] += 2
+    assert waiting.nodes == {"b": "sent"}
+    two.near.write(ALL, ALL)
+    if arrived:
+        two.far.read(ALL)
+    two.near.stream.clear()
+    two.world.disconnect(frozenset("ab"))
+
+    assert (waiting.nodes, waiting.ends, waiting.left) == ({"b": "unknown"}, 1, 0)
+    assert waiting.delivered is None
+    two.link()
+    received = b.exchanges[CHANNEL_SCOPE].statistics.received
+    two.settle()
+    assert b.exchanges[CHANNEL_SCOPE].statistics.received == received, "it was sent again"
+    gaps = [(gap.first, gap.last) for gap in subscriber.ledger.missed["a.b", a.me]]
+    assert (offered(subscriber, a), gaps) == (([1, 2], []) if arrived else ([], [(1, 2)]))
+    assert waiting.ends == 1
+
+
+async def test_r22_a_client_that_is_lost_leaves_by_the_function_by_which_others_unsubscribe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """R22: one table, one way out of it: an explicit end, the end of the program's own, the death of a connection."""
+    left: list[str] = []
+    leave = Registry.leave
+
+    def spy(self: Registry, scope: int, group: str, number: int) -> bool:
+        left.append(group)
+        return leave(self, scope, group, number)
+
+    monkeypatch.setattr(Registry, "leave", spy)
+    async with mesh(1) as (a,):
+        async with a.subscribe("m.own"), connect(f"liminal://{a.addresses['client']}") as client:
+            async with client.subscribe("m.explicit"), client.subscribe("m.lost"):
+                assert len(a.running.registry.groups(CHANNEL_SCOPE)) == 3
+                (connection,) = a.running.server.connections.values()
+            await until(a, lambda: len(left) == 2)
+            async with client.subscribe("m.dead"):
+                connection.wire.abort("the test pulls the plug")
+                await until(a, lambda: "m.dead" in left)
+        assert set(left) >= {"m.explicit", "m.lost", "m.dead", "m.own"}
+        await until(a, lambda: not a.running.registry.groups(CHANNEL_SCOPE))
+        assert a.running.registry.statistics().entries == 0
