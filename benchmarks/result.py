@@ -72,9 +72,11 @@ class Figure:
         run: gives one value, and notes to print beside it.
         unit: of the value.
         most: the largest that we want.
+        core: whether it is in the one-minute version too.
     """
 
     name: str
     run: Callable[[], Awaitable[tuple[float, dict[str, str]]]]
     unit: str
     most: float
+    core: bool = False
