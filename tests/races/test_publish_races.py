@@ -91,10 +91,13 @@ def test_r17_publishes_go_to_a_peer_whose_groups_are_not_known_yet_and_it_filter
     assert b.exchanges[CHANNEL_SCOPE].statistics.received == received + 1, "a peer that is synced gets what it wants, and no more"
 
 
-def test_r18_what_is_in_flight_when_the_last_member_leaves_is_dropped_and_counted_there() -> None:
-    """R18: the receiver resolves: the one that left gets nothing more, one that stays gets all."""
+@pytest.mark.parametrize("in_use", [False, True])
+def test_r18_what_is_in_flight_when_the_last_member_leaves_is_dropped_and_counted_there(in_use: bool) -> None:
+    """R18: the receiver resolves, whether or not the channel is in use there: who left gets no more, who stays all."""
     two = Two()
     a, b = two.a, two.b
+    if in_use:
+        b.publish("a.b", 1, 10)
     leaver, stayer = b.subscribe("a.b", INBOX), b.subscribe("a.c", INBOX)
     two.settle()
     for channel in ("a.b", "a.c"):

@@ -167,6 +167,27 @@ def test_r04_whatever_comes_twice_changes_nothing_the_second_time() -> None:
     assert len(events) == 3
 
 
+def test_r04_a_backfill_that_comes_again_after_later_changes_takes_nothing_back() -> None:
+    """R4: the frames of a snapshot, each twice and once more at the end, when its members have left."""
+    pair = Pair(Registry(A, ring_records=1), Registry(B))
+    for number in range(3):
+        pair.a.registry.join(GROUP, "g", number)
+    pair.a.registry.session_up(B)
+    for request in pair.b.registry.session_up(A):
+        pair.a.registry.receive(B, over_the_wire(request))
+    backfill = of_groups(sent(pair))
+    assert [type(frame) for frame in backfill] == [SnapBegin, SnapChunk, SnapEnd]
+    arrive(pair, *(frame for frame in backfill for _ in range(2)))
+    pair.a.registry.leave(GROUP, "g", 1)
+    arrive(pair, *sent(pair))
+    events = list(pair.b.mirror.events)
+    arrive(pair, *backfill, *backfill)
+
+    assert pair.b.registry.members(GROUP, "g") == pids(0, 2)
+    assert pair.b.mirror.events == events
+    assert pair.b.registry.statistics().snapshots_applied == 1
+
+
 def test_r05_a_peer_that_reads_nothing_costs_no_queue_and_then_gets_the_net_effect() -> None:
     """R5: ten thousand changes are one frame if they come to little, and a snapshot if the ring has moved on."""
     for ring_records, expected in ((65_536, Range), (100, SnapBegin)):
