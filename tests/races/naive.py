@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from liminal_mesh.cluster import SCOPES
 from liminal_mesh.cluster.frames import LinkFrame, Range, Sync
 from liminal_mesh.cluster.identity import NodeId, Pid
 from liminal_mesh.cluster.oplog import GroupLog, Snapshot
@@ -26,7 +27,6 @@ from liminal_mesh.cluster.registry import Registry
 from liminal_mesh.cluster.replica import Diff, Replica
 from liminal_mesh.cluster.replication import RegistryFrame, Replication
 from liminal_mesh.cluster.sync import Feed
-from liminal_mesh.cluster.visible import SCOPES
 
 from ..cluster.registry_pair import A, B, Pair, Side
 

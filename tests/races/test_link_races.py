@@ -30,6 +30,7 @@ from liminal_mesh.node.metrics import Metrics
 
 from ..cluster.registry_pair import A, B, Mirror, Pair
 from ..live.raw_peer import RawPeer, hello
+from ..node.process_tables import Side, Two
 from ..nodes import mesh, until
 from ..sim.host import End
 from ..sim.watching import all_linked, link, notices, of
@@ -124,19 +125,32 @@ async def test_r06_frames_behind_the_one_that_ended_their_link_are_counted_and_n
 # --- identity ---------------------------------------------------------------------------------------
 
 
-async def test_r20_numbers_are_never_given_twice_by_one_run_and_the_next_run_has_other_pids() -> None:
-    """R20: whatever ends in between; the epoch is a part of the pid."""
+def test_r20_numbers_are_never_given_twice_by_one_run_and_the_next_run_has_other_pids() -> None:
+    """R20: whatever ended in between; the epoch is a part of the pid, so that equal numbers are other processes."""
     given: list[Pid] = []
-    for _ in range(2):
-        async with mesh(1) as (a,):
-            hub = a.running.hub
-            for _ in range(3):
-                async with a.subscribe("ticks"), a.subscribe("m.*"):
-                    given += [pid for some in a.running.registry.groups(0).values() for pid in some]
-            given += [hub.pid, hub.next_pid()]
+    for epoch in (5, 6):
+        side = Side(NodeId("a", epoch))
+        for _ in range(3):
+            spawned = [side.spawn("x") for _ in range(4)]
+            for pid in spawned:
+                side.table.exit(pid, "normal")
+            given += spawned
 
-    assert len(set(given)) == len(given) == 16
-    assert len({pid.epoch for pid in given}) == 2
+    assert len(set(given)) == len(given) == 24
+    assert {pid.number for pid in given[:12]} == {pid.number for pid in given[12:]}
+
+
+def test_r20_a_process_of_another_epoch_is_not_reached() -> None:
+    """R20: a link and a monitor to it end at once, and no frame goes to the process that has its number now."""
+    two = Two()
+    table, former = two.a.table, Pid(two.b.table.me.name, two.b.table.me.epoch - 1, 1)
+    two.b.spawn("the same number")
+    two.a.monitor("watch", former)
+    table.link(two.a.spawn("linked", traps=True), former)
+
+    assert two.a.frames() == []
+    assert two.a.told == [("watch", "noconnection")]
+    table.validate()
 
 
 def test_r20_what_is_addressed_to_another_epoch_is_not_taken() -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from liminal_mesh.cluster import Encoding, Envelope, PeerLane
+from liminal_mesh.cluster import CHANNEL_SCOPE, Encoding, Envelope, PeerLane
 from liminal_mesh.cluster.registry import Registry
 from liminal_mesh.node import connect
-from liminal_mesh.node.exchange import CHANNEL_SCOPE
 from liminal_mesh.node.inbox import Overflow
 from liminal_mesh.node.route import Pending
 
@@ -39,6 +38,7 @@ class Two:
     def __init__(self) -> None:
         self.world = World(1, nodes=2)
         self.a, self.b = self.world.hosts
+        self.exchange_a, self.exchange_b = (host.exchanges[CHANNEL_SCOPE] for host in self.world.hosts)
         self.near: End
         self.far: End
         self.link()
@@ -75,20 +75,20 @@ def test_r17_publishes_go_to_a_peer_whose_groups_are_not_known_yet_and_it_filter
     assert a.registry.nodes_of(CHANNEL_SCOPE, "a.b") == frozenset()
     assert a.registry.unsynced(CHANNEL_SCOPE) == {"b"}
     waiting = Awaited(1)
-    a.exchanges[CHANNEL_SCOPE].accept(a.exchanges[CHANNEL_SCOPE].resolve("a.b"), [Envelope(0, 0, 0, 0, Encoding.RAW, b"x")], 1, waiting)
+    two.exchange_a.accept(two.exchange_a.resolve("a.b"), [Envelope(0, 0, 0, 0, Encoding.RAW, b"x")], 1, waiting)
     a.publish("a.c", 2, 10)
     two.cross()
 
     assert offered(subscriber, a) == [1]
-    assert b.exchanges[CHANNEL_SCOPE].statistics.stale_forward == 2
+    assert two.exchange_b.statistics.stale_forward == 2
     assert waiting.nodes == {}, "a peer that gets everything is not one that is known to be interested"
     two.settle()
-    received = b.exchanges[CHANNEL_SCOPE].statistics.received
+    received = two.exchange_b.statistics.received
     a.publish("a.c", 5, 10)
     a.publish("a.b", 1, 10)
     two.settle()
     assert offered(subscriber, a) == [1, 2]
-    assert b.exchanges[CHANNEL_SCOPE].statistics.received == received + 1, "a peer that is synced gets what it wants, and no more"
+    assert two.exchange_b.statistics.received == received + 1, "a peer that is synced gets what it wants, and no more"
 
 
 @pytest.mark.parametrize("in_use", [False, True])
@@ -110,11 +110,11 @@ def test_r18_what_is_in_flight_when_the_last_member_leaves_is_dropped_and_counte
 
     assert offered(leaver, a) == offered(late, a) == []
     assert offered(stayer, a, "a.c") == [1, 2, 3]
-    assert b.exchanges[CHANNEL_SCOPE].statistics.stale_forward == 3
+    assert two.exchange_b.statistics.stale_forward == 3
     two.settle()
     a.publish("a.b", 4, 10)
     two.settle()
-    assert b.exchanges[CHANNEL_SCOPE].statistics.stale_forward == 3, "a still sends what nobody wants"
+    assert two.exchange_b.statistics.stale_forward == 3, "a still sends what nobody wants"
 
 
 @pytest.mark.parametrize("arrived", [False, True])
@@ -126,7 +126,7 @@ def test_r19_what_is_in_flight_when_the_link_goes_is_unknown_and_is_not_sent_aga
     two.settle()
     waiting = Awaited(2)
     items = [Envelope(0, 0, 0, 0, Encoding.RAW, b"x") for _ in range(2)]
-    a.exchanges[CHANNEL_SCOPE].accept(a.exchanges[CHANNEL_SCOPE].resolve("a.b"), items, 1, waiting, receipts=True)
+    two.exchange_a.accept(two.exchange_a.resolve("a.b"), items, 1, waiting, receipts=True)
     a.published[CHANNEL_SCOPE]["a.b"] += 2
     assert waiting.nodes == {"b": "sent"}
     two.near.write(ALL, ALL)
@@ -138,9 +138,9 @@ def test_r19_what_is_in_flight_when_the_link_goes_is_unknown_and_is_not_sent_aga
     assert (waiting.nodes, waiting.ends, waiting.left) == ({"b": "unknown"}, 1, 0)
     assert waiting.delivered is None
     two.link()
-    received = b.exchanges[CHANNEL_SCOPE].statistics.received
+    received = two.exchange_b.statistics.received
     two.settle()
-    assert b.exchanges[CHANNEL_SCOPE].statistics.received == received, "it was sent again"
+    assert two.exchange_b.statistics.received == received, "it was sent again"
     gaps = [(gap.first, gap.last) for gap in subscriber.ledger.missed["a.b", a.me]]
     assert (offered(subscriber, a), gaps) == (([1, 2], []) if arrived else ([], [(1, 2)]))
     assert waiting.ends == 1
