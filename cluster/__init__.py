@@ -50,10 +50,11 @@ from .link import Link, MeshLimits
 from .listener import Listener
 from .membership import Member, MemberChanged, Membership, MemberState
 from .mesh import Mesh
-from .network import Network, Port
+from .network import Network
 from .notices import Notices
 from .options import PeeringOptions
 from .peering import Peering
+from .pipe_network import PipeHost, PipeNetwork
 from .process_frames import (
     ProcessDemonitor,
     ProcessDown,
@@ -130,7 +131,8 @@ __all__ = [
     "Peering",
     "PeeringOptions",
     "Pid",
-    "Port",
+    "PipeHost",
+    "PipeNetwork",
     "ProcessDemonitor",
     "ProcessDown",
     "ProcessExit",

@@ -23,7 +23,7 @@ class Signal:
     """Wakes everyone who waits for something to change; each then looks for itself."""
 
     def __init__(self) -> None:
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: dict[asyncio.Future[None], None] = {}  # in order, so that a run can be repeated
 
     def notify(self) -> None:
         """Something has changed."""
@@ -48,11 +48,11 @@ class Signal:
 
     async def _change(self) -> None:
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
+        self._waiters[waiter] = None
         try:
             await waiter
         finally:
-            self._waiters.discard(waiter)
+            self._waiters.pop(waiter, None)
 
 
 class Sweep(Generic[Item]):
@@ -98,27 +98,27 @@ class Room:
     """Whoever waits until there is room somewhere."""
 
     def __init__(self) -> None:
-        self._callbacks: set[Callable[[], None]] = set()
+        self._callbacks: dict[Callable[[], None], None] = {}  # in order, so that a run can be repeated
 
     def notify(self) -> None:
         """There may be room: whoever waits looks again."""
-        callbacks, self._callbacks = self._callbacks, set()
+        callbacks, self._callbacks = self._callbacks, {}
         for callback in callbacks:
             callback()
 
     def then(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once, the next time."""
-        self._callbacks.add(callback)
+        self._callbacks[callback] = None
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition holds, looked at each time."""
         while not condition():
             room = asyncio.Event()
-            self._callbacks.add(room.set)
+            self._callbacks[room.set] = None
             try:
                 await room.wait()
             finally:
-                self._callbacks.discard(room.set)
+                self._callbacks.pop(room.set, None)
 
 
 class Turn:

@@ -1,0 +1,316 @@
+"""A mesh for tests: real nodes in one process, over links in memory, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from random import Random
+from string import ascii_lowercase
+from types import MappingProxyType, TracebackType
+from typing import Any, Final, Self
+
+from liminal_mesh.cluster import NODE_NAME, SCOPES, PipeHost, PipeNetwork
+
+from .client import Client
+from .config import ChannelConfig, NodeConfig
+from .environment import Environment
+from .node import Node
+from .virtual_clock import VirtualClock
+
+__all__ = ["Cluster"]
+
+MIDNIGHT_NS: Final = 1_767_225_600 * 10**9
+"""The time of day at which every cluster starts: 2026 began."""
+
+LINKED_S: Final = 60.0
+"""How long nodes may take to link, in virtual seconds."""
+
+START_S: Final = 0.01
+"""What a restart takes at least, in virtual seconds: the clock has moved on, and so has the epoch."""
+
+
+class Cluster:
+    """Nodes that are all linked: ``async with Cluster(nodes=3) as cluster``.
+
+    While it is entered, the running loop keeps virtual time: whatever sleeps or has a deadline on it waits for no real
+    clock. Threads that the loop runs (``asyncio.to_thread``) are waited for; real sockets are not. The same seed gives
+    the same run.
+
+    Args:
+        nodes: how many, named ``a``, ``b``, ...; or their names.
+        seed: of everything that is drawn by chance.
+        channels: of every node, as names, patterns or configurations; by default any name is a channel.
+        config: more keys of :class:`.NodeConfig`, for every node; addresses and seeds are the cluster's own.
+        latency: the shortest and the longest time, in virtual seconds, that anything travels from node to node.
+        limit: the virtual second after which a test that still waits is failed.
+
+    Raises:
+        ValueError: that many nodes have no names, or two have one.
+        ConfigError: what ``channels`` or ``config`` say is wrong.
+    """
+
+    def __init__(
+        self,
+        nodes: int | Sequence[str] = 3,
+        *,
+        seed: int = 0,
+        channels: Iterable[ChannelConfig | str] = (">",),
+        config: Mapping[str, Any] | None = None,
+        latency: tuple[float, float] = (0.0005, 0.002),
+        limit: float = 3600.0,
+    ) -> None:
+        self.seed = seed
+        self._names = _names(nodes)
+        self._network = PipeNetwork(seed, latency)
+        self._hosts: dict[str, str] = {name: f"127.0.0.{number}" for number, name in enumerate(self._names, 1)}
+        covered = [ChannelConfig(name=one) if isinstance(one, str) else one for one in channels]
+        self._configs = {name: self._configure(name, covered, dict(config or {})) for name in self._names}
+        self._limit = limit
+        self._running: dict[str, tuple[Node, PipeHost]] = {}
+        self._starts = 0
+        self._clock: VirtualClock | None = None
+        self._owner: asyncio.Task[Any] | None = None
+        self._hung = ""
+
+    def _configure(self, name: str, channels: list[ChannelConfig], more: dict[str, Any]) -> NodeConfig:
+        seeds = [f"{self._hosts[other]}:7601" for other in self._names if other != name]
+        own = {
+            "name": name,
+            "channels": channels,
+            "client": {**more.pop("client", {}), "listen": f"{self._hosts[name]}:7600"},
+            "cluster": {**more.pop("cluster", {}), "listen": f"{self._hosts[name]}:7601", "seeds": seeds},
+        }
+        return NodeConfig(**{**more, **own})
+
+    async def __aenter__(self) -> Self:
+        if self._clock is not None:
+            raise RuntimeError("a cluster is entered once")
+        self._clock = VirtualClock(asyncio.get_running_loop(), self._limit, self._stuck)
+        self._owner = asyncio.current_task()
+        try:
+            await self._clock.start()
+            for name in self._names:
+                await self._start(name)
+            await self.linked()
+        except BaseException as error:
+            await self._end()
+            self._raise_hung(error)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._end()
+        self._raise_hung(error)
+
+    async def _end(self) -> None:
+        assert self._clock is not None
+        try:
+            for name in tuple(self._running):
+                await self.kill(name)
+        finally:
+            self._network.close()
+            await self._clock.stop()
+
+    # --- what runs ---
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        """The nodes that run, by name."""
+        return MappingProxyType({name: node for name, (node, _) in self._running.items()})
+
+    def __getitem__(self, name: str) -> Node:
+        """Return a running node; each start of a name is another object.
+
+        Raises:
+            KeyError: the cluster has no such node.
+            RuntimeError: it was killed or stopped.
+        """
+        return self._run(name)[0]
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the cluster was entered."""
+        return 0.0 if self._clock is None else self._clock.time()
+
+    def client(self, *nodes: str, name: str = "client") -> Client:
+        """Return a client for ``async with``, on a host of its own, that connects to the nodes in turn.
+
+        Its name is the one by which :meth:`partition` knows it.
+
+        Args:
+            nodes: names; the first node of the cluster by default.
+            name: of the client.
+
+        Raises:
+            KeyError: the cluster has no such node.
+            ValueError: a node or another client has the name.
+        """
+        if name in self._hosts:
+            raise ValueError(f"{name!r} is there already: give the client another name")
+        url = ",".join(f"{self._place(one)}:7600" for one in nodes or self._names[:1])
+        self._hosts[name] = f"127.0.1.{len(self._hosts)}"
+        environment, _ = self._environment(name)
+        return Client(f"liminal://{url}", name=name, environment=environment)
+
+    async def linked(self, timeout: float = LINKED_S) -> None:
+        """Wait until any two running nodes that are not cut off from each other are linked, and know their groups.
+
+        Args:
+            timeout: in virtual seconds.
+
+        Raises:
+            TimeoutError: it names the pairs that are not.
+        """
+        deadline = self.now + timeout
+        while unlinked := self._unlinked():
+            one, other = unlinked[0]
+            hub = self[one].running.hub
+            if not await hub.until(lambda: self._knows(one, other), deadline):  # noqa: B023 - awaited here
+                pairs = ", ".join(f"{one} does not know {other}" for one, other in unlinked)
+                raise TimeoutError(f"after {timeout:g} s of virtual time: {pairs}")
+
+    # --- what happens to it ---
+
+    def partition(self, *groups: str | Iterable[str], one_way: bool = False) -> None:
+        """Cut every way between nodes or clients of different groups, until :meth:`heal`.
+
+        What travels there is lost, as in a black hole: no connection is reset, new ones are not answered. Who is in no
+        group still reaches all. Another partition comes on top of the last.
+
+        Args:
+            groups: names, or collections of names.
+            one_way: cut only the way from the first group to the second.
+
+        Raises:
+            KeyError: nobody has such a name.
+            ValueError: there are not two groups, or they share a name.
+        """
+        sides = [[group] if isinstance(group, str) else sorted(group) for group in groups]
+        names = [name for side in sides for name in side]
+        if len(sides) < 2 or (one_way and len(sides) > 2):
+            raise ValueError(f"{len(sides)} groups: a partition is between two{'' if one_way else ' or more'}")
+        if len(set(names)) < len(names):
+            raise ValueError(f"somebody is in two groups: {', '.join(sorted(names))}")
+        for left, right in combinations(sides, 2):
+            for one in left:
+                for other in right:
+                    self._network.cut(self._place(one), self._place(other))
+                    if not one_way:
+                        self._network.cut(self._place(other), self._place(one))
+
+    def heal(self) -> None:
+        """Open every way again; what was held arrives. :meth:`linked` waits until the nodes have found each other."""
+        self._network.heal()
+
+    async def kill(self, name: str) -> None:
+        """End a node as ``kill -9`` does: it says nothing to anyone, and whoever is connected sees a reset.
+
+        Raises:
+            KeyError: the cluster has no such node.
+            RuntimeError: it does not run.
+        """
+        node, host = self._run(name)
+        host.kill()
+        del self._running[name]
+        await node.running.stop(0.0, "killed")
+
+    async def stop(self, name: str) -> bool:
+        """Stop a node as its program would; see :meth:`.Node.stop`."""
+        node, host = self._run(name)
+        del self._running[name]
+        try:
+            return await node.stop()
+        finally:
+            host.kill()
+
+    async def restart(self, name: str) -> Node:
+        """Start a node again: the same name, a later epoch. One that still runs is stopped first.
+
+        Raises:
+            KeyError: the cluster has no such node.
+        """
+        if name in self._running:
+            await self.stop(name)
+        self._place(name)
+        await asyncio.sleep(START_S)
+        return await self._start(name)
+
+    # --- helpers ---
+
+    async def _start(self, name: str) -> Node:
+        environment, host = self._environment(name)
+        node = Node(self._configs[name], environment=environment)
+        await node.start()
+        self._running[name] = node, host
+        return node
+
+    def _environment(self, name: str) -> tuple[Environment, PipeHost]:
+        assert self._clock is not None, "the cluster is not entered"
+        self._starts += 1
+        chance = Random(f"{self.seed} {name} {self._starts}")  # noqa: S311 - seeded on purpose
+        host, clock = self._network.host(self._hosts[name]), self._clock
+
+        def wall_ns() -> int:
+            return MIDNIGHT_NS + round(clock.time() * 1e9)
+
+        return Environment(host, wall_ns, clock.time, chance.randbytes, http=False), host
+
+    def _run(self, name: str) -> tuple[Node, PipeHost]:
+        self._place(name)
+        if name not in self._running:
+            raise RuntimeError(f"node {name!r} does not run: it was killed or stopped, and can be restarted")
+        return self._running[name]
+
+    def _place(self, name: str) -> str:
+        if name not in self._hosts:
+            raise KeyError(f"nobody is called {name!r}: there are {', '.join(self._hosts)}")
+        return self._hosts[name]
+
+    def _unlinked(self) -> list[tuple[str, str]]:
+        pairs = [(one, other) for one in self._running for other in self._running if one != other]
+        return [(one, other) for one, other in pairs if not (self._parted(one, other) or self._knows(one, other))]
+
+    def _parted(self, one: str, other: str) -> bool:
+        here, there = self._hosts[one], self._hosts[other]
+        return self._network.is_cut(here, there) or self._network.is_cut(there, here)
+
+    def _knows(self, one: str, other: str) -> bool:
+        run = self[one].running
+        mesh = run.hub.mesh
+        assert mesh is not None
+        link = mesh.links.get(other)
+        epoch = self[other].epoch
+        return (
+            link is not None
+            and link.peer.epoch == epoch
+            and not any(other in run.registry.unsynced(s) for s in range(len(SCOPES)))
+        )
+
+    def _stuck(self, reason: str) -> bool:
+        """Fail whoever entered the cluster, at the very place where it waits; False when it has ended already."""
+        owner = self._owner
+        if self._hung or owner is None or owner.done():
+            return False
+        self._hung = reason
+        return owner.cancel()
+
+    def _raise_hung(self, error: BaseException | None) -> None:
+        if self._hung:
+            if self._owner is not None and isinstance(error, asyncio.CancelledError):
+                self._owner.uncancel()
+            raise RuntimeError(f"the test hangs {self._hung}") from error
+
+
+def _names(nodes: int | Sequence[str]) -> tuple[str, ...]:
+    if isinstance(nodes, int):
+        if not 1 <= nodes <= len(ascii_lowercase):
+            raise ValueError(f"{nodes} nodes: there may be 1 to {len(ascii_lowercase)}, or more by their names")
+        return tuple(ascii_lowercase[:nodes])
+    names = tuple(nodes)
+    wrong = [name for name in names if not NODE_NAME.match(name)]
+    if not names or wrong or len(set(names)) < len(names):
+        raise ValueError(f"{', '.join(names)!r}: nodes need names of their own, 1 to 63 of A-Z, a-z, 0-9, _ and -")
+    return names
