@@ -88,9 +88,9 @@ class Pulse:
 
     def verdict(self, now: float) -> Literal["silence", "unheard"] | None:
         """Return why the session is dead, if it is."""
-        if now - self._heard_at >= self._options.silence_s:
+        if now >= self._heard_at + self._options.silence_s:  # the sum of next_due, to the last bit
             return "silence"
-        if now - self._echoed_at >= self._options.silence_s:
+        if now >= self._echoed_at + self._options.silence_s:
             return "unheard"
         return None
 

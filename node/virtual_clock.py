@@ -16,6 +16,9 @@ __all__ = ["VirtualClock"]
 PATIENCE_S: Final = 1.0
 """How long, in real seconds, a thread may take while the clock stands still for it."""
 
+LATE_S: Final = 1e-7
+"""How late timers fire, as on every clock: in exact time a sum that lost its last bit would never be reached."""
+
 TURNS_MAX: Final = 1_000_000
 """So many turns of the loop in one instant are a loop that waits for the clock, which waits for it."""
 
@@ -123,8 +126,7 @@ class VirtualClock:
         if timeout is None:
             self._give_up("nothing is left that could ever happen: no task is ready, no timer runs")
         else:
-            # The timer's own time, not the sum, which may be off by the last bit and would not let it fire.
-            self._now = max(self._now, min(self._now + timeout + 1e-6, self._timers[0].when()))
+            self._now = min(self._now + timeout, self._timers[0].when()) + LATE_S
             if self._now > self._limit_s:
                 self._limit_s = self._now + self._limit_s
                 self._give_up("what is waited for has not happened, and only the nodes' own timers run")

@@ -215,7 +215,11 @@ class Cluster:
         node, host = self._run(name)
         host.kill()
         del self._running[name]
-        await node.running.stop(0.0, "killed")
+        try:
+            run = node.running
+        except RuntimeError:  # its program has stopped it already
+            return
+        await run.stop(0.0, "killed")
 
     async def stop(self, name: str) -> bool:
         """Stop a node as its program would; see :meth:`.Node.stop`."""

@@ -49,6 +49,14 @@ def test_bytes_without_an_echo_are_not_enough() -> None:
     assert pulse.next_due() == 101
 
 
+def test_the_verdict_is_due_when_it_is_said_to_be() -> None:
+    """To the last bit: a difference of two times may be a little less than what the one was late by."""
+    for number in range(1, 1000):
+        pulse = Pulse(OPTIONS, number / 7)
+        pulse.beat(number / 7 + 60)
+        assert pulse.verdict(pulse.next_due()) == "silence", number
+
+
 def test_whoever_was_stopped_itself_waits_again() -> None:
     """Its deadlines move by the time it lost."""
     pulse = Pulse(OPTIONS, 100)

@@ -1,14 +1,14 @@
-"""The wire, over real sockets: what goes out when, and how it ends."""
+"""The wire, over sockets and in memory: what goes out when, and how it ends."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from liminal_mesh.cluster import ProtocolError, Wire
+from liminal_mesh.cluster import Address, PipeNetwork, ProtocolError, TcpNetwork, Wire
 
 DEADLINE_S = 10.0
 
@@ -71,33 +71,42 @@ class Owner:
 
 
 Ends = tuple[Wire, Owner, asyncio.StreamReader, asyncio.StreamWriter]
+Join = Callable[..., AbstractAsyncContextManager[Ends]]
 
 
-@asynccontextmanager
-async def connected(limit: int = 1 << 20) -> AsyncIterator[Ends]:
-    """Join a wire with plain streams."""
-    loop = asyncio.get_running_loop()
-    other: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = loop.create_future()
+@pytest.fixture(params=["tcp", "pipe"])
+def connected(request: pytest.FixtureRequest) -> Join:
+    """Return what joins a wire with plain streams, over each network."""
+    network = TcpNetwork() if request.param == "tcp" else PipeNetwork(latency=(0.0, 0.001)).host("127.0.0.1")
 
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        other.set_result((reader, writer))
+    @asynccontextmanager
+    async def join(limit: int = 1 << 20) -> AsyncIterator[Ends]:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(1 << 16)
+        other: asyncio.Future[asyncio.StreamWriter] = loop.create_future()
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=1 << 16)
-    owner = Owner()
-    wire = Wire(loop, owner, limit)
-    async with server, asyncio.timeout(DEADLINE_S):
-        await loop.create_connection(lambda: wire, *server.sockets[0].getsockname())
-        reader, writer = await other
-        try:
-            yield wire, owner, reader, writer
-        finally:
-            wire.abort("the test is over")
-            writer.transport.abort()
-            await owner.closed
-            await asyncio.sleep(0)  # the other end is closed in a turn of its own
+        def stream() -> asyncio.StreamReaderProtocol:
+            return asyncio.StreamReaderProtocol(reader, lambda _, writer: other.set_result(writer))
+
+        port = network.bind(Address("127.0.0.1", 0), 16)
+        owner = Owner()
+        wire = Wire(loop, owner, limit)
+        async with asyncio.timeout(DEADLINE_S):
+            await asyncio.gather(port.accept(stream), network.connect(lambda: wire, port.address))
+            writer = await other
+            port.close()
+            try:
+                yield wire, owner, reader, writer
+            finally:
+                wire.abort("the test is over")
+                writer.transport.abort()
+                await owner.closed
+                await asyncio.sleep(0)  # the other end is closed in a turn of its own
+
+    return join
 
 
-async def test_what_is_sent_in_one_turn_is_one_write_with_control_first() -> None:
+async def test_what_is_sent_in_one_turn_is_one_write_with_control_first(connected: Join) -> None:
     """However it was queued."""
     async with connected() as (wire, owner, reader, _):
         owner.data = [frame(3, b"data"), frame(4, b"more")]
@@ -114,7 +123,7 @@ async def test_what_is_sent_in_one_turn_is_one_write_with_control_first() -> Non
         assert wire.queued_bytes == 0
 
 
-async def test_data_is_pulled_until_there_is_none() -> None:
+async def test_data_is_pulled_until_there_is_none(connected: Join) -> None:
     """And then not before somebody says that there is some."""
     async with connected() as (wire, owner, reader, _):
         owner.data = [frame(3, b"x" * 300_000) for _ in range(4)]
@@ -127,7 +136,7 @@ async def test_data_is_pulled_until_there_is_none() -> None:
         assert len(owner.pulls) == count
 
 
-async def test_frames_arrive_whole_whatever_their_pieces() -> None:
+async def test_frames_arrive_whole_whatever_their_pieces(connected: Join) -> None:
     """And their bytes are counted."""
     async with connected() as (wire, owner, _, writer):
         whole = frame(1, b"one") + frame(2, b"") + frame(3, b"x" * 5000)
@@ -142,7 +151,7 @@ async def test_frames_arrive_whole_whatever_their_pieces() -> None:
 
 
 @pytest.mark.parametrize("bad", [b"\0\0\0\0", (1 << 21).to_bytes(4, "big")], ids=["empty", "lying"])
-async def test_a_bad_length_breaks_the_wire(bad: bytes) -> None:
+async def test_a_bad_length_breaks_the_wire(connected: Join, bad: bytes) -> None:
     """After the good frames before it, and nothing more is read."""
     async with connected() as (_, owner, _, writer):
         writer.write(frame(1, b"good") + bad + frame(2))
@@ -152,7 +161,7 @@ async def test_a_bad_length_breaks_the_wire(bad: bytes) -> None:
         assert owner.frames.empty()
 
 
-async def test_a_frame_that_its_owner_refuses_breaks_the_wire() -> None:
+async def test_a_frame_that_its_owner_refuses_breaks_the_wire(connected: Join) -> None:
     """What followed it in the same bytes is not looked at."""
     async with connected() as (_, owner, _, writer):
         owner.break_at = 2
@@ -162,7 +171,7 @@ async def test_a_frame_that_its_owner_refuses_breaks_the_wire() -> None:
         assert owner.frames.qsize() == 1
 
 
-async def test_a_reader_that_does_not_read_pauses_data_and_not_control() -> None:
+async def test_a_reader_that_does_not_read_pauses_data_and_not_control(connected: Join) -> None:
     """And data goes on when it reads again."""
     async with connected() as (wire, owner, reader, _):
         owner.data = [frame(3, b"x" * 65_531) for _ in range(400)]
@@ -185,7 +194,7 @@ async def test_a_reader_that_does_not_read_pauses_data_and_not_control() -> None
         assert wire.blocked_since is None
 
 
-async def test_control_for_a_reader_that_does_not_read_has_an_end() -> None:
+async def test_control_for_a_reader_that_does_not_read_has_an_end(connected: Join) -> None:
     """It is gone for all we know, and its memory is ours."""
     async with connected() as (wire, owner, _, _):
         while not owner.closed.done():
@@ -195,7 +204,7 @@ async def test_control_for_a_reader_that_does_not_read_has_an_end() -> None:
         assert await owner.closed == "the other side does not read"
 
 
-async def test_closing_writes_what_was_sent() -> None:
+async def test_closing_writes_what_was_sent(connected: Join) -> None:
     """Data that was not pulled yet stays with its owner."""
     async with connected() as (wire, owner, reader, _):
         wire.send(frame(1, b"goodbye"))
@@ -207,7 +216,7 @@ async def test_closing_writes_what_was_sent() -> None:
         assert owner.data == [frame(3)]
 
 
-async def test_nothing_is_read_of_a_wire_that_is_closed() -> None:
+async def test_nothing_is_read_of_a_wire_that_is_closed(connected: Join) -> None:
     """What came in the same bytes as the frame over which it was closed is counted, and that is all."""
     async with connected() as (wire, owner, reader, writer):
         owner.close_at = 1
@@ -220,7 +229,7 @@ async def test_nothing_is_read_of_a_wire_that_is_closed() -> None:
         assert wire.late_frames == 2
 
 
-async def test_what_comes_late_and_is_no_frame_is_not_complained_about() -> None:
+async def test_what_comes_late_and_is_no_frame_is_not_complained_about(connected: Join) -> None:
     """The connection is closed already, and nothing behind it can be counted."""
     async with connected() as (wire, owner, _, writer):
         owner.close_at = 1
@@ -231,7 +240,7 @@ async def test_what_comes_late_and_is_no_frame_is_not_complained_about() -> None
         assert wire.late_frames == 1
 
 
-async def test_aborting_drops_what_waits() -> None:
+async def test_aborting_drops_what_waits(connected: Join) -> None:
     """The first reason stays, and the end comes once."""
     async with connected() as (wire, owner, reader, _):
         wire.send(frame(1))
@@ -245,7 +254,7 @@ async def test_aborting_drops_what_waits() -> None:
         wire.send(frame(2))
 
 
-async def test_the_other_sides_end_is_told() -> None:
+async def test_the_other_sides_end_is_told(connected: Join) -> None:
     """By who ended it."""
     async with connected() as (_, owner, _, writer):
         writer.write(frame(1)[:3])  # half a frame is none
@@ -255,7 +264,7 @@ async def test_the_other_sides_end_is_told() -> None:
         assert owner.frames.empty()
 
 
-async def test_reading_can_rest() -> None:
+async def test_reading_can_rest(connected: Join) -> None:
     """What arrives meanwhile waits in the kernel."""
     async with connected() as (wire, owner, _, writer):
         wire.pause_reading()
