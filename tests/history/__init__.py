@@ -1,0 +1,1 @@
+"""Recorded runs of real processes, and the checker that holds them to the promises (``docs/promises.md``)."""

@@ -1,0 +1,119 @@
+"""Holds a history to all invariants, and says what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from .events import AnyEvent, Deliver, Gap, Publish
+from .history import History
+from .invariants import INVARIANTS
+from .violation import Kind, Violation
+
+__all__ = ["Report", "check"]
+
+CONTEXT = 8
+"""Events shown before the first bad operation."""
+
+SHOWN = 12
+"""Violations shown in full."""
+
+KINDS: tuple[Kind, ...] = ("lost", "duplicated", "phantom", "reordered", "stuck")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of all operations of a history.
+
+    Attributes:
+        attempted: publishes.
+        acknowledged: of these, those that ended well.
+        ok: of these, those that some subscription got.
+        recovered: unknown ones that some subscription got.
+        delivered: deliveries, each subscription's own.
+        told: messages that subscriptions were told of as lost.
+        violations: the oldest first.
+    """
+
+    history: History
+    attempted: int
+    acknowledged: int
+    ok: int
+    recovered: int
+    delivered: int
+    told: int
+    violations: tuple[Violation, ...]
+
+    def count(self, kind: Kind) -> int:
+        """Return how many messages or operations are wrong in one way."""
+        return sum(one.count for one in self.violations if one.kind == kind)
+
+    def broken(self) -> set[str]:
+        """Return the names of the invariants that do not hold."""
+        return {one.invariant for one in self.violations}
+
+    def __str__(self) -> str:
+        facts: dict[str, int] = {
+            "events": len(self.history.events),
+            "processes": len(self.history.lifetimes),
+            "subscriptions": len(self.history.subscriptions),
+            "published": self.attempted,
+            "acknowledged": self.acknowledged,
+            "ok": self.ok,
+            "unknown-recovered": self.recovered,
+            "delivered": self.delivered,
+            "told as lost": self.told,
+            **{kind: self.count(kind) for kind in KINDS},
+        }
+        lines = [f"{name:<18} {number:>9}" for name, number in facts.items()]
+        held = [name for name in INVARIANTS if name not in self.broken()]
+        lines.append(f"held: {' '.join(held)}")
+        lines += [f"{one.invariant} {one.kind}: {one.text}" for one in self.violations[:SHOWN]]
+        if len(self.violations) > SHOWN:
+            lines.append(f"... and {len(self.violations) - SHOWN} more")
+        if self.violations:
+            lines += ["the first bad operation, and what led to it:", *self._story(self.violations[0].event)]
+        return "\n".join(lines)
+
+    def _story(self, bad: AnyEvent) -> list[str]:
+        """Return the events before the bad one that have to do with it, and itself."""
+        related: list[AnyEvent] = []
+        for event in self.history.events:
+            if event is bad:
+                break
+            if _related(event, bad):
+                related.append(event)
+        encode = msgspec.json.Encoder().encode
+        shown = [f"   {encode(event).decode()}" for event in related[-CONTEXT:]]
+        return [*shown, f">> {encode(bad).decode()}"]
+
+
+def check(history: History, names: Iterable[str] = ()) -> Report:
+    """Hold a history to some invariants, or to all."""
+    violations = [violation for name in names or INVARIANTS for violation in INVARIANTS[name](history)]
+    violations.sort(key=lambda one: one.event.t_mono_ns)
+    got = set().union(*(one.got for one in history.subscriptions.values()))
+    outcomes = [(one.outcome, one.key in got) for one in history.publications.values()]
+    streams = [items for one in history.subscriptions.values() for items in one.streams.values()]
+    told = sum(item.count for items in streams for item in items if isinstance(item, Gap))
+    return Report(
+        history,
+        attempted=len(outcomes),
+        acknowledged=sum(outcome == "ok" for outcome, _ in outcomes),
+        ok=outcomes.count(("ok", True)),
+        recovered=outcomes.count(("info", True)),
+        delivered=sum(len(one.firsts) + len(one.repeats) for one in history.subscriptions.values()),
+        told=told,
+        violations=tuple(violations),
+    )
+
+
+def _related(event: AnyEvent, bad: AnyEvent) -> bool:
+    """Whether two events are of one operation or subscription, or one is a fault or an end of a process."""
+    if event.__struct_config__.tag in {"run", "fault", "link"}:
+        return True
+    if isinstance(event, Publish) and isinstance(bad, Deliver):
+        return event.id <= bad.n < event.id + event.count and event.client == bad.client
+    return (event.proc, event.id) == (bad.proc, bad.id)

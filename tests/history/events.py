@@ -1,0 +1,160 @@
+"""What is written down: one line of JSON for each event, with the same first fields whatever happened.
+
+An operation is an ``invoke`` and, later, one of ``ok``, ``fail`` (it certainly did not happen) and ``info`` (nobody
+knows). An operation without an end counts as ``info``: its process died, or was still busy. An operation is known by
+its process and ``id``; a publish by its ``client`` and ``id``, since several clients may publish in one process.
+
+A new kind of event is a new class here, in :data:`AnyEvent`, and an index in ``history``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+__all__ = [
+    "AnyEvent",
+    "Arrive",
+    "Deliver",
+    "Event",
+    "Fault",
+    "Gap",
+    "Link",
+    "NodeRun",
+    "Publish",
+    "Run",
+    "Settle",
+    "Subscribe",
+    "Type",
+    "Unsubscribe",
+]
+
+Type = Literal["invoke", "ok", "fail", "info"]
+NodeRun: TypeAlias = tuple[str, int]
+"""A node's name and epoch: one run of it."""
+
+
+class Event(Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="op"):
+    """What all events have.
+
+    Attributes:
+        t_mono_ns: CLOCK_MONOTONIC, which all processes of a machine share.
+        proc: the process, each run of it with a name of its own.
+        node: the node that it is, or that it is connected to; empty while it is connected to none.
+        epoch: that node's run.
+        id: of the operation, within its process.
+        type: what it is to the operation.
+    """
+
+    t_mono_ns: int
+    proc: str
+    node: str = ""
+    epoch: int = 0
+    id: int = 0
+    type: Type = "ok"
+
+
+class Run(Event, tag="run"):
+    """A process: ``invoke`` when it stands, ``ok`` when it ends well, ``info`` when it was killed.
+
+    ``target`` names the process when another one, which killed it, tells of it.
+    """
+
+    target: str = ""
+
+
+class Publish(Event, tag="publish"):
+    """A publish; ``id`` counts those of its ``client``, from 1.
+
+    ``session`` is the number of the connection, 0 within a node. An end may speak for ``count`` publishes at once.
+    """
+
+    client: str
+    channel: str = ""
+    nonce: str = ""
+    hash: str = ""
+    session: int = 0
+    count: int = 1
+    error: str = ""
+
+
+class Subscribe(Event, tag="subscribe"):
+    """A subscription; its other events bear its ``id``. ``wait`` is the barrier that it asked for."""
+
+    pattern: str = ""
+    wait: str = ""
+    error: str = ""
+
+
+class Unsubscribe(Event, tag="unsubscribe"):
+    """Its end. ``drained``: it was read to its end afterwards, and what was accepted before had reached it.
+
+    An ``info`` alone says that the subscription ended by an error.
+    """
+
+    drained: bool = False
+    error: str = ""
+
+
+class Settle(Event, tag="settle"):
+    """All is healed: the subscription waits for the last message of everyone; ``info`` when some did not come."""
+
+    missing: list[tuple[str, int]] = []
+
+
+class Deliver(Event, tag="deliver"):
+    """A message was taken from a subscription.
+
+    ``message`` is its id and ``publisher`` the number of its publisher's process, both of the origin; ``client``,
+    ``n`` and ``nonce`` are read from its content, and ``hash`` is made from all of it.
+    """
+
+    channel: str
+    origin: str
+    origin_epoch: int
+    sequence: int
+    message: int
+    publisher: int = 0
+    client: str = ""
+    n: int = 0
+    nonce: str = ""
+    hash: str = ""
+
+
+class Gap(Event, tag="gap"):
+    """A subscription was told of messages that it will not get."""
+
+    channel: str
+    origin: str
+    origin_epoch: int
+    first: int
+    last: int
+    count: int
+    reason: str = ""
+
+
+class Link(Event, tag="link"):
+    """A node's session with a peer begins or ends, as the node sees it."""
+
+    peer: str
+    peer_epoch: int
+    up: bool
+
+
+class Arrive(Event, tag="arrive"):
+    """A frame with publishes came to a node over the link from a peer; ``keys`` are their clients and numbers."""
+
+    peer: str
+    peer_epoch: int
+    channel: str
+    keys: list[tuple[str, int]]
+
+
+class Fault(Event, tag="fault"):
+    """What was done to the mesh; for whoever reads the history, no invariant asks for it."""
+
+    what: str
+
+
+AnyEvent: TypeAlias = Run | Publish | Subscribe | Unsubscribe | Settle | Deliver | Gap | Link | Arrive | Fault

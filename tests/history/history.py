@@ -1,0 +1,178 @@
+"""The one value that all invariants read: every event in order, and indexes of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from .events import (
+    AnyEvent,
+    Arrive,
+    Deliver,
+    Fault,
+    Gap,
+    Link,
+    NodeRun,
+    Publish,
+    Run,
+    Settle,
+    Subscribe,
+    Unsubscribe,
+)
+from .reader import BadHistory, read_files
+from .records import Key, Lifetime, Publication, SubscriptionRecord
+
+__all__ = ["History"]
+
+
+class History:
+    """A recorded run.
+
+    Args:
+        events: of all processes, oldest first.
+
+    Attributes:
+        publications: every publish, by client and number.
+        by_channel: the same, by channel, in the order in which they began.
+        subscriptions: every subscription instance, by process and number.
+        lifetimes: every process, by name.
+        runs: those of nodes, by name and epoch.
+        arrivals: frames with publishes, as they came to nodes over links.
+
+    Raises:
+        BadHistory: ends without a beginning, or two of the same.
+    """
+
+    def __init__(self, events: Iterable[AnyEvent]) -> None:
+        self.events = list(events)
+        self.publications: dict[Key, Publication] = {}
+        self.by_channel: dict[str, list[Publication]] = defaultdict(list)
+        self.subscriptions: dict[tuple[str, int], SubscriptionRecord] = {}
+        self.lifetimes: dict[str, Lifetime] = {}
+        self.runs: dict[NodeRun, Lifetime] = {}
+        self.arrivals: list[Arrive] = []
+        self._numbered: dict[tuple[NodeRun, str], list[Publication]] = {}
+        self._linked: dict[NodeRun, dict[NodeRun, int]] = defaultdict(dict)
+        """By node: the peers that are linked now, and since when."""
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            Publish: self._publish,
+            Deliver: self._take,
+            Gap: self._take,
+            Arrive: self.arrivals.append,
+            Subscribe: self._subscribe,
+            Unsubscribe: self._unsubscribe,
+            Settle: self._settle,
+            Link: self._link,
+            Run: self._run,
+            Fault: lambda event: None,
+        }
+        for event in self.events:
+            self._handlers[type(event)](event)
+        self._place_uncertain()
+
+    @classmethod
+    def read(cls, paths: Iterable[Path]) -> History:
+        """Read the files of all processes.
+
+        Raises:
+            BadHistory: they are none.
+        """
+        return cls(read_files(paths))
+
+    def numbered_at(self, origin: NodeRun, channel: str) -> list[Publication]:
+        """Return the publishes on a channel that may have been numbered at ``origin``: certainly, or perhaps."""
+        found = self._numbered.get((origin, channel))
+        if found is None:
+            candidates = self.by_channel.get(channel, ())
+            found = [one for one in candidates if one.origin in (origin, None) and one.outcome != "fail"]
+            self._numbered[origin, channel] = found
+        return found
+
+    def ended(self, run: NodeRun) -> int | None:
+        """Return when a run of a node ended, if it did."""
+        lifetime = self.runs.get(run)
+        return None if lifetime is None else lifetime.ended
+
+    # --- one event of each kind ---
+
+    def _publish(self, event: Publish) -> None:
+        key = event.client, event.id
+        if event.type == "invoke":
+            if key in self.publications:
+                raise BadHistory(f"{key} was published twice")
+            # Within a node there is no connection: it is numbered there or nowhere.
+            one = Publication(event, origin=None if event.session else (event.node, event.epoch))
+            self.publications[key] = one
+            self.by_channel[event.channel].append(one)
+            return
+        for number in range(event.id, event.id + event.count):
+            publication = self.publications.get((event.client, number))
+            if publication is None or publication.end is not None:
+                raise BadHistory(f"an end without a beginning: {event}")
+            publication.settle(event)
+
+    def _take(self, event: Deliver | Gap) -> None:
+        self._subscription(event).take(event)
+
+    def _subscribe(self, event: Subscribe) -> None:
+        key = event.proc, event.id
+        if event.type == "invoke":
+            if key in self.subscriptions:
+                raise BadHistory(f"{key} was opened twice")
+            self.subscriptions[key] = SubscriptionRecord(event)
+            return
+        one = self._subscription(event)
+        one.answered = event
+        if event.type == "ok":
+            one.stood = event
+            if event.wait == "cluster":
+                began = one.asked.t_mono_ns
+                linked = self._linked[event.node, event.epoch]
+                one.peers = frozenset(peer for peer, since in linked.items() if since <= began)
+
+    def _unsubscribe(self, event: Unsubscribe) -> None:
+        one = self._subscription(event)
+        if one.left is None:
+            one.left = event
+        one.drained = one.drained or event.drained
+
+    def _settle(self, event: Settle) -> None:
+        one = self._subscription(event)
+        if event.type == "invoke":
+            one.settled = event
+
+    def _link(self, event: Link) -> None:
+        linked, peer = self._linked[event.node, event.epoch], (event.peer, event.peer_epoch)
+        if event.up:
+            linked[peer] = event.t_mono_ns
+        else:
+            linked.pop(peer, None)
+
+    def _run(self, event: Run) -> None:
+        name = event.target or event.proc
+        if event.type == "invoke":
+            node = event.node, event.epoch
+            lifetime = self.lifetimes[name] = Lifetime(name, node, event.t_mono_ns)
+            if event.node:
+                self.runs[node] = lifetime
+            return
+        if name not in self.lifetimes:
+            raise BadHistory(f"{name} ends and never began")
+        self.lifetimes[name].ended = event.t_mono_ns
+        self.lifetimes[name].killed = event.type == "info"
+
+    def _subscription(self, event: Deliver | Gap | Subscribe | Unsubscribe | Settle) -> SubscriptionRecord:
+        one = self.subscriptions.get((event.proc, event.id))
+        if one is None:
+            raise BadHistory(f"no subscription {event.id} in {event.proc}: {event}")
+        return one
+
+    def _place_uncertain(self) -> None:
+        """A publish whose end was not seen was numbered where its message says, if anybody got it."""
+        for subscription in self.subscriptions.values():
+            for delivery in subscription.firsts:
+                one = self.publications.get((delivery.client, delivery.n))
+                if one is not None and one.origin is None:
+                    one.origin = delivery.origin, delivery.origin_epoch

@@ -1,0 +1,24 @@
+"""All invariants, by their names on the promise sheet; the first line of each function's docstring is what it holds.
+
+Another one is a function from a history to violations, in the module of its family, and a line here.
+"""
+
+from __future__ import annotations
+
+from ..violation import Check
+from . import accounting, content, fanout, operations, order
+
+__all__ = ["INVARIANTS"]
+
+INVARIANTS: dict[str, Check] = {
+    "E1": content.e1,
+    "E2": content.e2,
+    "E3": order.e3,
+    "E4": accounting.e4,
+    "E5": content.e5,
+    "O1": order.o1,
+    "F1": fanout.f1,
+    "F2": accounting.f2,
+    "F3": fanout.f3,
+    "Q1": operations.q1,
+}

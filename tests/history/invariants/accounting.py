@@ -1,0 +1,177 @@
+"""Delivered plus gaps equals published: nothing is lost in silence, and nothing is told as lost that was not.
+
+Per subscription and stream (a channel, a run of an origin) there are three stretches. Between two deliveries the
+sequences say how many are missing, to the number. Before the first delivery and after the last one there is no
+number to compare with, so publishes are counted that certainly belong there by the time of their operations: the
+books are exact there too once nobody publishes at the stretch's end, which is why runs end with a quiet phase.
+
+What is excused: publishes that overlap the subscription's beginning; after the last delivery, everything, if the
+subscription or its process ended, or if the run of the origin did (what was in flight at its end).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..events import Deliver, NodeRun
+from ..history import History
+from ..records import Item, Publication, Stream, SubscriptionRecord, covers
+from ..violation import Violation
+
+__all__ = ["e4", "f2"]
+
+
+def e4(history: History) -> Iterator[Violation]:
+    """What is published at a live subscription's own node is delivered, or counted by a gap where it would stand."""
+    for subscription in history.subscriptions.values():
+        if subscription.home is not None:
+            yield from _account(history, "E4", subscription, {subscription.home})
+
+
+def f2(history: History) -> Iterator[Violation]:
+    """After a cluster-wide barrier, so is what is published at every node that was linked then."""
+    for subscription in history.subscriptions.values():
+        yield from _account(history, "F2", subscription, set(subscription.peers))
+
+
+def _account(
+    history: History, name: str, subscription: SubscriptionRecord, origins: set[NodeRun]
+) -> Iterator[Violation]:
+    for origin in sorted(origins):
+        for channel in [one for one in history.by_channel if covers(subscription.asked.pattern, one)]:
+            yield from _Books(history, name, subscription, (channel, *origin)).check()
+
+
+@dataclass(slots=True)
+class _Stretches:
+    """A stream at a subscription: what was told before its first delivery and after its last."""
+
+    first: Deliver | None = None
+    last: Deliver | None = None
+    told_before: int = 0
+    told_after: int = 0
+
+
+class _Books:
+    """One stream at one subscription."""
+
+    def __init__(self, history: History, name: str, subscription: SubscriptionRecord, stream: Stream) -> None:
+        self._history = history
+        self._name = name
+        self._subscription = subscription
+        self._items: list[Item] = subscription.streams.get(stream, [])
+        self._stream = stream
+        self._origin: NodeRun = stream[1:]
+        self._numbered = history.numbered_at(self._origin, stream[0])
+
+    def check(self) -> Iterator[Violation]:
+        """Find what is missing, and what was told too often."""
+        stretches = _Stretches()
+        broken = False
+        for violation in self._between(stretches):
+            broken = True
+            yield violation
+        if broken:
+            return  # the ends' counts follow from it
+        yield from self._before(stretches)
+        yield from self._after(stretches)
+
+    def _between(self, stretches: _Stretches) -> Iterator[Violation]:
+        """Compare sequences; fills in the stretches."""
+        sequences = {one.sequence for one in self._items if isinstance(one, Deliver)}
+        told, last = 0, 0
+        for item in self._items:
+            if not isinstance(item, Deliver):
+                told += item.count
+                continue
+            if item.sequence <= last:
+                continue  # a repeat, or out of order: another invariant's
+            if stretches.first is None:
+                stretches.first, stretches.told_before = item, told
+            else:
+                missing = item.sequence - last - 1
+                if missing != told:  # what comes later is out of order, not lost
+                    missing -= sum(number in sequences for number in range(last + 1, item.sequence))
+                if missing > told:
+                    yield self._lost(item, missing - told, f"between sequences {last} and {item.sequence}")
+                elif missing < told:
+                    yield self._overtold(item, told - missing, f"between sequences {last} and {item.sequence}")
+            last, told, stretches.last = item.sequence, 0, item
+        stretches.told_after = told
+
+    def _before(self, stretches: _Stretches) -> Iterator[Violation]:
+        """Before the first delivery: its number, less what may have been numbered before the subscription stood."""
+        first, stood = stretches.first, self._subscription.stood
+        if first is None or stood is None:
+            return
+        asked = self._subscription.asked.t_mono_ns
+        own = first.client, first.n
+        earlier = sum(one.invoke.t_mono_ns < stood.t_mono_ns for one in self._numbered if one.key != own)
+        surely = sum(
+            one.end is not None and one.end.t_mono_ns < asked for one in self._numbered if one.origin == self._origin
+        )
+        # What comes after it with a lower number is out of order, not lost.
+        late = {one.sequence for one in self._items if isinstance(one, Deliver) and one.sequence < first.sequence}
+        told, numbers = stretches.told_before, first.sequence - 1 - len(late)
+        if numbers - earlier > told:
+            yield self._lost(first, numbers - earlier - told, "before the first delivery")
+        elif told > max(0, numbers - surely):
+            yield self._overtold(first, told - max(0, numbers - surely), "before the first delivery")
+
+    def _after(self, stretches: _Stretches) -> Iterator[Violation]:
+        """After the last delivery: publishes that certainly came later, or, without one, since it stood."""
+        stood, last = self._subscription.stood, stretches.last
+        if stood is None:
+            return
+        since = stood.t_mono_ns
+        published = None if last is None else self._history.publications.get((last.client, last.n))
+        begun = self._subscription.asked.t_mono_ns if published is None else published.invoke.t_mono_ns
+        open_ones = [one for one in self._numbered if one.key not in self._subscription.got]
+        told = stretches.told_after
+        possible = sum(one.end is None or one.end.type == "info" or one.end.t_mono_ns > begun for one in open_ones)
+        if told > possible:
+            yield self._overtold(self._items[-1], told - possible, "at the end")
+        due = self._subscription.due(self._origin)
+        ended = self._history.ended(self._origin)
+        if due is None or (ended is not None and ended < due):
+            return
+        if last is not None:
+            numbered = last.t_mono_ns if published is None else _numbered_by(published, last)
+            since = max(since, numbered)
+        missing = [
+            one for one in open_ones
+            if one.origin == self._origin and one.outcome == "ok" and _within(one, since, due, last)
+        ]  # fmt: skip
+        if len(missing) > told:
+            text = f"{len(missing)} publishes were not delivered at the end, {told} of them told: {self._where()}"
+            yield Violation(self._name, "lost", missing[-1].invoke, text, len(missing) - told)
+
+    def _lost(self, item: Item, count: int, place: str) -> Violation:
+        return Violation(
+            self._name, "lost", item, f"{count} neither delivered nor told {place}: {self._where()}", count
+        )
+
+    def _overtold(self, item: Item, count: int, place: str) -> Violation:
+        text = f"{count} told as lost that were not {place}: {self._where()}"
+        return Violation(self._name, "phantom", item, text, count)
+
+    def _where(self) -> str:
+        asked = self._subscription.asked
+        channel, origin, epoch = self._stream
+        return f"{channel} of {origin}/{epoch} at {asked.proc}#{asked.id} ({asked.pattern})"
+
+
+def _numbered_by(published: Publication, delivery: Deliver) -> int:
+    """Return when a message certainly had its number: it was acknowledged, or delivered."""
+    if published.outcome == "ok" and published.end is not None:
+        return min(published.end.t_mono_ns, delivery.t_mono_ns)
+    return delivery.t_mono_ns
+
+
+def _within(one: Publication, since: int, due: int, last: Deliver | None) -> bool:
+    """Whether a publish certainly was numbered after ``since`` or after the last delivery, and before ``due``."""
+    if one.end is None or one.end.t_mono_ns > due:
+        return False
+    later = last is not None and one.invoke.client == last.client and one.invoke.id > last.n
+    return later or one.invoke.t_mono_ns >= since

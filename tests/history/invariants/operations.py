@@ -1,0 +1,26 @@
+"""Operations end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..history import History
+from ..records import Lifetime
+from ..violation import Violation
+
+__all__ = ["q1"]
+
+
+def q1(history: History) -> Iterator[Violation]:
+    """In a process that ended well, every publish and every subscribe has ended too."""
+
+    def well(proc: str) -> bool:
+        lifetime: Lifetime | None = history.lifetimes.get(proc)
+        return lifetime is not None and lifetime.ended is not None and not lifetime.killed
+
+    for one in history.publications.values():
+        if one.end is None and well(one.invoke.proc):
+            yield Violation("Q1", "stuck", one.invoke, "its process ended well, and this publish never did")
+    for subscription in history.subscriptions.values():
+        if subscription.answered is None and well(subscription.asked.proc):
+            yield Violation("Q1", "stuck", subscription.asked, "its process ended well, and this subscribe never did")

@@ -1,0 +1,158 @@
+"""Histories made by hand, in a few lines: what nodes did, one thing after the other, a microsecond each."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from msgspec.structs import replace
+
+from .events import AnyEvent, Arrive, Deliver, Gap, Link, Publish, Run, Settle, Subscribe, Type, Unsubscribe
+from .history import History
+from .payloads import digest, payload
+
+__all__ = ["Story", "StoryNode", "StorySubscription"]
+
+
+class Story:
+    """What happened; each call of its nodes and subscriptions adds events."""
+
+    def __init__(self) -> None:
+        self.events: list[AnyEvent] = []
+        self._clock = count(1000, 1000)
+
+    def add(self, event: AnyEvent) -> None:
+        """Add an event, later than all before."""
+        self.events.append(replace(event, t_mono_ns=next(self._clock)))
+
+    def node(self, name: str, epoch: int = 1) -> StoryNode:
+        """Start a node."""
+        return StoryNode(self, name, epoch)
+
+    def linked(self, *nodes: StoryNode) -> None:
+        """Link nodes, all with all."""
+        for node in nodes:
+            for peer in nodes:
+                if peer is not node:
+                    node.link(peer)
+
+    @property
+    def history(self) -> History:
+        """What a checker reads."""
+        return History(self.events)
+
+
+class StoryNode:
+    """A node: it numbers what is published at it, as a node does."""
+
+    def __init__(self, story: Story, name: str, epoch: int) -> None:
+        self.story = story
+        self.name, self.epoch = name, epoch
+        self.at: dict[str, Any] = {"t_mono_ns": 0, "proc": f"{name}.{epoch}", "node": name, "epoch": epoch}
+        self._numbers = count(1)
+        self._published: dict[str, int] = {}
+        self._messages = count(1)
+        self._sequences: dict[str, int] = {}
+        story.add(Run(**self.at, type="invoke"))
+
+    def publish(self, type: Type = "ok", *, client: str = "", channel: str = "c", numbered: bool = True) -> Deliver:  # noqa: A002
+        """Publish; return what each subscription should be handed."""
+        self.begin(client=client, channel=channel)
+        return self.finish(type, client=client, channel=channel, numbered=numbered)
+
+    def begin(self, *, client: str = "", channel: str = "c") -> None:
+        """Begin a publish."""
+        client = client or self.name
+        n = self._published[client] = self._published.get(client, 0) + 1
+        body = payload(client, n, "ab")
+        event = Publish(**self.at, id=n, type="invoke", client=client, channel=channel, nonce="ab", hash=digest(body))
+        self.story.add(event)
+
+    def finish(
+        self,
+        type: Type = "ok",  # noqa: A002
+        *,
+        client: str = "",
+        channel: str = "c",
+        numbered: bool = True,
+    ) -> Deliver:
+        """End the publish that was begun; ``info`` leaves it open."""
+        client = client or self.name
+        n = self._published[client]
+        if type != "info":
+            self.story.add(Publish(**self.at, id=n, type=type, client=client))
+        if numbered:
+            self._sequences[channel] = self._sequences.get(channel, 0) + 1
+        return Deliver(
+            **self.at,
+            channel=channel,
+            origin=self.name,
+            origin_epoch=self.epoch,
+            sequence=self._sequences.get(channel, 0),
+            message=next(self._messages),
+            client=client,
+            n=n,
+            nonce="ab",
+            hash=digest(payload(client, n, "ab")),
+        )
+
+    def subscribe(self, pattern: str = "c", wait: str = "") -> StorySubscription:
+        """Subscribe, embedded or as a client: nothing here tells them apart."""
+        return StorySubscription(self, next(self._numbers), pattern, wait)
+
+    def link(self, peer: StoryNode, *, up: bool = True) -> None:
+        """See a link begin or end."""
+        self.story.add(Link(**self.at, peer=peer.name, peer_epoch=peer.epoch, up=up))
+
+    def arrive(self, peer: StoryNode, *messages: Deliver) -> None:
+        """Take a frame from a peer."""
+        keys = [(one.client, one.n) for one in messages]
+        self.story.add(Arrive(**self.at, peer=peer.name, peer_epoch=peer.epoch, channel="c", keys=keys))
+
+    def end(self) -> None:
+        """End well."""
+        self.story.add(Run(**self.at, type="ok"))
+
+    def kill(self) -> None:
+        """End by a kill, as whoever killed it tells."""
+        self.story.add(Run(t_mono_ns=0, proc="test", type="info", target=self.at["proc"]))
+
+
+class StorySubscription:
+    """A subscription."""
+
+    def __init__(self, node: StoryNode, number: int, pattern: str, wait: str) -> None:
+        self._node = node
+        self._at = {**node.at, "id": number}
+        node.story.add(Subscribe(**self._at, type="invoke", pattern=pattern, wait=wait))
+        node.story.add(Subscribe(**self._at, type="ok", wait=wait))
+
+    def got(self, *messages: Deliver, **changes: Any) -> None:
+        """Take messages, perhaps not as they were published."""
+        at = {name: value for name, value in self._at.items() if name != "t_mono_ns"}
+        for message in messages:
+            self._node.story.add(replace(message, **{**at, **changes}))
+
+    def gap(self, *messages: Deliver, **changes: Any) -> None:
+        """Be told of messages as lost."""
+        first, last = messages[0], messages[-1]
+        gap = Gap(
+            **self._at,
+            channel=first.channel,
+            origin=first.origin,
+            origin_epoch=first.origin_epoch,
+            first=first.sequence,
+            last=last.sequence,
+            count=len(messages),
+        )
+        self._node.story.add(replace(gap, **changes))
+
+    def settle(self) -> None:
+        """Wait for the last of everything, when all is quiet."""
+        self._node.story.add(Settle(**self._at, type="invoke"))
+        self._node.story.add(Settle(**self._at, type="ok"))
+
+    def leave(self, *, drained: bool = True) -> None:
+        """Unsubscribe."""
+        self._node.story.add(Unsubscribe(**self._at, type="invoke"))
+        self._node.story.add(Unsubscribe(**self._at, type="ok", drained=drained))

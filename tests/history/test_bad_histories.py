@@ -1,0 +1,454 @@
+"""Histories with one thing wrong in each: the checker finds it, and blames the right promise alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from .__main__ import main
+from .check import check
+from .invariants import INVARIANTS
+from .story import Story
+from .violation import Kind
+
+Tell = Callable[[Story], None]
+BAD: list[tuple[str, Kind, Tell]] = []
+
+
+def bad(invariant: str, kind: Kind) -> Callable[[Tell], Tell]:
+    """Collect a history that breaks an invariant."""
+
+    def collect(tell: Tell) -> Tell:
+        BAD.append((invariant, kind, tell))
+        return tell
+
+    return collect
+
+
+# --- E1: nothing is delivered that was not published ---
+
+
+@bad("E1", "phantom")
+def a_message_from_nowhere(story: Story) -> None:
+    a = story.node("a")
+    a.subscribe().got(a.publish(), client="nobody")
+
+
+@bad("E1", "phantom")
+def a_message_with_another_content(story: Story) -> None:
+    a = story.node("a")
+    a.subscribe().got(a.publish(), hash="0" * 24)
+
+
+@bad("E1", "phantom")
+def a_message_with_the_nonce_of_another(story: Story) -> None:
+    a = story.node("a")
+    a.subscribe().got(a.publish(), nonce="cd")
+
+
+@bad("E1", "phantom")
+def a_message_on_another_channel(story: Story) -> None:
+    a = story.node("a")
+    a.subscribe("*").got(a.publish(channel="d"), channel="e")
+
+
+@bad("E1", "phantom")
+def a_message_that_was_refused(story: Story) -> None:
+    a = story.node("a")
+    a.subscribe().got(a.publish("fail"))
+
+
+@bad("E1", "phantom")
+def a_message_before_its_publish(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    one.got(a.publish())
+    begin, end, delivery = story.events[-3:]
+    story.events[-3:] = [
+        msgspec.structs.replace(delivery, t_mono_ns=begin.t_mono_ns - 500),
+        begin,
+        end,
+    ]
+
+
+# --- E2: at most once ---
+
+
+@bad("E2", "duplicated")
+def a_message_twice(story: Story) -> None:
+    a = story.node("a")
+    message = a.publish()
+    a.subscribe().got(message, message)
+
+
+@bad("E2", "duplicated")
+def a_message_again_after_others(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    m = [a.publish() for _ in range(3)]
+    one.got(*m, m[0])
+
+
+@bad("E2", "duplicated")
+def a_message_again_under_a_new_number(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    message = a.publish()
+    one.got(message)
+    one.got(message, sequence=2, message=99)
+
+
+# --- E3: the order of a session ---
+
+
+@bad("E3", "reordered")
+def two_publishes_of_a_session_were_numbered_the_wrong_way_round(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    first, second = a.publish(), a.publish()
+    one.got(second, sequence=1)
+    one.got(first, sequence=2)
+
+
+@bad("E3", "reordered")
+def one_publish_of_a_session_came_late(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    m = [a.publish(client="x") for _ in range(4)]
+    for sequence, message in enumerate((m[0], m[2], m[3], m[1]), 1):
+        one.got(message, sequence=sequence)
+    one.settle()
+
+
+# --- E4: delivered and told are what was published at the same node ---
+
+
+@bad("E4", "lost")
+def a_message_is_missing_in_the_middle(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    m = [a.publish() for _ in range(3)]
+    one.got(m[0], m[2])
+
+
+@bad("E4", "lost")
+def the_last_message_is_missing_and_all_was_quiet(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    one.got(a.publish())
+    a.publish()
+    one.settle()
+
+
+@bad("E4", "lost")
+def the_first_message_is_missing(story: Story) -> None:
+    a = story.node("a")
+    a.publish()
+    one = a.subscribe()
+    m = [a.publish() for _ in range(2)]
+    one.got(m[1])
+
+
+@bad("E4", "lost")
+def a_subscription_gets_nothing_at_all(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe(">")
+    a.publish(channel="d.e")
+    one.settle()
+
+
+@bad("E4", "lost")
+def an_unsubscribed_one_was_not_handed_what_had_been_accepted(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    one.got(a.publish())
+    a.publish()
+    one.leave(drained=True)
+
+
+@bad("E4", "lost")
+def a_gap_counts_too_few(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    m = [a.publish() for _ in range(5)]
+    one.got(m[0])
+    one.gap(m[1], m[3], count=2)
+    one.got(m[4])
+
+
+@bad("E4", "lost")
+def a_gap_at_the_end_counts_too_few(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    m = [a.publish() for _ in range(4)]
+    one.got(m[0])
+    one.gap(m[1], m[2])
+    one.settle()
+
+
+@bad("E4", "phantom")
+def a_gap_counts_what_was_delivered_too(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    m = [a.publish() for _ in range(3)]
+    one.got(m[0])
+    one.gap(m[1])
+    one.got(m[1], m[2])
+
+
+@bad("E4", "phantom")
+def a_gap_at_the_end_tells_of_what_was_never_published(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    message = a.publish()
+    one.got(message)
+    one.gap(message, first=2, last=2)
+    one.settle()
+
+
+@bad("E4", "phantom")
+def a_gap_tells_of_what_was_published_before_the_subscription(story: Story) -> None:
+    a = story.node("a")
+    old = a.publish()
+    one = a.subscribe()
+    one.gap(old)
+    one.got(a.publish())
+
+
+@bad("E4", "lost")
+def a_gap_comes_after_the_next_delivery(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    m = [a.publish() for _ in range(3)]
+    one.got(m[0], m[2])
+    one.gap(m[1])
+
+
+@bad("E4", "lost")
+def a_message_is_missing_though_its_client_published_more(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    m = [a.publish(client="x") for _ in range(3)]
+    one.got(m[0], m[2])
+    one.settle()
+
+
+# --- E5: nothing outlives its node ---
+
+
+@bad("E5", "phantom")
+def a_message_of_a_former_run_comes_after_the_restart(story: Story) -> None:
+    a = story.node("a")
+    old = a.publish(client="x")
+    a.kill()
+    story.node("a", 2).subscribe().got(old, epoch=2)
+
+
+@bad("E5", "phantom")
+def another_node_still_hands_out_what_a_stopped_node_had_published(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    old = a.publish()
+    a.end()
+    b.subscribe(wait="cluster").got(old)
+
+
+# --- O1: sequences grow ---
+
+
+@bad("O1", "reordered")
+def two_sessions_messages_come_against_their_numbers(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    first, second = a.publish(client="x"), a.publish(client="y")
+    one.got(second, first)
+
+
+@bad("O1", "reordered")
+def a_number_is_used_twice(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    first, second = a.publish(client="x"), a.publish(client="y")
+    one.got(first)
+    one.got(second, sequence=1)
+
+
+# --- F1: E1 to E3 between nodes ---
+
+
+@bad("F1", "phantom")
+def a_content_changed_on_a_link(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    b.subscribe().got(a.publish(), hash="0" * 24)
+
+
+@bad("F1", "duplicated")
+def a_message_came_again_after_a_link_was_made_again(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    one = b.subscribe()
+    m = [a.publish() for _ in range(2)]
+    one.got(*m)
+    one.got(m[1])
+
+
+@bad("F1", "duplicated")
+def a_reconnected_subscription_got_it_from_both_nodes(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    message = a.publish()
+    one.got(message)
+    one.got(message, node="b")
+
+
+@bad("F1", "reordered")
+def a_session_was_reordered_on_the_way_to_a_peer(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    one = b.subscribe()
+    first, second = a.publish(), a.publish()
+    one.got(second, sequence=1)
+    one.got(first, sequence=2)
+
+
+# --- F2: the barrier ---
+
+
+@bad("F2", "lost")
+def a_publish_after_the_barrier_is_missing(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    one = b.subscribe(wait="cluster")
+    a.publish()
+    one.settle()
+
+
+@bad("F2", "lost")
+def a_link_was_cut_and_the_hole_is_not_told(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    one = b.subscribe(wait="cluster")
+    m = [a.publish() for _ in range(3)]
+    one.got(m[0])
+    b.link(a, up=False)
+    b.link(a)
+    one.got(m[2])
+
+
+@bad("F2", "lost")
+def the_first_after_the_barrier_is_missing(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    a.publish()
+    one = b.subscribe(wait="cluster")
+    m = [a.publish() for _ in range(2)]
+    one.got(m[1])
+
+
+@bad("F2", "lost")
+def a_killed_origin_excuses_no_hole_before_its_last_delivery(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    one = b.subscribe(wait="cluster")
+    m = [a.publish() for _ in range(3)]
+    a.kill()
+    one.got(m[0], m[2])
+
+
+@bad("F2", "phantom")
+def a_gap_of_a_link_tells_too_many(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    one = b.subscribe(wait="cluster")
+    m = [a.publish() for _ in range(4)]
+    one.got(m[0])
+    one.gap(m[1], m[2], count=3)
+    one.got(m[3])
+
+
+# --- F3: one copy on one link ---
+
+
+@bad("F3", "duplicated")
+def a_frame_was_sent_twice(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    message = a.publish()
+    b.arrive(a, message)
+    b.arrive(a, message)
+
+
+@bad("F3", "duplicated")
+def one_frame_holds_a_message_twice(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    message = a.publish()
+    b.arrive(a, message, message)
+
+
+@bad("F3", "duplicated")
+def a_third_node_relayed_it(story: Story) -> None:
+    a, b, c = story.node("a"), story.node("b"), story.node("c")
+    message = a.publish()
+    b.arrive(a, message)
+    c.arrive(b, message)
+
+
+@bad("F3", "duplicated")
+def a_message_came_back_to_its_origin(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    message = a.publish()
+    b.arrive(a, message)
+    a.arrive(b, message)
+
+
+# --- Q1: operations end ---
+
+
+@bad("Q1", "stuck")
+def a_publish_never_returned(story: Story) -> None:
+    a = story.node("a")
+    a.begin()
+    a.end()
+
+
+@bad("Q1", "stuck")
+def a_subscribe_never_returned(story: Story) -> None:
+    a = story.node("a")
+    a.subscribe()
+    story.events.pop()
+    a.end()
+
+
+@pytest.mark.parametrize(("invariant", "kind", "tell"), BAD, ids=[tell.__name__ for *_, tell in BAD])
+def test_a_bad_history_is_rejected_by_its_invariant_alone(invariant: str, kind: Kind, tell: Tell) -> None:
+    """The anomaly is found, named, counted, and shown with the operation."""
+    story = Story()
+    tell(story)
+    report = check(story.history)
+    assert report.broken() == {invariant}, str(report)
+    assert report.count(kind) >= 1
+    text = str(report)
+    assert f"{invariant} {kind}: " in text
+    assert ">> {" in text
+
+
+def test_every_invariant_has_bad_histories() -> None:
+    """An invariant that never rejected anything proves nothing."""
+    assert {invariant for invariant, *_ in BAD} == set(INVARIANTS)
+    assert len(BAD) >= 25
+    assert all(check.__doc__ for check in INVARIANTS.values())
+
+
+def test_the_command_says_by_its_exit_code_whether_all_held(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """0 for a good run, 1 for a bad one with its report, 2 for what is no history."""
+    encode = msgspec.json.Encoder().encode
+    for tell, code in ((a_message_twice, 1), (None, 0)):
+        story = Story()
+        (tell or (lambda story: story.node("a").end()))(story)
+        path = tmp_path / f"{code}.jsonl"
+        path.write_bytes(b"".join(encode(event) + b"\n" for event in story.events))
+        assert main([str(path)]) == code
+        assert ("E2 duplicated" in capsys.readouterr().out) == bool(code)
+    path.write_bytes(b"nothing\n")
+    assert main([str(path)]) == 2
+    assert main([]) == 2

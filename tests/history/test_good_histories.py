@@ -1,0 +1,253 @@
+"""Histories that look odd and are well: the checker accepts them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .check import check
+from .events import Fault
+from .history import History
+from .reader import BadHistory, read_files, read_lines
+from .recorder import Recorder
+from .story import Story
+
+GOOD: dict[str, Callable[[Story], None]] = {}
+
+
+def good(tell: Callable[[Story], None]) -> Callable[[Story], None]:
+    """Collect a history."""
+    GOOD[tell.__name__] = tell
+    return tell
+
+
+@good
+def everything_arrives_on_both_nodes(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    here, there = a.subscribe(wait="cluster"), b.subscribe("*", wait="cluster")
+    messages = [a.publish() for _ in range(3)]
+    b.arrive(a, *messages)
+    here.got(*messages)
+    there.got(*messages)
+    here.settle()
+    there.settle()
+    a.end()
+
+
+@good
+def an_unknown_publish_appears(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    one.got(a.publish("info"), a.publish())
+    one.settle()
+
+
+@good
+def an_unknown_publish_never_appears(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    a.publish("info", numbered=False)
+    one.got(a.publish())
+    one.settle()
+
+
+@good
+def a_refused_publish_never_appears(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    a.publish("fail", numbered=False)
+    one.got(a.publish())
+    one.settle()
+
+
+@good
+def a_gap_covers_what_is_missing_in_the_middle_and_at_the_end(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    m = [a.publish() for _ in range(6)]
+    one.got(m[0])
+    one.gap(m[1], m[2])
+    one.got(m[3])
+    one.gap(m[4], m[5])
+    one.settle()
+
+
+@good
+def two_gaps_of_different_causes_overlap_and_their_counts_are_right(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    m = [a.publish() for _ in range(5)]
+    one.gap(m[0], m[3], last=4)
+    one.gap(m[1], m[2])
+    one.got(m[4])
+    one.settle()
+
+
+@good
+def a_reconnected_subscription_is_told_what_it_missed_and_gets_the_rest_from_another_node(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    one = a.subscribe(wait="cluster")
+    m = [b.publish() for _ in range(5)]
+    one.got(m[0])
+    a.kill()
+    one.gap(m[1], m[2])
+    one.got(m[3], m[4], node="b")
+    one.settle()
+
+
+@good
+def what_was_published_while_the_subscription_was_opened_may_be_missing(story: Story) -> None:
+    a = story.node("a")
+    a.begin()
+    one = a.subscribe()
+    a.finish()
+    one.got(a.publish())
+    one.settle()
+
+
+@good
+def without_a_barrier_another_nodes_messages_may_be_missing(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    one = b.subscribe()
+    m = [a.publish() for _ in range(3)]
+    one.got(m[1])
+    one.settle()
+
+
+@good
+def a_node_that_was_not_linked_at_the_barrier_owes_nothing(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    one = b.subscribe(wait="cluster")
+    story.linked(a, b)
+    a.publish()
+    one.got(a.publish())
+    one.settle()
+
+
+@good
+def what_was_in_flight_when_the_origin_was_killed_is_excused(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    one = b.subscribe(wait="cluster")
+    one.got(a.publish())
+    a.publish()
+    a.kill()
+    one.settle()
+
+
+@good
+def what_was_in_flight_when_the_subscription_ended_is_excused(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    one = b.subscribe(wait="cluster")
+    one.got(a.publish())
+    a.publish()
+    one.leave()
+
+
+@good
+def another_subscription_gets_the_same_message(story: Story) -> None:
+    a = story.node("a")
+    one, other = a.subscribe(), a.subscribe("*")
+    message = a.publish()
+    one.got(message)
+    other.got(message)
+
+
+@good
+def messages_of_two_sessions_overtake_each_other(story: Story) -> None:
+    a = story.node("a")
+    one = a.subscribe()
+    a.begin(client="x")
+    other = a.publish(client="y")
+    one.got(other, a.finish(client="x"))
+    one.settle()
+
+
+@good
+def a_restarted_node_counts_from_one(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    one = b.subscribe(wait="cluster")
+    one.got(a.publish(client="x"), a.publish(client="x"))
+    a.kill()
+    one.got(story.node("a", 2).publish(client="z"))
+
+
+@good
+def a_queued_message_of_a_killed_node_reaches_a_subscription_that_was_there(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    one = b.subscribe()
+    message = a.publish()
+    a.kill()
+    one.got(message)
+
+
+@good
+def an_operation_is_open_in_a_process_that_was_killed(story: Story) -> None:
+    a = story.node("a")
+    a.begin()
+    a.kill()
+
+
+@pytest.mark.parametrize("tell", GOOD.values(), ids=GOOD)
+def test_a_good_history_is_accepted(tell: Callable[[Story], None]) -> None:
+    """Nothing is reported of what the promises allow."""
+    story = Story()
+    tell(story)
+    report = check(story.history)
+    assert not report.violations, str(report)
+
+
+def test_unknown_publishes_that_appear_are_counted_as_recovered() -> None:
+    """And those that do not are not counted as lost."""
+    story = Story()
+    a = story.node("a")
+    one = a.subscribe()
+    one.got(a.publish("info"))
+    a.publish("info", numbered=False)
+    report = check(story.history)
+    assert (report.attempted, report.acknowledged, report.recovered, report.count("lost")) == (2, 0, 1, 0)
+
+
+def test_a_torn_last_line_is_accepted_and_a_torn_one_before_it_is_not(tmp_path: Path) -> None:
+    """A kill tears the end of a file; anything else means that the record cannot be trusted."""
+    with Recorder(tmp_path, "a.1") as recorder:
+        for number in range(3):
+            recorder.write(Fault(t_mono_ns=recorder.now(), proc="a.1", what=str(number)))
+    whole = recorder.path.read_bytes()
+    recorder.path.write_bytes(whole[:-5])
+    assert [event.what for event in read_files([recorder.path]) if isinstance(event, Fault)] == ["0", "1"]
+
+    lines = whole.split(b"\n")
+    with pytest.raises(BadHistory, match="2"):
+        read_lines(b"\n".join([lines[0], lines[1][:-5], lines[2], b""]))
+    with pytest.raises(BadHistory, match="backwards"):
+        read_lines(b"\n".join([lines[1], lines[0], b""]))
+
+
+def test_files_are_merged_by_time(tmp_path: Path) -> None:
+    """Processes of one machine share the clock."""
+    with Recorder(tmp_path, "a.1") as a, Recorder(tmp_path, "b.1") as b:
+        for number in range(6):
+            recorder = (a, b)[number % 2]
+            recorder.write(Fault(t_mono_ns=recorder.now(), proc=recorder.proc, what=str(number)))
+    events = read_files([a.path, b.path])
+    assert [event.what for event in events if isinstance(event, Fault)] == list("012345")
+
+
+def test_an_operation_ends_once_and_after_it_began() -> None:
+    """A record that says otherwise proves nothing about the bus."""
+    story = Story()
+    a = story.node("a")
+    a.publish()
+    with pytest.raises(BadHistory):
+        History([*story.events, story.events[-1]])
+    with pytest.raises(BadHistory):
+        History([one for one in story.events if one.type != "invoke"])
