@@ -30,10 +30,11 @@ class Refused(Exception):
 
 
 class Worker:
-    """A running process with a node or a client in it."""
+    """A running process with a node or a client in it; ``module`` is what it runs."""
 
-    def __init__(self, name: str, told: dict[str, Any]) -> None:
+    def __init__(self, name: str, told: dict[str, Any], module: str = "worker") -> None:
         self.name = name
+        self.module = module
         self.told = told
         self.addresses: dict[str, str] = {}
         self.epoch = 0
@@ -45,7 +46,7 @@ class Worker:
     async def start(self) -> Self:
         """Start it, and wait until it serves."""
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.live.faults.worker", json.dumps(self.told),
+            sys.executable, "-m", f"tests.live.faults.{self.module}", json.dumps(self.told),
             cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 24,
         )  # fmt: skip
         assert self._process.stdout is not None
@@ -195,9 +196,9 @@ class Fleet:
         addresses = ",".join(node.addresses["client"] for node in nodes)
         return await self.start("client", {"client": f"liminal://{addresses}"})
 
-    async def start(self, name: str, told: dict[str, Any]) -> Worker:
+    async def start(self, name: str, told: dict[str, Any], module: str = "worker") -> Worker:
         """Start a process that is told this."""
-        worker = Worker(name, told)
+        worker = Worker(name, told, module)
         self._stack.push_async_callback(worker.close)
         return await worker.start()
 

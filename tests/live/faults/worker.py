@@ -12,7 +12,8 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from liminal_mesh.cluster import Joined, Left, Purged
@@ -202,25 +203,31 @@ def say(answer: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-async def run(told: dict[str, Any]) -> int:
-    """Start what was asked for, and serve."""
+async def run(told: dict[str, Any], commands: Callable[[Node | Client], Commands]) -> int:
+    """Start what was asked for, and serve its commands."""
     if "node" in told:
         node = Node(NodeConfig(**told["node"]))
         await node.start()
-        worker = Commands(node)
+        worker = commands(node)
         worker.watch()
         say({"addresses": {name: str(address) for name, address in node.addresses.items()}, "epoch": node.epoch})
     else:
         client = await Client(told["client"]).__aenter__()
-        worker = Commands(client)
+        worker = commands(client)
         say({"addresses": {}, "epoch": 0})
     return await worker.serve()
 
 
-if __name__ == "__main__":
+def main(commands: Callable[[dict[str, Any], Node | Client], Commands]) -> None:
+    """Run what the argument says; exits the process."""
     told = json.loads(sys.argv[1])
+    work = run(told, partial(commands, told))
     if told.get("uvloop"):
         import uvloop
 
-        sys.exit(uvloop.run(run(told)))
-    sys.exit(asyncio.run(run(told)))
+        sys.exit(uvloop.run(work))
+    sys.exit(asyncio.run(work))
+
+
+if __name__ == "__main__":
+    main(lambda told, bus: Commands(bus))

@@ -1,0 +1,77 @@
+"""Defects of the shipped code, planted in one process: a checker that does not find them proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from liminal_mesh.cluster import NodeId
+from liminal_mesh.node.channel import Channel
+from liminal_mesh.node.inbox import Inbox, Notes, Run
+from liminal_mesh.node.route import Pending, Route
+
+__all__ = ["DEFECTS"]
+
+
+def silent_overflow() -> None:
+    """What an inbox has no room for is dropped without a gap."""
+
+    def lose(self: Inbox, notes: Notes, run: Run, start: int, stop: int) -> None:
+        self.dropped += stop - start
+
+    setattr(Inbox, "_lose", lose)  # noqa: B010 - of this process alone, here and below
+
+
+def delivered_twice() -> None:
+    """Every message is offered to each subscription twice."""
+    offer = Inbox.offer
+
+    def twice(self: Inbox, run: Run) -> int:
+        offer(self, run)
+        return offer(self, run)
+
+    setattr(Inbox, "offer", twice)  # noqa: B010
+
+
+def delivered_backwards() -> None:
+    """The messages of one turn come in the wrong order."""
+    offer = Inbox.offer
+
+    def backwards(self: Inbox, run: Run) -> int:
+        return offer(self, Run(run.channel, run.origin, run.items[::-1]))
+
+    setattr(Inbox, "offer", backwards)  # noqa: B010
+
+
+def sent_twice() -> None:
+    """Every publish goes over each link twice; its receiver drops the copy, so that no subscriber sees it."""
+    publish = Route.publish
+
+    def twice(self: Route, run: Run, awaited: Pending | None) -> int:
+        publish(self, run, awaited)
+        return publish(self, run, None)
+
+    setattr(Route, "publish", twice)  # noqa: B010
+
+
+def silent_link() -> None:
+    """Some publishes are lost on the way to a peer, and the peer does not tell its subscribers of the hole."""
+    publish, calls = Route.publish, [0]
+
+    def forgetful(self: Route, run: Run, awaited: Pending | None) -> int:
+        calls[0] += 1
+        if calls[0] % 5 == 0 and awaited is None:
+            return len(run.items)
+        return publish(self, run, awaited)
+
+    def silent(self: Channel, origin: NodeId, last: int, reason: str) -> int:
+        self.heads[origin] = max(last, self.heads.get(origin, 0))
+        return 0
+
+    setattr(Route, "publish", forgetful)  # noqa: B010
+    setattr(Channel, "pass_over", silent)  # noqa: B010
+
+
+DEFECTS: dict[str, Callable[[], None]] = {
+    defect.__name__: defect
+    for defect in (silent_overflow, delivered_twice, delivered_backwards, sent_twice, silent_link)
+}

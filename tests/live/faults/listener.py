@@ -1,0 +1,130 @@
+"""A recorded subscription: each item is written down as it is taken."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from liminal_mesh import LiminalError
+from liminal_mesh.node.client import Client
+from liminal_mesh.node.message import Message
+from liminal_mesh.node.node import Node
+from liminal_mesh.node.subscription import Subscription
+from tests.history import events
+from tests.history.payloads import digest, read
+from tests.history.recorder import Recorder
+from tests.history.records import Key
+
+__all__ = ["Listener"]
+
+
+class Listener:
+    """One subscription of a recorded process.
+
+    Args:
+        bus: where.
+        recorder: what is seen.
+        number: of the subscription, in its process.
+        pattern: what it covers.
+
+    Attributes:
+        pause: seconds between two items.
+    """
+
+    def __init__(self, bus: Node | Client, recorder: Recorder, number: int, pattern: str) -> None:
+        self.pattern = pattern
+        self.pause = 0.0
+        self._bus = bus
+        self._recorder = recorder
+        self._number = number
+        self._subscription: Subscription | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._left = False
+        self._got: set[Key] = set()
+        self._arrived = asyncio.Event()
+
+    async def open(self, wait: Any = None, max_in_flight: int = 256, pause: float = 0.0) -> None:
+        """Subscribe, and read from now on."""
+        self.pause = pause
+        text = wait or ""
+        self._recorder.write(events.Subscribe(**self._at(), type="invoke", pattern=self.pattern, wait=text))
+        subscription = self._bus.subscribe(self.pattern, wait=wait, max_in_flight=max_in_flight)
+        try:
+            self._subscription = await subscription.__aenter__()
+        except LiminalError as error:
+            self._left = True
+            self._recorder.write(events.Subscribe(**self._at(), type="fail", error=str(error)))
+            return
+        self._recorder.write(events.Subscribe(**self._at(), type="ok", wait=text))
+        self._task = asyncio.create_task(self._read(subscription))
+
+    async def leave(self) -> None:
+        """Unsubscribe, and read what waits."""
+        if self._left:
+            return
+        assert self._subscription is not None
+        assert self._task is not None
+        self._left, self.pause = True, 0.0
+        self._recorder.write(events.Unsubscribe(**self._at(), type="invoke"))
+        await self._subscription.__aexit__(None, None, None)
+        await self._task
+        # What its own node has accepted is in the inbox of an embedded subscription; a client's may be on its way.
+        drained = isinstance(self._bus, Node)
+        self._recorder.write(events.Unsubscribe(**self._at(), type="ok", drained=drained))
+
+    async def settle(self, wanted: set[Key], timeout: float) -> list[Key]:
+        """Wait for the last messages; return those that did not come."""
+        if self._left:
+            return []
+        self._recorder.write(events.Settle(**self._at(), type="invoke"))
+        try:
+            async with asyncio.timeout(timeout):
+                while not wanted <= self._got:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            missing = sorted(wanted - self._got)
+            self._recorder.write(events.Settle(**self._at(), type="info", missing=missing))
+            return missing
+        self._recorder.write(events.Settle(**self._at(), type="ok"))
+        return []
+
+    async def _read(self, subscription: Subscription) -> None:
+        try:
+            async for item in subscription:
+                if isinstance(item, Message):
+                    self._message(item)
+                else:
+                    self._recorder.write(
+                        events.Gap(
+                            **self._at(), channel=item.channel, origin=item.origin, origin_epoch=item.epoch,
+                            first=item.first, last=item.last, count=item.count, reason=item.reason,
+                        )
+                    )  # fmt: skip
+                if self.pause:
+                    await asyncio.sleep(self.pause)
+        except LiminalError as error:
+            self._left = True
+            self._recorder.write(events.Unsubscribe(**self._at(), type="info", error=str(error)))
+
+    def _message(self, message: Message) -> None:
+        client, n, nonce = read(message.body)
+        self._recorder.write(
+            events.Deliver(
+                **self._at(), channel=message.channel, origin=message.origin, origin_epoch=message.epoch,
+                sequence=message.sequence, message=message.id, publisher=message.publisher.number,
+                client=client, n=n, nonce=nonce, hash=digest(message.body),
+            )
+        )  # fmt: skip
+        self._got.add((client, n))
+        self._arrived.set()
+
+    def _at(self) -> dict[str, Any]:
+        pid = self._bus.pid
+        return {
+            "t_mono_ns": self._recorder.now(),
+            "proc": self._recorder.proc,
+            "node": pid.node,
+            "epoch": pid.epoch,
+            "id": self._number,
+        }

@@ -1,0 +1,125 @@
+"""A recorded publisher: each publish has a content of its own, and its end is written down as far as it is known."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from liminal_mesh import LiminalError, Refused
+from liminal_mesh.node.client import Client
+from liminal_mesh.node.node import Node
+from tests.history.events import Publish, Type
+from tests.history.payloads import digest, nonce, payload
+from tests.history.recorder import Recorder
+
+__all__ = ["PublishingClient"]
+
+
+class PublishingClient:
+    """Publishes on one channel; its own calls follow one another, so that their order is a promise.
+
+    Args:
+        bus: where.
+        recorder: what is done.
+        name: no other client of the history has it.
+        channel: on what.
+    """
+
+    def __init__(self, bus: Node | Client, recorder: Recorder, name: str, channel: str) -> None:
+        self._bus = bus
+        self._recorder = recorder
+        self._name = name
+        self._channel = channel
+        self._n = 0
+
+    async def one(self) -> None:
+        """Publish one message, which must succeed."""
+        body = self._begin()
+        await self._bus.publish(self._channel, body)
+        self._end("ok", self._n)
+
+    async def awaited(self, halted: asyncio.Event, pace: float, burst: int = 1, rounds: int = 0) -> None:
+        """Publish and await, one after the other; every fourth with the receipts of all nodes."""
+        for _ in _rounds(halted, rounds):
+            for number in range(burst):
+                body = self._begin()
+                try:
+                    await self._bus.publish(self._channel, body, ack=None if number % 4 else "nodes", timeout=2.0)
+                except LiminalError as error:
+                    self._end("fail" if isinstance(error, Refused) else "info", self._n, error=error)
+                else:
+                    self._end("ok", self._n)
+            await asyncio.sleep(pace)
+
+    async def unawaited(self, halted: asyncio.Event, pace: float, burst: int = 8, rounds: int = 0) -> None:
+        """Publish without waiting. A node has accepted all of a turn when the turn is over; a client never hears."""
+        for _ in _rounds(halted, rounds):
+            taken = []
+            for _ in range(burst):
+                body = self._begin()
+                try:
+                    self._bus.publish_nowait(self._channel, body)
+                except LiminalError as error:  # it is about an earlier one, or there is no room: this one was not sent
+                    self._end("fail", self._n, error=error)
+                else:
+                    taken.append(self._n)
+            await asyncio.sleep(0)
+            for n in taken:
+                self._end("ok" if isinstance(self._bus, Node) else "info", n)
+            await asyncio.sleep(pace)
+
+    async def windowed(self, halted: asyncio.Event, pace: float, burst: int = 8, rounds: int = 0) -> None:
+        """Publish through a window, and flush after each burst: all of it is acknowledged, or unknown."""
+        publisher = self._bus.publisher(self._channel, window=64, timeout=2.0)
+        for _ in _rounds(halted, rounds):
+            first, sent, failure = self._n + 1, self._n, None
+            for _ in range(burst):
+                body = self._begin()
+                try:
+                    await publisher.send(body)
+                    sent = self._n
+                except LiminalError as error:  # of an earlier one: this one was not sent
+                    self._end("fail", self._n, error=error)
+                    failure = error
+                    break
+            try:
+                await publisher.flush()
+            except LiminalError as error:
+                failure = error
+            if sent >= first:
+                self._end("info" if failure else "ok", first, sent - first + 1, error=failure)
+            await asyncio.sleep(pace)
+
+    def _begin(self) -> bytes:
+        self._n += 1
+        unique = nonce()
+        body = payload(self._name, self._n, unique)
+        at = self._at()
+        self._recorder.write(
+            Publish(**at, id=self._n, type="invoke", channel=self._channel, nonce=unique, hash=digest(body))
+        )
+        return body
+
+    def _end(self, kind: Type, n: int, count: int = 1, error: Exception | None = None) -> None:
+        text = "" if error is None else f"{type(error).__name__}: {error}"[:200]
+        self._recorder.write(Publish(**self._at(), id=n, type=kind, count=count, error=text))
+
+    def _at(self) -> dict[str, Any]:
+        pid = self._bus.pid
+        return {
+            "t_mono_ns": self._recorder.now(),
+            "proc": self._recorder.proc,
+            "node": pid.node,
+            "epoch": pid.epoch,
+            "client": self._name,
+            "session": 0 if isinstance(self._bus, Node) else pid.number,
+        }
+
+
+def _rounds(halted: asyncio.Event, rounds: int) -> Iterator[int]:
+    """Count until halted, or up to ``rounds`` if that is above 0."""
+    number = 0
+    while not halted.is_set() and (not rounds or number < rounds):
+        yield number
+        number += 1

@@ -1,0 +1,164 @@
+"""Runs of real processes under faults, recorded, and held to the promises by the checker of ``tests/history``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.history.check import Report
+
+from .fleet import Fleet
+from .proxy import Proxy
+from .recording import CHANNELS, RecordedMesh
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(400)]
+
+PROVE = bool(os.environ.get("LIMINAL_PROVE"))
+ROUNDS = 12 if PROVE else 1
+INBOX = {"messages": 150}
+
+
+@asynccontextmanager
+async def recorded(fleet: Fleet, folder: Path, *names: str, **told: Any) -> AsyncIterator[RecordedMesh]:
+    """Run recorded nodes that are linked through proxies."""
+    async with AsyncExitStack() as stack:
+        proxies = {name: await stack.enter_async_context(Proxy()) for name in names}
+        mesh = RecordedMesh(fleet, folder / "history", proxies, inbox=INBOX)
+        await mesh.nodes(*names, **told)
+        yield mesh
+
+
+def held(report: Report, mesh: RecordedMesh) -> None:
+    """Assert that all held; else say what did not, and where the files are."""
+    assert not report.violations, f"\n{report}\nfiles: {mesh.folder}"
+
+
+async def listen(mesh: RecordedMesh, name: str) -> None:
+    """Open the subscriptions of a node."""
+    worker = mesh.workers[name]
+    await asyncio.gather(
+        worker.call("listen", key="all", pattern="t.>", wait="cluster", max_in_flight=4096),
+        worker.call("listen", key="early", pattern="t.*"),
+        worker.call("listen", key="slow", pattern="t.x", wait="cluster", max_in_flight=8, pause=0.02),
+    )
+
+
+async def publish(mesh: RecordedMesh, name: str) -> None:
+    """Let a process publish in every way."""
+    worker = mesh.workers[name]
+    for client, how, channel, pace, burst in (
+        ("a", "awaited", "t.x", 0.02, 2),
+        ("w", "windowed", "t.x", 0.05, 8),
+        ("n", "unawaited", "t.y", 0.05, 8),
+        ("d", "windowed", "t.deep.z", 0.1, 4),
+    ):
+        await worker.call("traffic", client=client, how=how, channel=channel, pace=pace, burst=burst)
+
+
+async def come_and_go(mesh: RecordedMesh, name: str, halted: asyncio.Event) -> None:
+    """Subscribe, and unsubscribe, again and again."""
+    number = 0
+    while not halted.is_set():
+        number += 1
+        fields = {"pattern": ("t.x", "t.>")[number % 2], "wait": ("cluster", None)[number % 3 == 0]}
+        await mesh.workers[name].call("listen", key=f"brief{number}", **fields)
+        await asyncio.sleep(0.3)
+        await mesh.workers[name].call("leave", key=f"brief{number}")
+
+
+async def suffer(mesh: RecordedMesh, to_client: Proxy, chance: random.Random) -> None:
+    """Every fault once, in some order: links reset, a node frozen, a client cut off, a node killed and restarted."""
+
+    async def reset() -> None:
+        mesh.reset(chance.choice("abc"))
+
+    async def freeze() -> None:
+        mesh.note("freeze c")
+        mesh.workers["c"].freeze()
+        await asyncio.sleep(1.0)
+        mesh.workers["c"].thaw()
+
+    async def cut() -> None:
+        mesh.note("cut the client off")
+        to_client.reset()
+
+    async def restart() -> None:
+        await mesh.kill("b")
+        await asyncio.sleep(0.3)
+        await mesh.node("b")
+        await mesh.linked()
+        await listen(mesh, "b")
+        await publish(mesh, "b")
+
+    faults = [reset, reset, reset, freeze, cut, cut, restart]
+    chance.shuffle(faults)
+    for fault in faults:
+        await fault()
+        await asyncio.sleep(chance.uniform(0.3, 1.0))
+
+
+async def test_a_recorded_run_under_faults_keeps_the_promises(fleet: Fleet, tmp_path: Path) -> None:
+    """P1, P4, P5: three nodes and three clients, every way to publish, slow and brief subscribers, every fault."""
+    seed = random.randrange(1 << 32)
+    chance = random.Random(seed)
+    print(f"seed {seed}")
+    async with recorded(fleet, tmp_path, "a", "b", "c") as mesh, Proxy() as to_client:
+        node = mesh.workers
+        to_client.point(node["c"].addresses["client"])
+        both = [node[name].addresses["client"] for name in ("b", "a")]
+        await mesh.client("k", to_client.address)
+        await mesh.client("m", *both)
+        await mesh.client("p", node["a"].addresses["client"])
+        for name in ("a", "b", "c", "k", "m"):
+            await listen(mesh, name)
+        for name in ("a", "b", "c", "k", "p"):
+            await publish(mesh, name)
+
+        halted = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(come_and_go(mesh, "a", halted))
+            tasks.create_task(come_and_go(mesh, "p", halted))
+            for _ in range(ROUNDS):
+                await suffer(mesh, to_client, chance)
+            halted.set()
+        report = await mesh.verdict()
+
+    print(report)
+    held(report, mesh)
+    assert report.ok > 1000 * ROUNDS, str(report)
+    assert report.told > 0, "the slow subscribers were fast enough"
+    assert report.recovered > 0, "no publish of unknown outcome arrived"
+
+
+@pytest.mark.parametrize(
+    ("defect", "found"),
+    [
+        ("silent_overflow", {"E4", "F2"}),
+        ("silent_link", {"F2"}),
+        ("delivered_twice", {"E2", "F1"}),
+        ("delivered_backwards", {"E3", "F1", "O1"}),
+        ("sent_twice", {"F3"}),
+    ],
+)
+async def test_a_recorded_run_of_a_broken_bus_is_rejected(
+    fleet: Fleet, tmp_path: Path, defect: str, found: set[str]
+) -> None:
+    """The same processes, with a defect planted in the shipped code of the nodes."""
+    async with recorded(fleet, tmp_path, "a", "b", defect=defect) as mesh:
+        for name in ("a", "b"):
+            await mesh.workers[name].call("listen", key="x", pattern="t.x", wait="cluster", max_in_flight=8)
+            slow = {"pattern": "t.y", "wait": "cluster", "max_in_flight": 8, "pause": 0.01}
+            await mesh.workers[name].call("listen", key="y", **slow)
+        for channel in CHANNELS[:2]:
+            options = {"how": "unawaited", "pace": 0.0, "burst": 20, "rounds": 20}
+            await mesh.workers["a"].call("traffic", client=channel, channel=channel, **options)
+        await mesh.workers["a"].call("finished")
+        report = await mesh.verdict()
+    assert found <= report.broken(), str(report)
