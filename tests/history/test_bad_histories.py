@@ -367,6 +367,15 @@ def a_gap_of_a_link_tells_too_many(story: Story) -> None:
     one.got(m[3])
 
 
+@bad("F2", "phantom")
+def a_gap_tells_of_more_than_the_other_node_ever_published(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    one = b.subscribe(wait="cluster")
+    one.gap(a.publish(), count=2, last=2)
+    one.settle()
+
+
 # --- F3: one copy on one link ---
 
 

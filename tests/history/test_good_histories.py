@@ -130,6 +130,18 @@ def a_node_that_was_not_linked_at_the_barrier_owes_nothing(story: Story) -> None
 
 
 @good
+def what_was_lost_on_a_link_just_before_a_subscription_is_told_to_it_too(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    m = [a.publish() for _ in range(3)]
+    one, other = b.subscribe(wait="cluster"), b.subscribe(wait="cluster")
+    one.gap(m[1], m[2])
+    other.gap(m[1], m[2])
+    one.got(a.publish())
+    one.settle()
+
+
+@good
 def what_was_in_flight_when_the_origin_was_killed_is_excused(story: Story) -> None:
     a, b = story.node("a"), story.node("b")
     story.linked(a, b)

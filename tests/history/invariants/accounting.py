@@ -5,6 +5,9 @@ sequences say how many are missing, to the number. Before the first delivery and
 number to compare with, so publishes are counted that certainly belong there by the time of their operations: the
 books are exact there too once nobody publishes at the stretch's end, which is why runs end with a quiet phase.
 
+From its own node a subscription gets and is told nothing older than itself. From another node it may: its stream
+begins where its node has got to, and what was under way to that node, or lost on the way, comes after that.
+
 What is excused: publishes that overlap the subscription's beginning; after the last delivery, everything, if the
 subscription or its process ended, or if the run of the origin did (what was in flight at its end).
 """
@@ -63,6 +66,7 @@ class _Books:
         self._items: list[Item] = subscription.streams.get(stream, [])
         self._stream = stream
         self._origin: NodeRun = stream[1:]
+        self._exact_start = self._origin == subscription.home
         self._numbered = history.numbered_at(self._origin, stream[0])
 
     def check(self) -> Iterator[Violation]:
@@ -108,7 +112,7 @@ class _Books:
         asked = self._subscription.asked.t_mono_ns
         own = first.client, first.n
         earlier = sum(one.invoke.t_mono_ns < stood.t_mono_ns for one in self._numbered if one.key != own)
-        surely = sum(
+        surely = self._exact_start and sum(
             one.end is not None and one.end.t_mono_ns < asked for one in self._numbered if one.origin == self._origin
         )
         # What comes after it with a lower number is out of order, not lost.
@@ -126,7 +130,11 @@ class _Books:
             return
         since = stood.t_mono_ns
         published = None if last is None else self._history.publications.get((last.client, last.n))
-        begun = self._subscription.asked.t_mono_ns if published is None else published.invoke.t_mono_ns
+        begun = 0
+        if published is not None:
+            begun = published.invoke.t_mono_ns
+        elif self._exact_start:
+            begun = self._subscription.asked.t_mono_ns
         open_ones = [one for one in self._numbered if one.key not in self._subscription.got]
         told = stretches.told_after
         possible = sum(one.end is None or one.end.type == "info" or one.end.t_mono_ns > begun for one in open_ones)
