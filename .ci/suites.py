@@ -26,7 +26,7 @@ SUITES: dict[str, list[list[str]]] = {
     "live": [[*PYTEST, "tests/live"]],
     "prove": [
         [*PYTEST, "tests/cluster/test_fuzz.py", "tests/node/test_delivery_accounting.py"],
-        [*PYTEST, "tests/node/test_client_resumption.py", "tests/live"],
+        [*PYTEST, "tests/node/test_client_resumption.py", "tests/history", "tests/live"],
         [*PYTEST, "tests/sim"],
     ],
 }

@@ -6,6 +6,7 @@ lives; peers are told at the end of the turn.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from .hub import Hub
 
 __all__ = ["Interests"]
+
+log = logging.getLogger("liminal.node")
 
 
 class Interests:
@@ -77,7 +80,7 @@ class Interests:
         ended: list[Callable[[str], None]] = []
         pid = self._hub.processes.spawn("subscription", lambda reason: ended[0](reason), follows=owner)
         subscriber = Subscriber(pid, pattern, inbox, listener)
-        ended.append(partial(self._unsubscribed, subscriber, exited))
+        ended.append(partial(self._unsubscribed, subscriber, exited, owner))
         self._hub.exchange.subscribe(subscriber)
         self._changed()
         return subscriber
@@ -93,16 +96,19 @@ class Interests:
         if failure is not None:
             raise failure
 
-    def _unsubscribed(self, subscriber: Subscriber, exited: Callable[[Pid, str], None], reason: str) -> None:
+    def _unsubscribed(
+        self, subscriber: Subscriber, exited: Callable[[Pid, str], None], owner: Pid | None, reason: str
+    ) -> None:
         try:
             self._hub.exchange.unsubscribe(subscriber)
-        except Exception as error:
+        except Exception as error:  # it is over all the same, and whoever unsubscribes is told
             subscriber.failure = error
-            raise
-        finally:
-            self._hub.shared.retire(subscriber.inbox)
-            self._changed()
-            exited(subscriber.pid, reason)
+            if owner is not None:  # a client's: nobody here will ask
+                facts = {"pattern": subscriber.pattern, "pid": str(subscriber.pid)}
+                log.exception("unsubscribe_failed", extra={"fields": facts})
+        self._hub.shared.retire(subscriber.inbox)
+        self._changed()
+        exited(subscriber.pid, reason)
 
     # --- process groups ---
 

@@ -142,6 +142,8 @@ class History:
         one = self._subscription(event)
         if event.type == "invoke":
             one.settled = event
+        elif event.type == "info":
+            one.unsettled = event
 
     def _link(self, event: Link) -> None:
         linked, peer = self._linked[event.node, event.epoch], (event.peer, event.peer_epoch)

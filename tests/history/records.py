@@ -50,6 +50,7 @@ class SubscriptionRecord:
 
     Attributes:
         answered: the end of its subscribe; ``stood`` is the same if that was well.
+        settled: when it began to wait for the last messages; ``unsettled`` says that it waited in vain.
         firsts: deliveries of what it had not got before; ``repeats`` are the others.
         streams: what it was handed, by stream.
         got: the keys of all that it got.
@@ -62,6 +63,7 @@ class SubscriptionRecord:
     left: Unsubscribe | None = None
     drained: bool = False
     settled: Settle | None = None
+    unsettled: Settle | None = None
     firsts: list[Deliver] = field(default_factory=list)
     repeats: list[Deliver] = field(default_factory=list)
     streams: dict[Stream, list[Item]] = field(default_factory=dict)

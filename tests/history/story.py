@@ -147,10 +147,10 @@ class StorySubscription:
         )
         self._node.story.add(replace(gap, **changes))
 
-    def settle(self) -> None:
+    def settle(self, type: Type = "ok") -> None:  # noqa: A002
         """Wait for the last of everything, when all is quiet."""
         self._node.story.add(Settle(**self._at, type="invoke"))
-        self._node.story.add(Settle(**self._at, type="ok"))
+        self._node.story.add(Settle(**self._at, type=type))
 
     def leave(self, *, drained: bool = True) -> None:
         """Unsubscribe."""

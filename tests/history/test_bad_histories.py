@@ -428,6 +428,15 @@ def a_subscribe_never_returned(story: Story) -> None:
     a.end()
 
 
+@bad("Q1", "stuck")
+def a_subscription_never_got_the_last_message_of_another_node(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    one = b.subscribe()
+    a.publish()
+    one.settle("info")
+
+
 @pytest.mark.parametrize(("invariant", "kind", "tell"), BAD, ids=[tell.__name__ for *_, tell in BAD])
 def test_a_bad_history_is_rejected_by_its_invariant_alone(invariant: str, kind: Kind, tell: Tell) -> None:
     """The anomaly is found, named, counted, and shown with the operation."""

@@ -16,7 +16,7 @@ def test_the_example_can_be_copied(tmp_path: Path) -> None:
     (tmp_path / "test_orders.py").write_text(example)
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error::RuntimeWarning", "-p", "no:cacheprovider", "test_orders.py"],
+        [sys.executable, "-m", "pytest", "-q", "-W", "error::RuntimeWarning", "-pno:cacheprovider", "test_orders.py"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "PATH": ""},
         capture_output=True,

@@ -12,7 +12,7 @@ __all__ = ["q1"]
 
 
 def q1(history: History) -> Iterator[Violation]:
-    """In a process that ended well, every publish and every subscribe has ended too."""
+    """In a process that ended well, every publish and subscribe has ended; whoever settled got the last messages."""
 
     def well(proc: str) -> bool:
         lifetime: Lifetime | None = history.lifetimes.get(proc)
@@ -24,3 +24,7 @@ def q1(history: History) -> Iterator[Violation]:
     for subscription in history.subscriptions.values():
         if subscription.answered is None and well(subscription.asked.proc):
             yield Violation("Q1", "stuck", subscription.asked, "its process ended well, and this subscribe never did")
+        if subscription.unsettled is not None:
+            missing = subscription.unsettled.missing
+            text = f"all was quiet, and the last messages did not come: {missing[:5]}"
+            yield Violation("Q1", "stuck", subscription.unsettled, text)

@@ -64,11 +64,11 @@ class RecordedCommands(Commands):
 
     async def settle(self, last: list[list[Any]], timeout: float) -> list[Key]:
         """Wait until each recorded subscription has the last messages that it covers; return those that are missing."""
-        missing: list[Key] = []
+        work = []
         for listener in self.listeners.values():
             wanted = {(client, n) for client, n, channel in last if covers(listener.pattern, channel)}
-            missing += await listener.settle(wanted, timeout)
-        return missing
+            work.append(listener.settle(wanted, timeout))
+        return [key for missing in await asyncio.gather(*work) for key in missing]
 
     async def traffic(self, client: str, how: str, channel: str, **options: Any) -> None:
         """Publish, in one of the ways of a recorded client, until halted or for some rounds; return at once."""
