@@ -22,7 +22,7 @@ from .events import (
     Unsubscribe,
 )
 from .reader import BadHistory, read_files
-from .records import Key, Lifetime, Publication, SubscriptionRecord
+from .records import Key, Lifetime, Numbered, Publication, SubscriptionRecord
 
 __all__ = ["History"]
 
@@ -53,7 +53,7 @@ class History:
         self.lifetimes: dict[str, Lifetime] = {}
         self.runs: dict[NodeRun, Lifetime] = {}
         self.arrivals: list[Arrive] = []
-        self._numbered: dict[tuple[NodeRun, str], list[Publication]] = {}
+        self._numbered: dict[tuple[NodeRun, str], Numbered] = {}
         self._linked: dict[NodeRun, dict[NodeRun, int]] = defaultdict(dict)
         """By node: the peers that are linked now, and since when."""
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -81,13 +81,13 @@ class History:
         """
         return cls(read_files(paths))
 
-    def numbered_at(self, origin: NodeRun, channel: str) -> list[Publication]:
+    def numbered_at(self, origin: NodeRun, channel: str) -> Numbered:
         """Return the publishes on a channel that may have been numbered at ``origin``: certainly, or perhaps."""
         found = self._numbered.get((origin, channel))
         if found is None:
             candidates = self.by_channel.get(channel, ())
-            found = [one for one in candidates if one.origin in (origin, None) and one.outcome != "fail"]
-            self._numbered[origin, channel] = found
+            mine = [one for one in candidates if one.origin in (origin, None) and one.outcome != "fail"]
+            found = self._numbered[origin, channel] = Numbered(mine, origin)
         return found
 
     def ended(self, run: NodeRun) -> int | None:

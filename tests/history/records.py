@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from .events import Deliver, Gap, NodeRun, Publish, Settle, Subscribe, Type, Unsubscribe
 
-__all__ = ["Item", "Key", "Lifetime", "Publication", "Stream", "SubscriptionRecord", "covers"]
+__all__ = ["Item", "Key", "Lifetime", "Numbered", "Publication", "Stream", "SubscriptionRecord", "covers"]
 
 Key: TypeAlias = tuple[str, int]
 """A client and the number of its publish."""
@@ -42,6 +43,34 @@ class Publication:
         begin = self.invoke
         if end.type == "ok" and (begin.node, begin.epoch, begin.session) == (end.node, end.epoch, end.session):
             self.origin = end.node, end.epoch
+
+
+class Numbered:
+    """The publishes that a run of a node has numbered on a channel, certainly or perhaps, oldest first.
+
+    Many subscriptions ask, each for a short time: so times are looked up, not searched for.
+    """
+
+    def __init__(self, publications: list[Publication], origin: NodeRun) -> None:
+        self.all = publications
+        self._begins = [one.invoke.t_mono_ns for one in publications]
+        self._ends = sorted(
+            one.end.t_mono_ns
+            for one in publications
+            if one.end is not None and one.end.type == "ok" and one.origin == origin
+        )
+
+    def begun_before(self, time: int) -> int:
+        """Return how many had begun."""
+        return bisect_left(self._begins, time)
+
+    def acknowledged_before(self, time: int) -> int:
+        """Return how many certainly had their numbers."""
+        return bisect_left(self._ends, time)
+
+    def begun_between(self, first: int, last: float) -> list[Publication]:
+        """Return those that began in a time, its ends included."""
+        return self.all[bisect_left(self._begins, first) : bisect_right(self._begins, last)]
 
 
 @dataclass(slots=True, eq=False)

@@ -109,12 +109,13 @@ class _Books:
         first, stood = stretches.first, self._subscription.stood
         if first is None or stood is None:
             return
-        asked = self._subscription.asked.t_mono_ns
-        own = first.client, first.n
-        earlier = sum(one.invoke.t_mono_ns < stood.t_mono_ns for one in self._numbered if one.key != own)
-        surely = self._exact_start and sum(
-            one.end is not None and one.end.t_mono_ns < asked for one in self._numbered if one.origin == self._origin
-        )
+        own = self._history.publications.get((first.client, first.n))
+        earlier = self._numbered.begun_before(stood.t_mono_ns)
+        if own is not None and own.invoke.t_mono_ns < stood.t_mono_ns:
+            earlier -= 1
+        surely = 0
+        if self._exact_start:
+            surely = self._numbered.acknowledged_before(self._subscription.asked.t_mono_ns)
         # What comes after it with a lower number is out of order, not lost.
         late = {one.sequence for one in self._items if isinstance(one, Deliver) and one.sequence < first.sequence}
         told, numbers = stretches.told_before, first.sequence - 1 - len(late)
@@ -128,32 +129,48 @@ class _Books:
         stood, last = self._subscription.stood, stretches.last
         if stood is None:
             return
-        since = stood.t_mono_ns
         published = None if last is None else self._history.publications.get((last.client, last.n))
-        begun = 0
-        if published is not None:
-            begun = published.invoke.t_mono_ns
-        elif self._exact_start:
-            begun = self._subscription.asked.t_mono_ns
-        open_ones = [one for one in self._numbered if one.key not in self._subscription.got]
         told = stretches.told_after
-        possible = sum(one.end is None or one.end.type == "info" or one.end.t_mono_ns > begun for one in open_ones)
+        possible = self._possible(published, told)
         if told > possible:
             yield self._overtold(self._items[-1], told - possible, "at the end")
         due = self._subscription.due(self._origin)
         ended = self._history.ended(self._origin)
         if due is None or (ended is not None and ended < due):
             return
+        since = begun = stood.t_mono_ns
         if last is not None:
-            numbered = last.t_mono_ns if published is None else _numbered_by(published, last)
-            since = max(since, numbered)
+            since = max(since, last.t_mono_ns if published is None else _numbered_by(published, last))
+        if published is not None:
+            begun = min(since, published.invoke.t_mono_ns)
         missing = [
-            one for one in open_ones
+            one for one in self._open(begun, due)
             if one.origin == self._origin and one.outcome == "ok" and _within(one, since, due, last)
         ]  # fmt: skip
         if len(missing) > told:
             text = f"{len(missing)} publishes were not delivered at the end, {told} of them told: {self._where()}"
             yield Violation(self._name, "lost", missing[-1].invoke, text, len(missing) - told)
+
+    def _possible(self, last: Publication | None, told: int) -> int:
+        """Return how many the gaps at the end may speak of, or some of them if ``told`` is no more."""
+        begun = 0
+        if last is not None:
+            begun = last.invoke.t_mono_ns
+        elif self._exact_start:
+            begun = self._subscription.asked.t_mono_ns
+        for first in (begun, 0):
+            possible = sum(
+                one.end is None or one.end.type == "info" or one.end.t_mono_ns > begun
+                for one in (self._open(first) if told else ())
+            )
+            if told <= possible:
+                break
+        return possible
+
+    def _open(self, first: int, last: float = float("inf")) -> list[Publication]:
+        """Return the publishes of a time that the subscription did not get."""
+        got = self._subscription.got
+        return [one for one in self._numbered.begun_between(first, last) if one.key not in got]
 
     def _lost(self, item: Item, count: int, place: str) -> Violation:
         return Violation(

@@ -22,7 +22,7 @@ from .recording import CHANNELS, RecordedMesh
 pytestmark = [pytest.mark.live, pytest.mark.timeout(400)]
 
 PROVE = bool(os.environ.get("LIMINAL_PROVE"))
-ROUNDS = 12 if PROVE else 1
+ROUNDS = 6 if PROVE else 1
 INBOX = {"messages": 150}
 
 
