@@ -46,9 +46,9 @@ def sent_twice() -> None:
     """Every publish goes over each link twice; its receiver drops the copy, so that no subscriber sees it."""
     publish = Route.publish
 
-    def twice(self: Route, run: Run, awaited: Pending | None) -> int:
-        publish(self, run, awaited)
-        return publish(self, run, None)
+    def twice(self: Route, run: Run, awaited: Pending | None, scope: int) -> int:
+        publish(self, run, awaited, scope)
+        return publish(self, run, None, scope)
 
     setattr(Route, "publish", twice)  # noqa: B010
 
@@ -57,11 +57,11 @@ def silent_link() -> None:
     """Some publishes are lost on the way to a peer, and the peer does not tell its subscribers of the hole."""
     publish, calls = Route.publish, [0]
 
-    def forgetful(self: Route, run: Run, awaited: Pending | None) -> int:
+    def forgetful(self: Route, run: Run, awaited: Pending | None, scope: int) -> int:
         calls[0] += 1
         if calls[0] % 5 == 0 and awaited is None:
             return len(run.items)
-        return publish(self, run, awaited)
+        return publish(self, run, awaited, scope)
 
     def silent(self: Channel, origin: NodeId, last: int, reason: str) -> int:
         self.heads[origin] = max(last, self.heads.get(origin, 0))

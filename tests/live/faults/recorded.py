@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from liminal_mesh.cluster import NodeId, Publish, ReceiptRun
+from liminal_mesh.cluster import CHANNEL_SCOPE, NodeId, Publish, ReceiptRun
 from liminal_mesh.cluster.link import Link
 from liminal_mesh.node.client import Client
 from liminal_mesh.node.exchange import Exchange
@@ -103,7 +103,7 @@ class RecordedCommands(Commands):
 
 
 def note_links(recorder: Recorder) -> None:
-    """Write down sessions with peers, and what comes over them."""
+    """Write down sessions with peers, and the channels' publishes that come over them."""
     link_up, link_down, receive = Hub.link_up, Hub.link_down, Exchange.receive
 
     def note(hub: Hub, link: Link, up: bool) -> None:
@@ -123,6 +123,8 @@ def note_links(recorder: Recorder) -> None:
         link_down(self, link, reason)
 
     def noted_receive(self: Exchange, origin: NodeId, frame: Publish) -> list[ReceiptRun]:
+        if self.scope != CHANNEL_SCOPE:
+            return receive(self, origin, frame)
         recorder.write(
             events.Arrive(
                 t_mono_ns=recorder.now(), proc=recorder.proc, node=self.me.name, epoch=self.me.epoch,
