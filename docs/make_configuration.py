@@ -23,6 +23,7 @@ SECTIONS: Final = {
     "[cluster]": "ClusterConfig",
     "[[channels]]": "ChannelConfig",
     "inbox = { ... } of a channel": "InboxConfig",
+    "restart = { ... } of a channel": "RestartConfig",
     "[limits]": "LimitsConfig",
 }
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         LogConfig,
         NodeConfig,
     )
-    from .connect import connect
+    from .connecting import connect
     from .errors import (
         AckRefused,
         Busy,
@@ -156,7 +156,7 @@ _HOMES = {
     "Subscription": ".subscription",
     "SubscriptionStatistics": ".values",
     "VERSION": ".version",
-    "connect": ".connect",
+    "connect": ".connecting",
 }
 
 

@@ -6,22 +6,24 @@ local subscribers, the routes to interested peers - is worked out once and kept 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from liminal_mesh.cluster import NodeId, Pid, TokenTrie
 
 from .errors import ChannelNotConfigured, LimitExceeded
 from .inbox import Inbox, Overflow, Run
 from .names import check_name, is_pattern, matches, nearest
-from .values import Gap
+from .restarts import RestartBudget, Restarts
+from .values import Gap, Pressure
 
 if TYPE_CHECKING:
     from .batch import Batch
     from .route import Route
+    from .supervision import Supervisor
 
-__all__ = ["Channel", "ChannelSettings", "ChannelTable", "Group", "Listener", "Subscriber"]
+__all__ = ["Channel", "ChannelSettings", "ChannelTable", "Crashed", "Group", "Listener", "Subscriber"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class ChannelSettings:
     size: int = 4 * 1024 * 1024
     overflow: Overflow = "drop-oldest"
     ack: str = "accepted"
+    restart: RestartBudget = field(default_factory=RestartBudget)
 
 
 class Listener(Protocol):
@@ -84,6 +87,10 @@ class Group:
     anchored: set[NodeId] = field(default_factory=set)
 
 
+Crashed: TypeAlias = "Callable[[Channel, Subscriber, Exception], None]"
+"""Hears of a delivery that crashed."""
+
+
 class Channel:
     """One channel in use.
 
@@ -93,13 +100,16 @@ class Channel:
     """
 
     __slots__ = (
+        "failed",
         "groups",
         "heads",
         "holder",
         "interested",
         "name",
+        "pid",
         "posted",
         "rejecting",
+        "restarts",
         "routes",
         "sequence",
         "settings",
@@ -111,6 +121,11 @@ class Channel:
         self.name = name
         self.settings = settings
         self.sequence = 0
+        self.pid: Pid | None = None
+        """Its process now; a process group has none."""
+        self.restarts: Restarts | None = None
+        self.failed = ""
+        """Why it is refused, when it crashed too often."""
         self.holder: Batch | None = None
         self.posted: Batch | None = None
         """The node's own publishes of this turn without an answer."""
@@ -122,10 +137,30 @@ class Channel:
         self.interested: frozenset[str] = frozenset()
         self.routes: tuple[Route, ...] = ()
 
-    def pass_over(self, origin: NodeId, last: int, reason: str) -> int:
+    @property
+    def crowded(self) -> bool:
+        """Whether a publisher should wait: a peer that keeps up has half a lane of it before it."""
+        for route in self.routes:  # noqa: SIM110 - no generator: this stands in front of every publish
+            if route.lane.crowded:
+                return True
+        return False
+
+    def pressure(self) -> Pressure:
+        """Return the worst decision that a publish made now would meet at the local subscribers."""
+        if self.holder is not None:
+            self.holder.flush()
+        if not self.subscribers:
+            return Pressure()
+        return max((one.inbox for one in self.subscribers), key=Inbox.fullness).pressure()
+
+    def fail(self, reason: str) -> None:
+        """Refuse everything from here on."""
+        self.failed, self.stamp = reason, -1
+
+    def pass_over(self, origin: NodeId, last: int, reason: str, crashed: Crashed) -> int:
         """Count everything of ``origin`` up to ``last`` that did not arrive as lost; tell who waits for it.
 
-        Returns how many messages some subscriber was told of.
+        Returns how many messages some subscriber was told of; ``crashed`` hears of one that could not be told.
         """
         head = self.heads.get(origin, 0)
         if last <= head:
@@ -135,7 +170,10 @@ class Channel:
         anchored = [group for group in self.groups if origin in group.anchored]
         for group in anchored:
             for subscriber in tuple(group.subscribers.values()):
-                subscriber.note_gap(origin, gap)
+                try:
+                    subscriber.note_gap(origin, gap)
+                except Exception as error:  # noqa: BLE001 - it is the supervisor's
+                    crashed(self, subscriber, error)
         return gap.count if anchored else 0
 
 
@@ -160,6 +198,8 @@ class ChannelTable:
         self.groups: dict[str, Group] = {}
         self.subscriptions = 0
         self._patterns = TokenTrie()
+        self.supervisor: Supervisor | None = None
+        """Is told of channels that come into use, and go."""
 
     def configured(self) -> tuple[ChannelSettings, ...]:
         """Return what is configured, families last."""
@@ -264,10 +304,12 @@ class ChannelTable:
     def _let_go(self, pattern: str) -> None:
         """Drop channels that were in use only because peers published on them and ``pattern`` was subscribed to."""
         for channel in tuple(self.matching(pattern)):
-            unused = channel.sequence == 0 and channel.posted is None and channel.holder is None
+            unused = channel.sequence == 0 and channel.posted is None and channel.holder is None and not channel.failed
             if unused and channel.name not in self._exact and not self._covering(channel.name):
                 del self.channels[channel.name]
                 self._spare += 1
+                if self.supervisor is not None:
+                    self.supervisor.end(channel)
 
     def _covering(self, name: str) -> list[Group]:
         names = [name, *self._patterns.match(name)]
@@ -279,4 +321,6 @@ class ChannelTable:
                 raise LimitExceeded(f"{self._what}s", self._channels_max)
             self._spare -= 1
         channel = self.channels[name] = Channel(name, settings)
+        if self.supervisor is not None:
+            self.supervisor.begin(channel)
         return channel

@@ -71,7 +71,7 @@ _PIDS: Final = msgspec.msgpack.Decoder(list[tuple[str, int, int]])
 
 
 class Client:
-    """A client; made by :func:`.connect.connect`. It reconnects by itself, and its subscriptions come back with it."""
+    """A client, made by ``connect``. It reconnects by itself, and its subscriptions come back with it."""
 
     def __init__(self, url: str = DEFAULT_URL, *, name: str | None = None, environment: Environment = REAL) -> None:
         self._addresses = parse_url(url)

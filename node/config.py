@@ -128,6 +128,15 @@ class InboxConfig(Section):
     """Whom a full inbox costs what."""
 
 
+class RestartConfig(Section):
+    """How often a channel that crashes is restarted; after that it is refused by name."""
+
+    attempts: Annotated[int, Field(ge=0, le=1000)] = 5
+    """Restarts within that time; 0 restarts it never."""
+    within: Duration = 60.0
+    """The time over which they are counted."""
+
+
 class ChannelConfig(Section):
     """One channel, or a family of channels."""
 
@@ -139,6 +148,8 @@ class ChannelConfig(Section):
     """The bounds of each subscription's inbox."""
     ack: Literal["accepted", "nodes"] = "accepted"
     """What a publish waits for, unless it says otherwise: this node alone, or every interested node's receipt."""
+    restart: RestartConfig = RestartConfig()
+    """What becomes of the channel when a delivery on it crashes."""
 
     @field_validator("durable")
     @classmethod

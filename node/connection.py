@@ -197,8 +197,10 @@ class Connection:
 
     def _unsubscribe(self, frame: Unsubscribe) -> None:
         delivery = self.deliveries.held.get(frame.subscription)
-        if delivery is not None and delivery.pid is not None:
-            self._server.hub.processes.exit(delivery.pid, NORMAL)
+        if delivery is None or delivery.pid is None or self._server.hub.processes.exit(delivery.pid, NORMAL):
+            return
+        self.deliveries.remove(delivery)  # it was over, and had still something to say
+        self.send(Ended(frame.subscription))
 
     def new_delivery(self, number: int) -> Delivery:
         """Return a delivery that is not filled yet.
@@ -215,12 +217,18 @@ class Connection:
         return Delivery(number, self.deliveries, self._overflowed)
 
     def process_ended(self, delivery: Delivery, pid: Pid, reason: str) -> None:
-        """The process of a delivery is over, whatever ended it: the client is told, if it is there."""
+        """The process of a delivery is over, whatever ended it: the client is told, if it is there.
+
+        If another's end has ended it, that is after what waits for the client.
+        """
+        if self.state == "open" and not delivery.told and reason not in {NORMAL, SHUTDOWN}:
+            name, fields = to_wire(NoProcess(str(pid), reason))
+            delivery.farewell = CLIENT_CODEC.encode(Ended(delivery.number, name, msgpack.packb(fields)))
+            delivery.ready()
+            return
         self.deliveries.remove(delivery)
         if self.state == "open" and not delivery.told:
-            quiet = reason in {NORMAL, SHUTDOWN}
-            name, fields = ("", {}) if quiet else to_wire(NoProcess(str(pid), reason))
-            self.send(Ended(delivery.number, name, msgpack.packb(fields) if name else b""))
+            self.send(Ended(delivery.number))
 
     def _overflowed(self, delivery: Delivery) -> None:
         assert delivery.pid is not None

@@ -40,6 +40,8 @@ class Delivery:
         self.pid: Pid | None = None
         """The process whose inbox it is, once there is one."""
         self.inbox: Inbox | None = None
+        self.farewell = b""
+        """The frame that says why it is over, once everything that waits was written."""
         self.told = False
         """Whether the client knows that it is over."""
         self._owner = owner
@@ -63,7 +65,7 @@ class Delivery:
         entry = inbox.take(min(_chunk(inbox), inbox.credit - inbox.lent))
         match entry:
             case None:
-                return self._overflowed(inbox) if inbox.overflowed and not inbox else None
+                return self._end(inbox)
             case Gap():
                 gap = ClientGap(self.number, self._next, *(getattr(entry, name) for name in entry.__struct_fields__))
                 self._next += 1
@@ -77,13 +79,19 @@ class Delivery:
                 self._next += stop - start
                 return CLIENT_CODEC.encode_batch(Deliver, fields, run.parts(start, stop), stop - start)
 
-    def _overflowed(self, inbox: Inbox) -> bytes | None:
-        if self.told:
+    def _end(self, inbox: Inbox) -> bytes | None:
+        """Return what ends it for the client, when it is over and nothing waits any more."""
+        if inbox or self.told:
+            return None
+        if inbox.overflowed and not self.farewell:
+            self._over(self)
+            name, fields = to_wire(LimitExceeded("inbox", inbox.limit))
+            self.farewell = CLIENT_CODEC.encode(Ended(self.number, name, msgpack.packb(fields)))
+        if not self.farewell:
             return None
         self.told = True
-        self._over(self)
-        name, fields = to_wire(LimitExceeded("inbox", inbox.limit))
-        return CLIENT_CODEC.encode(Ended(self.number, name, msgpack.packb(fields)))
+        self._owner.remove(self)
+        return self.farewell
 
 
 class Deliveries:

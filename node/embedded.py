@@ -55,8 +55,11 @@ def posted(hub: Hub, channel: Channel) -> Batch:
     """Return the batch of the node's own publishes without an answer, made when it is first asked for."""
 
     def submit(envelopes: list[Envelope]) -> None:
-        # Looked at again, since interest may have changed; it was admitted, so that it cannot be refused any more.
-        hub.exchange.accept(hub.exchange.resolve(channel.name), envelopes, hub.pid.number)
+        # Looked at again, since interest may have changed; it was admitted, and only the channel's crash can refuse it.
+        if channel.failed:
+            hub.shared.statistics.rejected += len(envelopes)
+        else:
+            hub.exchange.accept(hub.exchange.resolve(channel.name), envelopes, hub.pid.number)
 
     channel.posted = Batch(channel, submit, hub.loop.call_soon)
     return channel.posted
@@ -94,7 +97,7 @@ class NodePublisher(Publisher):
         await self._hub.writable(self._hub.exchange.resolve(self.channel))
 
     def _crowded(self) -> bool:
-        return self._hub.exchange.crowded(self._hub.exchange.resolve(self.channel))
+        return self._hub.exchange.resolve(self.channel).crowded
 
     def _submit(self, envelopes: list[Envelope]) -> None:
         hub = self._hub

@@ -20,11 +20,10 @@ from msgspec.structs import replace
 from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope, Heads, Lost, NodeId, Publish, ReceiptRun
 
 from .channel import Channel, ChannelTable, Subscriber
-from .errors import Rejected
-from .inbox import Inbox, Run
+from .errors import ChannelFailed, Rejected
+from .inbox import Run
 from .route import Pending, Route, receipt_runs
 from .shared import Shared
-from .values import Pressure
 
 __all__ = ["Exchange"]
 
@@ -60,10 +59,13 @@ class Exchange:
 
         Raises:
             ChannelNotConfigured: no configuration covers it.
+            ChannelFailed: it crashed too often.
             LimitExceeded: too many channels are in use.
         """
         channel = self.channels.channels.get(name) or self.channels.channel(name)
         if channel.stamp != self._stamp:
+            if channel.failed:
+                raise ChannelFailed(name, channel.failed)
             self._refresh(channel)
         return channel
 
@@ -118,7 +120,11 @@ class Exchange:
     def _deliver(self, channel: Channel, run: Run) -> int:
         count, local = len(run.items), 0
         for subscriber in channel.subscribers:
-            accepted = subscriber.offer(run)
+            try:
+                accepted = subscriber.offer(run)
+            except Exception as error:  # noqa: BLE001 - it is the supervisor's
+                self._shared.supervisor.crashed(channel, subscriber, error)
+                continue
             self.statistics.delivered += accepted
             if accepted == count:
                 local += 1
@@ -143,23 +149,6 @@ class Exchange:
                 self.statistics.rejected += len(run.items)
                 pressure = replace(subscriber.inbox.pressure(), decision="reject")  # bytes can be full before numbers
                 raise Rejected(f"subscription {subscriber.pid} is full", pressure)
-
-    @staticmethod
-    def crowded(channel: Channel) -> bool:
-        """Whether a publisher on the channel should wait: a peer that keeps up has half a lane of it before it."""
-        for route in channel.routes:  # noqa: SIM110 - no generator: this stands in front of every publish
-            if route.lane.crowded:
-                return True
-        return False
-
-    @staticmethod
-    def pressure(channel: Channel) -> Pressure:
-        """Return the worst decision that a publish made now would meet at the channel's local subscribers."""
-        if channel.holder is not None:
-            channel.holder.flush()
-        if not channel.subscribers:
-            return Pressure()
-        return max((one.inbox for one in channel.subscribers), key=Inbox.fullness).pressure()
 
     # --- subscriptions of this node ---
 
@@ -224,7 +213,7 @@ class Exchange:
         count = len(items)
         self.statistics.received += count
         channel = self.channels.wanted(frame.channel)
-        if channel is None:
+        if channel is None or channel.failed:
             self.statistics.stale_forward += count
             self.channels.no_room(frame.channel, origin, items[0].sequence, items[-1].sequence, count)
             return [ReceiptRun(frame.receipt, count, delivered=False)] if frame.receipt else []
@@ -258,7 +247,11 @@ class Exchange:
             self.statistics.stale_forward += len(run.items)
         most = 0
         for subscriber in channel.subscribers:
-            accepted = subscriber.offer(run)
+            try:
+                accepted = subscriber.offer(run)
+            except Exception as error:  # noqa: BLE001 - it is the supervisor's
+                self._shared.supervisor.crashed(channel, subscriber, error)
+                continue
             self.statistics.delivered += accepted
             most = max(most, accepted)
         if self._budget.passed:
@@ -333,7 +326,7 @@ class Exchange:
     def _pass_over(self, channel: Channel, origin: NodeId, last: int) -> None:
         if channel.stamp != self._stamp:
             self._refresh(channel)
-        self.statistics.link_lost += channel.pass_over(origin, last, "link")
+        self.statistics.link_lost += channel.pass_over(origin, last, "link", self._shared.supervisor.crashed)
 
     def _refresh(self, channel: Channel) -> None:
         self.channels.refresh(channel)

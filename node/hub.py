@@ -47,6 +47,7 @@ from .processes import SHUTDOWN, ProcessTable
 from .route import Pending, Route
 from .shared import Shared
 from .sizes import Sizes
+from .supervision import Supervisor
 from .waits import Room, Signal, Sweep, Turn
 
 if TYPE_CHECKING:
@@ -93,7 +94,9 @@ class Hub:
         self.registry = registry
         self.permit = permit
         self.environment = environment
-        self.shared = Shared(me, registry, environment.wall_ns, Budget(inbox_bytes))
+        self.processes = ProcessTable(me, self._send, self._broken, links_max)
+        channels.supervisor = supervisor = Supervisor(self.processes, environment.monotonic, self.note)
+        self.shared = Shared(me, registry, environment.wall_ns, Budget(inbox_bytes), supervisor)
         self.exchange = Exchange(self.shared, channels)
         self.groups = Exchange(self.shared, groups, GROUP_SCOPE)
         self._exchanges = {CHANNEL_SCOPE: self.exchange, GROUP_SCOPE: self.groups}
@@ -103,7 +106,6 @@ class Hub:
         self.events: deque[dict[str, object]] = deque(maxlen=EVENTS_MAX)
         self.loop = asyncio.get_running_loop()
         self.sizes = sizes
-        self.processes = ProcessTable(me, self._send, self._broken, links_max)
         self.pid = self.processes.spawn("node", lambda _: None, traps=True)
         """The node's own process."""
         self.watches = GroupWatches(registry)
@@ -171,7 +173,7 @@ class Hub:
     async def writable(self, channel: Channel) -> None:
         """Wait until no peer that keeps up holds publishers on the channel back."""
         # Resolved each time: the lane of a link that ended stays as full as it was.
-        await self.room.until(lambda: not self.exchange.crowded(self.exchange.resolve(channel.name)))
+        await self.room.until(lambda: not self.exchange.resolve(channel.name).crowded)
 
     # --- what the mesh calls ---
 

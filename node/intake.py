@@ -61,7 +61,7 @@ class Intake:
         except LiminalError as error:
             self._connection.fail(frame.ref + done, error, len(frame.items) - done)
             return
-        if self._reading and exchange.crowded(channel):
+        if self._reading and channel.crowded:
             self._reading = False
             self._connection.wire.pause_reading()
             self._hub.room.then(self._resume)
@@ -111,7 +111,7 @@ class Intake:
     ) -> None:
         hub = self._hub
         if isinstance(pending, _Answered):
-            pending.pressure = exchange.pressure(channel)
+            pending.pressure = channel.pressure()
         exchange.accept(channel, items, self._number, pending, receipts)
         if pending.left:
             hub.expect(pending, timeout_ms / 1000)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from liminal_mesh.cluster import CHANNEL_SCOPE, SCOPES, Pid
 
 from .channel import Listener, Subscriber
-from .errors import DeadlineExceeded, LimitExceeded
+from .errors import ChannelFailed, DeadlineExceeded, LimitExceeded
 from .inbox import Budget, Inbox
 from .names import check_pattern
 from .processes import NORMAL
@@ -51,9 +51,13 @@ class Interests:
             budget: what it shares with others of its owner.
 
         Raises:
+            ChannelFailed: the channel of the exact name crashed too often.
             ChannelNotConfigured: nothing covers an exact name.
             ValueError: the pattern is none.
         """
+        channel = self._hub.exchange.channels.channels.get(pattern)
+        if channel is not None and channel.failed:
+            raise ChannelFailed(pattern, channel.failed)
         return self._make(self._hub.exchange.channels.settings(check_pattern(pattern)), credit, budget)
 
     def subscribe(

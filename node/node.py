@@ -198,12 +198,12 @@ class Node:
         resolved = exchange.resolve(name)
         pending = FuturePending(asyncio.get_running_loop().create_future())
         receipts = (asked or resolved.settings.ack) == "nodes"
-        pressure = exchange.pressure(resolved)
+        pressure = resolved.pressure()
         exchange.accept(resolved, [envelope], hub.pid.number, pending, receipts)
         if pending.left:
             hub.expect(pending, timeout)
             await pending.future
-        elif exchange.crowded(resolved):
+        elif resolved.crowded:
             # So that a tight loop of publishes lets the lanes be written.
             await hub.turn.give_way(len(envelope.body) + MESSAGE_OVERHEAD_BYTES)
         nodes = MappingProxyType(pending.nodes)
@@ -216,7 +216,7 @@ class Node:
         resolved = hub.exchange.resolve(channel)
         batch = resolved.posted or posted(hub, resolved)
         # Looked at once a batch: until it is handed over, no lane gets fuller.
-        if not batch.items and hub.exchange.crowded(resolved):
+        if not batch.items and resolved.crowded:
             raise Busy(BUSY_RETRY_S, "the lane to a peer")
         envelope = self._envelope(payload, headers)
         if len(envelope.body) > hub.sizes.small_bytes or envelope.options:

@@ -36,6 +36,7 @@ from .embedded_processes import EmbeddedProcesses
 from .environment import Environment
 from .hub import Hub
 from .permission import Permit
+from .restarts import RestartBudget
 from .server import Server
 from .sizes import Sizes
 
@@ -271,6 +272,7 @@ def _channel_table(config: NodeConfig) -> ChannelTable:
             one.inbox.bytes or limits.inbox_bytes,
             one.inbox.overflow,
             one.ack,
+            RestartBudget(one.restart.attempts, one.restart.within),
         )
         for one in config.channels
     ]

@@ -9,6 +9,7 @@ from liminal_mesh.cluster import NodeId, Registry
 from .channel import ChannelTable
 from .exchange_statistics import ExchangeStatistics
 from .inbox import Budget, Inbox
+from .supervision import Supervisor
 
 __all__ = ["Shared"]
 
@@ -21,13 +22,17 @@ class Shared:
         registry: who is interested where.
         clock_ns: nanoseconds since 1970.
         budget: what all inboxes here may hold together.
+        supervisor: hears of deliveries that crash.
     """
 
-    def __init__(self, me: NodeId, registry: Registry, clock_ns: Callable[[], int], budget: Budget) -> None:
+    def __init__(
+        self, me: NodeId, registry: Registry, clock_ns: Callable[[], int], budget: Budget, supervisor: Supervisor
+    ) -> None:
         self.me = me
         self.registry = registry
         self.clock_ns = clock_ns
         self.budget = budget
+        self.supervisor = supervisor
         self.statistics = ExchangeStatistics()
         self.tables: list[ChannelTable] = []
         """Of each exchange."""

@@ -134,6 +134,10 @@ def channels(run: Runtime) -> Document:
                 "nodes": sorted({pid.node for pid in everywhere}),
                 "published": used.sequence if used is not None else 0,
                 "in_use": used is not None,
+                "state": "failed" if used is not None and used.failed else "open",
+                "reason": used.failed if used is not None else "",
+                "restarts": used.restarts.count if used is not None and used.restarts is not None else 0,
+                "pid": str(used.pid) if used is not None and used.pid is not None else None,
             }
         )
     families = [{"name": one.name, "durable": one.durable, "schema": None} for one in configured.values()]

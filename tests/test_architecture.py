@@ -32,6 +32,7 @@ NODE_CORES = {
     "names",
     "payload",
     "processes",
+    "restarts",
     "route",
     "shared",
     "text",

@@ -44,3 +44,11 @@ def test_importing_the_front_door_loads_neither_the_bus_nor_its_libraries() -> N
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_no_lazy_name_is_also_a_module_beside_it(door: str) -> None:
+    """Whoever imports a module ``connect`` would find it under the name of the function, from then on."""
+    module = importlib.import_module(door)
+
+    assert not [name for name, home in module._HOMES.items() if home.rpartition(".")[2] == name]

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final, Literal, NamedTuple
 
 from liminal_mesh.node.bus import Bus
-from liminal_mesh.node.connect import connect
+from liminal_mesh.node.connecting import connect
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.subscription import Subscription

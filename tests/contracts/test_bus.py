@@ -9,7 +9,7 @@ import pytest
 
 from liminal_mesh.node.bus import Bus
 from liminal_mesh.node.client import Client
-from liminal_mesh.node.connect import connect
+from liminal_mesh.node.connecting import connect
 from liminal_mesh.node.errors import ChannelNotConfigured, Draining, LimitExceeded, NoConnection
 from liminal_mesh.node.node import Node
 from liminal_mesh.storage import LiminalError, Refused

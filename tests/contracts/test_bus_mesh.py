@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from liminal_mesh.node.connect import connect
+from liminal_mesh.node.connecting import connect
 from liminal_mesh.node.errors import Busy, DeadlineExceeded, LimitExceeded, OutcomeUnknown
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from liminal_mesh.node.bus import Bus
-from liminal_mesh.node.connect import connect
+from liminal_mesh.node.connecting import connect
 from liminal_mesh.node.errors import Busy, LimitExceeded, NoConnection, Rejected
 from liminal_mesh.node.values import Pressure
 from liminal_mesh.storage import Refused

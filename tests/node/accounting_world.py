@@ -36,6 +36,7 @@ from liminal_mesh.node.inbox import Budget, Inbox, Overflow
 from liminal_mesh.node.route import Route
 from liminal_mesh.node.shared import Shared
 
+from ..supervising import strict
 from .ledger import Recorder
 
 __all__ = ["Host", "World"]
@@ -131,7 +132,7 @@ class Host:
         self.rng = rng
         self.registry = Registry(me, ring_records=16)
         self.budget = Budget(rng.choice((4000, 1 << 30)))
-        shared = Shared(me, self.registry, lambda: 0, self.budget)
+        shared = Shared(me, self.registry, lambda: 0, self.budget, strict(me))
         self.exchanges = {
             CHANNEL_SCOPE: Exchange(shared, ChannelTable([ChannelSettings("a.>")], 100)),
             GROUP_SCOPE: Exchange(shared, ChannelTable([ChannelSettings(">")], 100, "group"), GROUP_SCOPE),

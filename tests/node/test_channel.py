@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liminal_mesh.cluster import NodeId, Pid
-from liminal_mesh.node.channel import ChannelSettings, ChannelTable, Subscriber
+from liminal_mesh.node.channel import Channel, ChannelSettings, ChannelTable, Subscriber
 from liminal_mesh.node.errors import ChannelNotConfigured, LimitExceeded
 from liminal_mesh.node.inbox import Inbox
 from liminal_mesh.node.names import matches
@@ -41,6 +41,11 @@ def subscriber(pattern: str, number: int = 1, overflow: str = "drop-oldest") -> 
 def table(*names: str, most: int = 100) -> ChannelTable:
     """Return a table of channels with these names."""
     return ChannelTable([ChannelSettings(name) for name in names], most)
+
+
+def unheard(channel: Channel, subscriber: Subscriber, error: Exception) -> None:
+    """Nothing crashes here."""
+    raise AssertionError(f"{subscriber.pid} on {channel.name}") from error
 
 
 def test_an_exact_name_stands_before_a_family() -> None:
@@ -187,10 +192,10 @@ def test_what_is_passed_over_is_told_to_who_was_anchored() -> None:
     channels.subscribe(other, 0)
     channel = channels.channel("ticks")
     channels.refresh(channel)
-    channel.pass_over(ORIGIN, 3, "link")
-    channel.pass_over(ORIGIN, 3, "link")
-    channel.pass_over(ORIGIN, 2, "link")
-    channel.pass_over(ORIGIN, 5, "link")
+    channel.pass_over(ORIGIN, 3, "link", unheard)
+    channel.pass_over(ORIGIN, 3, "link", unheard)
+    channel.pass_over(ORIGIN, 2, "link", unheard)
+    channel.pass_over(ORIGIN, 5, "link", unheard)
 
     gap = expecting.inbox.take(1)
     assert isinstance(gap, Gap)

@@ -9,7 +9,7 @@ import pytest
 
 from liminal_mesh.cluster import Pid
 from liminal_mesh.node.bus import Bus
-from liminal_mesh.node.connect import connect
+from liminal_mesh.node.connecting import connect
 from liminal_mesh.node.errors import NotAuthorized
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.permission import allow_all

@@ -9,7 +9,7 @@ import pytest
 
 from liminal_mesh.node import status
 from liminal_mesh.node.config import NodeConfig
-from liminal_mesh.node.connect import connect
+from liminal_mesh.node.connecting import connect
 from liminal_mesh.node.node import Node
 
 from ..nodes import mesh, node_config, until

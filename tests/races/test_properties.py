@@ -45,7 +45,7 @@ def test_s7_one_frozen_peer_costs_no_more_than_its_lane_and_delays_nobody() -> N
         assert not to_b.lane, "something of the healthy peer's waits for the frozen one"
         assert healthy.ledger.offered["a.b", a.me][-1] == number
         assert to_c.lane.bytes <= LANE_BYTES
-        held_back += a.exchanges[CHANNEL_SCOPE].crowded(a.exchanges[CHANNEL_SCOPE].resolve("a.b"))
+        held_back += a.exchanges[CHANNEL_SCOPE].resolve("a.b").crowded
     assert held_back * 0.005 <= STALL_S, "publishers waited for a peer that does not read"
     assert to_b.lane.dropped == 0
     assert to_c.lane.dropped > 900

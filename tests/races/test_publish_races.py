@@ -6,7 +6,7 @@ import pytest
 
 from liminal_mesh.cluster import CHANNEL_SCOPE, Encoding, Envelope, PeerLane
 from liminal_mesh.cluster.registry import Registry
-from liminal_mesh.node.connect import connect
+from liminal_mesh.node.connecting import connect
 from liminal_mesh.node.inbox import Overflow
 from liminal_mesh.node.route import Pending
 

@@ -18,6 +18,7 @@ from liminal_mesh.node.shared import Shared
 
 from ..cluster.registry_pair import A, B, Mirror, Pair, over_the_wire
 from ..node.ledger import Recorder
+from ..supervising import strict
 
 GROUP = 3
 
@@ -308,7 +309,7 @@ def test_r21_the_events_of_a_snapshot_and_of_a_purge_are_the_difference_of_what_
 def test_r22_an_exit_and_a_leave_take_a_member_out_of_the_one_table_there_is() -> None:
     """R22: after either, a newcomer's backfill has nothing of it: there is no second list to be forgotten."""
     registry = Registry(A, ring_records=2)
-    shared = Shared(A, registry, lambda: 0, Budget(1 << 20))
+    shared = Shared(A, registry, lambda: 0, Budget(1 << 20), strict(A))
     exchange = Exchange(shared, ChannelTable([ChannelSettings("x.>")], 10))
     one, other = (Recorder(Pid(*A, number), "x.1", Inbox(8, 8, 1 << 10, "drop-oldest", ())) for number in (1, 2))
     for subscriber in (one, other):

@@ -30,7 +30,7 @@ def while_publishing(url: str) -> Iterator[Callable[[list[str]], None]]:
             from asyncio import run
 
             from liminal_mesh.node.cli.publishing import Work, encode
-            from liminal_mesh.node.connect import connect
+            from liminal_mesh.node.connecting import connect
 
             work = Work("t.x", {"k": "v"}, words[1], None, 5.0, False)  # type: ignore[arg-type]
 
