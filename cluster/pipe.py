@@ -59,7 +59,6 @@ class Flow:
         self._way = way
         self._back = back
         self._moving: deque[tuple[float, bytes | _End]] = deque()
-        self._last = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._read = 0
         self._window = WINDOW_BYTES
@@ -72,11 +71,10 @@ class Flow:
         return self._window
 
     def send(self, item: bytes | _End) -> None:
-        """Put something on its way."""
+        """Put something on its way. It overtakes nothing: what is sent before it arrives before it."""
         if isinstance(item, bytes):
             self._window -= len(item)
-        self._last = max(self._last, self._loop.time() + self._way.latency())
-        self._moving.append((self._last, item))
+        self._moving.append((self._loop.time() + self._way.latency(), item))
         self._schedule()
 
     def read(self, count: int) -> None:
@@ -88,8 +86,8 @@ class Flow:
         """Some way was healed: what was held goes on."""
         self._acknowledge()
         if self._moving and self._timer is None and not self._way.cut:
-            self._last = max(self._last, self._loop.time() + self._way.latency())
-            self._timer = self._loop.call_at(self._last, self._arrive, self._last)
+            when = self._loop.time() + self._way.latency()
+            self._timer = self._loop.call_at(when, self._arrive, when)
 
     def end(self) -> None:
         """Forget what is on its way."""

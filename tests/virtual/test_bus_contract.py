@@ -12,9 +12,27 @@ import pytest
 from liminal_mesh.node.bus import Bus
 from liminal_mesh.testing import Cluster
 
-from ..contracts import test_bus, test_bus_mesh, test_bus_payloads, test_bus_publish, test_bus_subscribe
+from ..contracts import (
+    test_bus,
+    test_bus_mesh,
+    test_bus_payloads,
+    test_bus_publish,
+    test_bus_subscribe,
+    test_bus_subscription_life,
+    test_groups,
+)
 from ..contracts.conftest import channels
 from ..contracts.holders import Held, Pair
+
+SUITES = (
+    test_bus,
+    test_bus_mesh,
+    test_bus_payloads,
+    test_bus_publish,
+    test_bus_subscribe,
+    test_bus_subscription_life,
+    test_groups,
+)
 
 REAL = {"test_a_message_tells_where_it_comes_from", "test_a_client_that_lost_its_connection_says_what_it_missed"}
 """What compares the bus's clock with the machine's, or connects over sockets of its own."""
@@ -47,8 +65,7 @@ async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
 
 def _contract() -> dict[str, Any]:
     """Return the tests of the contract that need nothing but a bus."""
-    modules = (test_bus, test_bus_mesh, test_bus_payloads, test_bus_publish, test_bus_subscribe)
-    tests = {name: value for module in modules for name, value in vars(module).items() if name.startswith("test_")}
+    tests = {name: value for module in SUITES for name, value in vars(module).items() if name.startswith("test_")}
     return {
         name: value
         for name, value in tests.items()

@@ -36,6 +36,16 @@ async def test_whoever_sleeps_does_so_in_virtual_time() -> None:
     assert [seconds for _, seconds in woken] == pytest.approx([1, 60, 1800])
 
 
+async def test_a_sleep_is_never_shorter_than_it_should_be() -> None:
+    """Not even by the last bit, for which a loop would turn for ever."""
+    async with Cluster(nodes=1):
+        loop = asyncio.get_running_loop()
+        for number in range(1, 100):
+            began = loop.time()
+            await asyncio.sleep(number / 7)
+            assert loop.time() - began >= number / 7
+
+
 async def test_a_thread_of_the_loop_is_waited_for() -> None:
     """However long the nearest timer would have been over: the clock stands still meanwhile."""
     async with Cluster(nodes=2) as cluster:

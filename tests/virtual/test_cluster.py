@@ -114,8 +114,12 @@ async def test_what_a_partition_costs_is_told() -> None:
 
 async def test_a_partition_of_one_way_is_seen_on_both_sides() -> None:
     """Who is not heard is lost, and who hears nothing back gives up too."""
-    async with Cluster(nodes=3) as cluster:
+    async with Cluster(nodes=3) as cluster, cluster["a"].subscribe("t", wait="cluster") as subscription:
         cluster.partition("a", "b", one_way=True)
+        await cluster["b"].publish("t", b"the other way")
+        item = await anext(subscription)
+        assert isinstance(item, Message)
+        assert item.payload == b"the other way"
         await asyncio.sleep(10)
 
         assert await reachable(cluster["a"]) == {"b": False, "c": True}
@@ -129,6 +133,8 @@ async def test_a_killed_node_is_gone_at_once() -> None:
         await asyncio.sleep(0.1)
 
         assert await reachable(cluster["a"]) == {"b": False, "c": True}
+        last = cluster["a"].running.hub.events[-1]
+        assert (last["kind"], last["peer"], last["reason"]) == ("link_down", "b", "Connection reset by peer")
         assert list(cluster.nodes) == ["a", "c"]
         outcome = await cluster["a"].publish("t", b"", ack="nodes")
         assert (dict(outcome.nodes), outcome.delivered) == ({}, False)
@@ -150,6 +156,30 @@ async def test_a_restarted_node_is_a_later_run_of_its_name() -> None:
             assert (b.epoch, b.reachable) == (restarted.epoch, True)
 
         assert epochs == sorted(set(epochs))
+
+
+async def test_a_node_that_nobody_knows_takes_a_later_epoch_too() -> None:
+    """However fast it comes back."""
+    async with Cluster(nodes=1) as cluster:
+        epoch = cluster["a"].epoch
+        await cluster.kill("a")
+        assert (await cluster.restart("a")).epoch > epoch
+
+
+async def test_whoever_connects_into_a_partition_gets_no_answer() -> None:
+    """Not even a refusal; when it is healed in time, the connection is made after all."""
+    async with Cluster(nodes=2) as cluster:
+        client = cluster.client("a")
+        cluster.partition("client", "a", one_way=True)
+        began = cluster.now
+        with pytest.raises(NoConnection, match="no answer within 5 s"):
+            async with client:
+                pass
+        assert cluster.now == pytest.approx(began + 5, abs=0.01)
+
+        asyncio.get_running_loop().call_later(2.5, cluster.heal)
+        async with cluster.client("a", name="later") as later:
+            assert later.pid.node == "a"
 
 
 async def test_a_stopped_node_hands_on_what_it_accepted() -> None:
