@@ -347,6 +347,18 @@ def the_first_after_the_barrier_is_missing(story: Story) -> None:
 
 
 @bad("F2", "lost")
+def a_message_of_before_the_barrier_excuses_no_hole_after_it(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    one = b.subscribe(wait="cluster")
+    stands = story.events.pop()
+    early = a.publish()
+    story.add(stands)
+    m = [a.publish() for _ in range(2)]
+    one.got(early, m[1])
+
+
+@bad("F2", "lost")
 def a_killed_origin_excuses_no_hole_before_its_last_delivery(story: Story) -> None:
     a, b = story.node("a"), story.node("b")
     story.linked(a, b)

@@ -142,6 +142,18 @@ def what_was_lost_on_a_link_just_before_a_subscription_is_told_to_it_too(story: 
 
 
 @good
+def another_nodes_messages_come_and_go_missing_until_the_barrier_returns(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    one = b.subscribe(wait="cluster")
+    stands = story.events.pop()
+    m = [a.publish() for _ in range(3)]
+    story.add(stands)
+    one.got(m[0], a.publish())
+    one.settle()
+
+
+@good
 def what_was_in_flight_when_the_origin_was_killed_is_excused(story: Story) -> None:
     a, b = story.node("a"), story.node("b")
     story.linked(a, b)

@@ -98,11 +98,28 @@ class _Books:
                 if missing != told:  # what comes later is out of order, not lost
                     missing -= sum(number in sequences for number in range(last + 1, item.sequence))
                 if missing > told:
+                    missing -= min(missing - told, self._not_owed(stretches.last))
+                if missing > told:
                     yield self._lost(item, missing - told, f"between sequences {last} and {item.sequence}")
                 elif missing < told:
                     yield self._overtold(item, told - missing, f"between sequences {last} and {item.sequence}")
             last, told, stretches.last = item.sequence, 0, item
         stretches.told_after = told
+
+    def _not_owed(self, last: Deliver | None) -> int:
+        """Return how many publishes after ``last`` may be missing, since they began before the barrier had returned.
+
+        Another node's messages can arrive before it: while that node does not know yet who wants what, it sends
+        everything, and when it knows, it sends nothing until it has heard of the subscription.
+        """
+        stood = self._subscription.stood
+        published = None if last is None else self._history.publications.get((last.client, last.n))
+        if self._exact_start or stood is None or published is None:
+            return 0
+        since, until = published.invoke.t_mono_ns, stood.t_mono_ns
+        if since >= until:
+            return 0
+        return sum(one.end is None or one.end.t_mono_ns > since for one in self._open(0, until))
 
     def _before(self, stretches: _Stretches) -> Iterator[Violation]:
         """Before the first delivery: its number, less what may have been numbered before the subscription stood."""
