@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: help demo test lint types prove bench bench-core clean
 
 help:
-	@echo "make demo        three nodes on this machine, with messages between them; Ctrl-C ends it"
+	@echo "make demo        three nodes, messages, a process group; one node is killed after 5 s; Ctrl-C ends it"
 	@echo "make test        everything that must pass: lint, types, tests, with the seconds of each suite"
 	@echo "make lint        ruff: rules and format          make types    mypy --strict"
 	@echo "make prove       the long proofs: a million mutated frames, thousands of simulated meshes, long walks"
@@ -14,7 +14,7 @@ help:
 	@echo "make clean       remove all that was made here"
 
 demo: .venv/.dev
-	@$(BIN)/liminal demo
+	@$(BIN)/liminal demo --kill 5s
 
 test: .venv/.dev
 	@$(BIN)/python .ci/suites.py

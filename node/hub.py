@@ -95,8 +95,8 @@ class Hub:
         self.permit = permit
         self.environment = environment
         self.processes = ProcessTable(me, self._send, self._broken, links_max)
-        channels.supervisor = supervisor = Supervisor(self.processes, environment.monotonic, self.note)
-        self.shared = Shared(me, registry, environment.wall_ns, Budget(inbox_bytes), supervisor)
+        self.supervisor = channels.supervisor = Supervisor(self.processes, environment.monotonic, self.note)
+        self.shared = Shared(me, registry, environment.wall_ns, Budget(inbox_bytes), self.supervisor)
         self.exchange = Exchange(self.shared, channels)
         self.groups = Exchange(self.shared, groups, GROUP_SCOPE)
         self._exchanges = {CHANNEL_SCOPE: self.exchange, GROUP_SCOPE: self.groups}

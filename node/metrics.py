@@ -108,6 +108,7 @@ class _NodeCollector(Collector):
         yield from _mesh(run)
         yield from _registry(run)
         yield from _clients(run)
+        yield from _processes(run)
 
 
 def _publishes(run: Runtime) -> Iterator[Metric]:
@@ -169,6 +170,16 @@ def _registry(run: Runtime) -> Iterator[Metric]:
     yield _counter("registry_digest_resyncs", "Replicas that disagreed with their owner.", counts.digest_resyncs)
     ignored = [("discontinuous", counts.ignored), ("late", counts.late)]
     yield _counter("registry_frames_ignored", "Frames that changed nothing.", ignored, "reason")
+
+
+def _processes(run: Runtime) -> Iterator[Metric]:
+    there = run.hub.processes.statistics()
+    yield _gauges("processes", "Processes that live on this node.", list(there.processes.items()), "kind")
+    yield _gauge("process_links", "Ends of links that processes of this node have.", there.links)
+    yield _gauge("process_monitors", "Monitors that this node has, for itself and for its clients.", there.monitors)
+    yield _counter("channel_restarts", "Crashes of channels that ended in a restart.", run.hub.supervisor.restarts)
+    failed = sum(1 for channel in run.hub.exchange.channels.channels.values() if channel.failed)
+    yield _gauge("channels_failed", "Channels that crashed too often, and are refused.", failed)
 
 
 def _clients(run: Runtime) -> Iterator[Metric]:

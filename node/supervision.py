@@ -37,6 +37,8 @@ class Supervisor:
         self._processes = processes
         self._monotonic = monotonic
         self._note = note
+        self.restarts = 0
+        """How often any channel was restarted."""
 
     def begin(self, channel: Channel) -> None:
         """A channel is in use."""
@@ -59,6 +61,7 @@ class Supervisor:
         self._processes.exit(channel.pid, reason)
         if channel.restarts.allow(self._monotonic()):
             channel.pid = self._spawn()
+            self.restarts += 1
             self._note("channel_restarted", **facts, reason=reason, restarts=channel.restarts.count)
         else:
             channel.fail(reason)

@@ -22,15 +22,20 @@ def demo(
     duration: Annotated[
         str | None, typer.Option(metavar="DURATION", help="End after this time: 10s, 2m. Default: at Ctrl-C.")
     ] = None,
+    kill: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Kill the last node after this time, to show what the others see."),
+    ] = None,
     rate: Annotated[float, typer.Option(min=0.1, max=1000, help="Lines a second.")] = 20.0,
     json: JsonOption = False,
 ) -> None:
     """Run a mesh of real node processes on loopback, joined from one seed, until Ctrl-C.
 
-    A publisher at the first node streams a text line by line; each of the others has a subscriber. Nothing is left
-    behind at the end.
+    A publisher at the first node streams a text line by line; each of the others has a subscriber. A process at each
+    node joins one process group, and the first node monitors them all. Nothing is left behind at the end.
     """
     from .demo_run import Plan, run_demo
 
-    plan = Plan(nodes, None if duration is None else seconds(duration, "--duration"), rate, json)
+    limit = None if duration is None else seconds(duration, "--duration")
+    plan = Plan(nodes, limit, None if kill is None else seconds(kill, "--kill"), rate, json)
     raise typer.Exit(run_async(run_demo(plan)))

@@ -163,6 +163,12 @@ class DemoNode:
                 self.listening_at = time.monotonic()
         self._changed.set()
 
+    def kill(self) -> None:
+        """Kill the process."""
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
     async def stop(self) -> None:
         """End the process: politely, and after a while not."""
         process, reader = self._process, self._reader
@@ -173,6 +179,5 @@ class DemoNode:
                 process.terminate()
             await asyncio.wait({reader}, timeout=STOP_S)
         if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            self.kill()
         await reader

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from .demo_group import GroupShow
 from .demo_nodes import CHANNEL, DemoNode, write_files
 from .demo_traffic import Traffic
 from .demo_view import PlainView, invitation, make_view
@@ -33,6 +34,7 @@ class Plan:
 
     nodes: int
     duration_s: float | None
+    kill_s: float | None
     rate: float
     json: bool
 
@@ -81,6 +83,9 @@ class Demo:
         self._nodes = [DemoNode(file, self._changed) for file in write_files(folder, plan.nodes)]
         self._traffic = Traffic(plan.rate)
         self._view: PlainView = make_view(sys.stderr if plan.json else sys.stdout)
+        self._group = GroupShow(self._view.tell)
+        self._victim: DemoNode | None = None
+        """The node that was killed as it was asked for."""
         self._mourned: set[str] = set()
         self._begin = 0.0
         self._mesh_s = 0.0
@@ -90,6 +95,7 @@ class Demo:
         """Form the mesh, stream, and sum up, however it ends."""
         await self._form()
         await self._traffic.start()
+        await self._group.start(self._traffic.readers)
         self._view.tell(invitation(self._traffic))
         started = time.monotonic()
         try:
@@ -97,12 +103,14 @@ class Demo:
         finally:
             self._view.close()
             await self._traffic.finish()
+            await self._group.finish({node.name for node in self._nodes if not node.exited.done()})
             complete = self._sum(time.monotonic() - started)
-        return Code.OK if complete and not self._mourned else Code.FAILED
+        return Code.OK if complete and not self._lost else Code.FAILED
 
     async def close(self) -> None:
         """End every client and every process."""
         self._view.close()
+        await self._group.close()
         await self._traffic.close()
         await asyncio.gather(*(node.stop() for node in self._nodes))
 
@@ -139,17 +147,33 @@ class Demo:
         while (now := time.monotonic()) < until:
             await asyncio.gather(*(reader.look() for reader in self._traffic.readers if not reader.node.exited.done()))
             self._view.draw(self._traffic, now - started)
+            if self._plan.kill_s is not None and self._victim is None and now - started >= self._plan.kill_s:
+                self._kill(self._nodes[-1])
             self._mourn()
-            failure = self._traffic.failure()
+            failure = self._traffic.failure() or self._group.failure()
             if failure is not None:
                 raise failure
             await asyncio.sleep(min(self._view.period_s, max(0.0, until - time.monotonic())))
+
+    def _kill(self, node: DemoNode) -> None:
+        """Kill a node without a goodbye."""
+        self._victim = node
+        self._view.tell(f"kill -9 {node.pid}: {node.name} is no more")
+        self._group.killed()
+        node.kill()
+
+    @property
+    def _lost(self) -> set[str]:
+        """The nodes that ended by themselves."""
+        return self._mourned - ({self._victim.name} if self._victim else set())
 
     def _mourn(self) -> None:
         """Tell of nodes that ended by themselves; the others go on, as long as there are two and the first is one."""
         for node in self._nodes:
             if node.exited.done() and node.name not in self._mourned:
                 self._mourned.add(node.name)
+                if node is self._victim:
+                    continue
                 if node is self._nodes[0] or len(self._mourned) > len(self._nodes) - 2:
                     raise node.obituary()
                 self._view.tell(node.obituary().text)
@@ -168,12 +192,13 @@ class Demo:
         if self._plan.json:
             emit_json(
                 {
-                    "ok": complete and not self._mourned,
+                    "ok": complete and not self._lost,
                     "channel": CHANNEL,
                     "mesh_seconds": round(self._mesh_s, 3),
                     "mesh_seconds_after_listening": round(self._join_s, 3),
                     "seconds": round(seconds, 3),
                     "published": traffic.published,
+                    "group": self._group.facts(),
                     "nodes": [self._facts(index) for index in range(len(traffic.readers))],
                 }
             )
@@ -184,6 +209,7 @@ class Demo:
                 for one in traffic.readers[1:]
             )
             verdict = "every line is accounted for" if complete else "some lines are NOT accounted for"
+            self._view.tell(self._group.summary())
             self._view.tell(f"published {traffic.published} lines in {seconds:.1f} s: {got}: {verdict}")
         return complete
 

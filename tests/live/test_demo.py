@@ -44,6 +44,23 @@ def test_it_forms_a_mesh_streams_and_leaves_nothing_behind() -> None:
         assert (node["received"], node["missed"]) == (told["published"], 0)
 
 
+def test_it_kills_a_node_when_it_is_asked_to_and_the_monitor_of_its_process_fires() -> None:
+    """The group loses that member alone, the others hear every roll call, and the demo ends well."""
+    with Process("demo", "--duration", "3s", "--kill", "1s", "--json") as demo:
+        demo.line(lambda text: "process group demo.workers, seen from demo-1: 3 members" in text)
+        demo.line(lambda text: "monitor at demo-1: process demo-3." in text and "noconnection" in text)
+        demo.line(lambda text: "process group demo.workers: demo-3." in text and "left" in text)
+        assert demo.wait() == 0, str(demo)
+    group = json.loads("\n".join(demo.out))["group"]
+
+    [down] = group["downs"]
+    assert down["reason"] == "noconnection"
+    assert 0 < down["seconds_after_kill"] < 15
+    assert group["sent"] >= 2
+    assert group["received"]["demo-1"] == group["received"]["demo-2"] == group["sent"]
+    assert group["received"]["demo-3"] < group["sent"]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
 def test_however_it_is_ended_no_node_stays(number: signal.Signals, code: int) -> None:
     """Even killed: the nodes see the end of their input."""

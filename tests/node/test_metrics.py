@@ -16,7 +16,9 @@ from ..nodes import mesh
 
 # Dashboards and alerts are built on these: names may be added, none may go or change its labels.
 GOLDEN = {
+    "liminal_channel_restarts_total": (),
     "liminal_channels": (),
+    "liminal_channels_failed": (),
     "liminal_client_connections": ("kind",),
     "liminal_client_refusals_total": ("reason",),
     "liminal_delivered_total": (),
@@ -34,6 +36,9 @@ GOLDEN = {
     "liminal_peer_link_up": ("peer",),
     "liminal_peer_rtt_seconds": ("peer",),
     "liminal_peer_send_queue_bytes": ("peer",),
+    "liminal_process_links": (),
+    "liminal_process_monitors": (),
+    "liminal_processes": ("kind",),
     "liminal_publish_total": ("result",),
     "liminal_ready": (),
     "liminal_received_total": (),
