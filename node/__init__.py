@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         LimitsConfig,
         LogConfig,
         NodeConfig,
+        RestartConfig,
     )
     from .connecting import connect
     from .errors import (
@@ -105,6 +106,7 @@ __all__ = [
     "Publisher",
     "PublisherStatistics",
     "Rejected",
+    "RestartConfig",
     "Subscription",
     "SubscriptionStatistics",
     "connect",
@@ -144,6 +146,7 @@ _HOMES = {
     "NoProcess": ".errors",
     "Node": ".node",
     "NodeConfig": ".config",
+    "RestartConfig": ".config",
     "NotAuthorized": ".errors",
     "OutcomeUnknown": ".errors",
     "Pressure": ".values",

@@ -28,6 +28,7 @@ __all__ = [
     "LimitsConfig",
     "LogConfig",
     "NodeConfig",
+    "RestartConfig",
 ]
 
 

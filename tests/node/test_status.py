@@ -107,6 +107,7 @@ async def test_channels_are_those_configured_by_name_and_those_in_use() -> None:
         await a.publish("m.x", b"1")
         await a.publish("m.x", b"2")
         after = {one["name"]: one for one in status.channels(a.running)["channels"]}
+        process = a.running.hub.exchange.resolve("m.x").pid
 
         assert [one["name"] for one in before["channels"]] == ["ticks"]
         assert before["families"] == [{"name": "m.*", "durable": False, "schema": None}]
@@ -120,6 +121,10 @@ async def test_channels_are_those_configured_by_name_and_those_in_use() -> None:
             "nodes": ["a", "b"],
             "published": 2,
             "in_use": True,
+            "state": "open",
+            "reason": "",
+            "restarts": 0,
+            "pid": str(process),
         }
 
 
