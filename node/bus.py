@@ -123,6 +123,10 @@ class Bus(Protocol):
         Entering it raises:
             LimitExceeded: there are too many monitors.
             NoConnection: the client is not connected.
+            NotAuthorized: the caller may not.
+
+        Raises:
+            ValueError: there can be no such process.
         """
 
     async def join(
@@ -175,6 +179,7 @@ class Bus(Protocol):
         """Return the members of a process group as the node sees them, sorted.
 
         Raises:
+            NotAuthorized: the caller may not.
             ValueError: no group can have this name.
         """
 
@@ -185,8 +190,13 @@ class Bus(Protocol):
             group: an exact name; in the scope of channels also a pattern, which is the name of a group there.
             scope: ``channel``, ``subject``, ``consumer`` or ``group``.
 
+        Entering it, or the first step of the iteration, raises:
+            LimitExceeded: there are too many monitors and watches.
+            NoConnection: the client is not connected.
+            NotAuthorized: the caller may not.
+
         Raises:
-            ValueError: there is no such scope.
+            ValueError: there is no such scope, or no such group can be there.
         """
 
     async def ready(self, timeout: float = 5.0) -> None:
@@ -194,6 +204,7 @@ class Bus(Protocol):
 
         Raises:
             DeadlineExceeded: ``missing`` names the peers that have not, after so many seconds.
+            NotAuthorized: the caller may not.
         """
 
     async def members(self) -> tuple[Member, ...]:

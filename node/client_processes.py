@@ -7,7 +7,9 @@ joins them again, and its mailbox says what it missed.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +17,7 @@ from liminal_mesh.cluster import ClientFrame, ExitProcess, Join, Leave, LinkProc
 
 from .client_feed import ClientFeed
 from .client_sinks import Answered, Call, Opening, patience_ms
-from .errors import NoConnection, NoProcess, OutcomeUnknown
+from .errors import Draining, NoConnection, NoProcess, OutcomeUnknown
 from .inbox import Inbox
 from .mailbox import Mailbox
 from .membership import GroupMembership
@@ -56,8 +58,11 @@ class _Resident:
         self.number = number
         self.spawned = spawned
         self.groups: set[str] = set()
+        self.joining: Counter[str] = Counter()
+        """How many wait for an answer to a join of each group."""
         self.process: Process | None = None
-        self.opened = False
+        self.asked = False
+        """Whether the node was asked for it on this connection: what is sent now is looked at after that."""
         self.reason = NORMAL
         inbox = Inbox(CREDIT, CREDIT * 3, 1 << 62, "drop-newest")
         self.mailbox = _ClientMailbox(Pid("", 0, 0), inbox)
@@ -66,12 +71,12 @@ class _Resident:
 
     def request(self, ref: int) -> OpenMailbox:
         """Return what asks the node for it."""
+        self.asked = True
         return OpenMailbox(ref, self.number, CREDIT, self.spawned)
 
     def stands(self, frame: Subscribed) -> None:
         """The node has opened it; the groups that it was in before are joined again."""
         node = self._client.pid
-        self.opened = True
         self.mailbox.pid = Pid(node.node, node.epoch, frame.number)
         if self.spawned:
             self.process = Process(self.mailbox.pid, self.mailbox, self._client.processes)
@@ -81,15 +86,17 @@ class _Resident:
             self._client.send(Join(ref, self.number, group, "", 0))
 
     def refused(self, error: Exception) -> None:
-        """The node would not open it again; another connection will try once more."""
+        """The node would not open it again; whoever joins next, or another connection, will try once more."""
+        self.asked = False
+        if not isinstance(error, OutcomeUnknown):
+            log.error("mailbox_lost", extra={"fields": {"groups": sorted(self.groups), "why": str(error)}})
 
     def end(self, error: Exception | None) -> None:
         """It is over."""
-        del error
         if self.process is not None:
             self.process.exited(self.reason)
         else:
-            self.mailbox.end(None)
+            self.mailbox.end(error)
 
     def goodbye(self) -> ClientFrame:
         """Return what ends it at the node."""
@@ -105,12 +112,22 @@ class _Rejoin(Answered):
 
     def failed(self, error: Exception, count: int) -> None:
         """The node refuses it, which nobody waits to hear; or the connection was lost again."""
-        if not isinstance(error, OutcomeUnknown):
+        if not isinstance(error, OutcomeUnknown | Draining):  # else another connection will try once more
             self._resident.groups.discard(self._group)
             log.error("membership_lost", extra={"fields": {"group": self._group, "why": str(error)}})
 
     def answer(self, frame: ClientFrame) -> None:
         """It is a member again."""
+
+
+class _Abandoned(Answered):
+    """A group that is left, since whoever wanted to join it waits no longer."""
+
+    def failed(self, error: Exception, count: int) -> None:
+        """The process or the connection is over, and its memberships with it."""
+
+    def answer(self, frame: ClientFrame) -> None:
+        """It was left."""
 
 
 class ClientProcesses:
@@ -121,6 +138,9 @@ class ClientProcesses:
         self._spawner = Spawner()
         self._spawned: dict[Pid, _Resident] = {}
         self._own = _Resident(client, client.next_number(), spawned=False)
+        self._opening: asyncio.Task[None] | None = None
+        """Asks for the client's own mailbox, for all who join at first."""
+        self._closed = False
 
     @property
     def mailbox(self) -> Mailbox:
@@ -145,12 +165,19 @@ class ClientProcesses:
         if resident is None:
             assert pid is not None
             raise NoProcess(str(pid), "it is over, or this client has not spawned it")
-        if not resident.opened:
-            await self._open(resident)
+        if not resident.asked:
+            await self._open_own()
         patience = patience_ms(timeout_s)
         make = partial(Join, subscription=resident.number, group=group, wait=wait or "", timeout_ms=patience)
-        await self._client.requests.ask(Call("join"), make, timeout_s)
-        resident.groups.add(group)
+        resident.joining[group] += 1
+        try:
+            await self._client.requests.ask(Call("join"), make, timeout_s)
+            resident.groups.add(group)
+        finally:
+            resident.joining[group] -= 1
+            if not resident.joining[group]:
+                del resident.joining[group]
+                self._abandon(resident, group)
 
         async def leave() -> None:
             await self._leave(resident, group)
@@ -163,11 +190,12 @@ class ClientProcesses:
 
     def lost(self) -> None:
         """The connection is gone, and with it all processes that were spawned on it."""
-        self._own.opened = False
+        self._own.asked = False
         self._end_all(NO_CONNECTION)
 
     async def close(self) -> None:
         """End everything, since the client ends."""
+        self._closed = True
         self._end_all(SHUTDOWN)
         self._own.mailbox.end(None)
         await self._spawner.close()
@@ -196,24 +224,45 @@ class ClientProcesses:
         """End a process."""
         resident = self._spawned.pop(pid, None)
         if resident is not None:
-            resident.reason = reason
+            # A lone surrogate, as file names in messages of errors have it, could not be sent.
+            resident.reason = reason.encode(errors="replace").decode()
             self._client.feeds.remove(resident)
             resident.end(None)
 
     # --- within ---
 
+    async def _open_own(self) -> None:
+        if self._opening is None or self._opening.done():
+            # In a task of its own: one of several who wait for it may give up.
+            self._opening = asyncio.create_task(self._open(self._own), name="open-mailbox")
+            self._opening.add_done_callback(
+                lambda task: task.cancelled() or task.exception()
+            )  # nobody may wait by then
+        await asyncio.shield(self._opening)
+
     async def _open(self, resident: _Resident) -> None:
         client = self._client
         client.raise_if_closed()
+        if self._closed:
+            raise NoConnection(client.where, "the client is being closed")
         client.feeds.add(resident)
         try:
             await client.requests.ask(Opening("spawn" if resident.spawned else "join", resident), resident.request)
         except BaseException:
+            resident.asked = False
             if resident.spawned:
                 client.feeds.remove(resident)
             else:
                 client.feeds.forget(resident)
             raise
+
+    def _abandon(self, resident: _Resident, group: str) -> None:
+        """Leave a group that nobody has joined in the end: the node may have heard of it."""
+        client = self._client
+        if group not in resident.groups and resident.asked:
+            ref = client.ledger.request(_Abandoned())
+            if not client.send(Leave(ref, resident.number, group)):
+                client.ledger.fail([ref], NoConnection(client.where, "the connection was lost"))
 
     def _link(self, pid: Pid, other: Pid, *, linked: bool) -> None:
         resident = self._spawned.get(pid)

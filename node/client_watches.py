@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from liminal_mesh.cluster import (
+    ClientFrame,
     Demonitor,
     GroupNews,
     MonitorProcess,
@@ -20,10 +21,11 @@ from liminal_mesh.cluster import (
     WatchGroup,
 )
 
-from .client_sinks import Call
+from .client_sinks import Answered, Call
+from .errors import NoConnection, OutcomeUnknown
 from .group_changes import CHANGES_MAX
 from .group_watch import GroupWatch
-from .group_watches import scope_number
+from .group_watches import check_watched
 from .monitor import Monitor
 from .processes import NO_CONNECTION
 from .values import GroupSnapshot, Joined, Left
@@ -50,7 +52,7 @@ class ClientWatches:
         node, epoch, number = monitor.pid
         make = partial(MonitorProcess, watch=monitor.number, node=node, epoch=epoch, number=number)
         try:
-            await self._client.requests.ask(Call("monitor"), make)
+            await self._ask("monitor", make)
         except BaseException:
             self.demonitor(monitor)
             raise
@@ -69,7 +71,7 @@ class ClientWatches:
     async def watch(self, watch: ClientGroupWatch) -> None:
         """Begin to watch a group."""
         self._watches[watch.number] = watch
-        await self._client.requests.ask(Call("watch_group"), watch.request)
+        await self._ask("watch_group", watch.request)
 
     def unwatch(self, number: int) -> None:
         """Watch a group no more."""
@@ -99,6 +101,12 @@ class ClientWatches:
         for watch in tuple(self._watches.values()):
             watch.end()
 
+    async def _ask(self, phase: str, make: Callable[[int], ClientFrame]) -> None:
+        try:
+            await self._client.requests.ask(Call(phase), make)
+        except OutcomeUnknown as error:  # what was asked for on a lost connection is over with it
+            raise NoConnection(self._client.where, str(error)) from error
+
 
 class ClientMonitor(Monitor):
     """A monitor of a client."""
@@ -116,18 +124,35 @@ class ClientMonitor(Monitor):
         self._client.watches.demonitor(self)
 
 
+class _Again(Answered):
+    """A group that was watched before, and of which a new snapshot is asked for."""
+
+    def __init__(self, watch: ClientGroupWatch) -> None:
+        self._watch = watch
+
+    def failed(self, error: Exception, count: int) -> None:
+        """The node refuses it: whoever iterates is told. A lost connection makes another attempt, and is no refusal."""
+        if not isinstance(error, OutcomeUnknown):
+            self._watch.end(error)
+
+    def answer(self, frame: ClientFrame) -> None:
+        """The snapshot follows."""
+
+
 class ClientGroupWatch(GroupWatch):
     """A watcher of a group at a client."""
+
+    _loop: asyncio.AbstractEventLoop | None = None
+    """Where it is watched, while it is."""
 
     def __init__(self, client: Client, number: int, group: str, scope: str) -> None:
         super().__init__(group, scope, client.watches.iterated)
         self.number = number
         self._client = client
-        self._scope_number = scope_number(scope)
+        self._scope_number = check_watched(scope, group)
         self._events: deque[GroupSnapshot | Joined | Left] = deque()
         self._parts: list[Pid] = []
         self._behind = True
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     def request(self, ref: int) -> WatchGroup:
         """Return what asks the node for it, or for a new snapshot."""
@@ -138,7 +163,7 @@ class ClientGroupWatch(GroupWatch):
         self._behind = True
         self._events.clear()
         self._parts.clear()
-        self._client.send(self.request(self._client.ledger.request(Call("watch_group"))))
+        self._client.send(self.request(self._client.ledger.request(_Again(self))))
 
     def news(self, frame: GroupNews) -> None:
         """The group has changed."""

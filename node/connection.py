@@ -197,6 +197,8 @@ class Connection:
 
     def _unsubscribe(self, frame: Unsubscribe) -> None:
         delivery = self.deliveries.held.get(frame.subscription)
+        if self._guests.own(frame.subscription):
+            raise ProtocolError("the connection's own mailbox ends with the connection")
         if delivery is None or delivery.pid is None or self._server.hub.processes.exit(delivery.pid, NORMAL):
             return
         self.deliveries.remove(delivery)  # it was over, and had still something to say

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -11,7 +12,7 @@ from liminal_mesh.cluster import Pid
 from .errors import LimitExceeded, NoProcess
 from .group_changes import GroupChanges
 from .group_watch import GroupWatch
-from .group_watches import scope_number
+from .group_watches import check_watched
 from .hub import Hub
 from .mailbox import Mailbox
 from .membership import GroupMembership
@@ -128,6 +129,7 @@ class NodeMonitor(Monitor):
         self._ref = 0
 
     async def _open(self) -> None:
+        self._hub.permit(self._hub.pid, "monitor", "")
         self._ref = self._hub.processes.monitor(self.pid, self.fired)
 
     def _close(self) -> None:
@@ -137,10 +139,12 @@ class NodeMonitor(Monitor):
 class NodeGroupWatch(GroupWatch):
     """A watcher of a group at an embedded node."""
 
+    _standing = False
+
     def __init__(self, hub: Hub, group: str, scope: str) -> None:
         super().__init__(group, scope, hub.watches.iterated)
         self._hub = hub
-        self._number = scope_number(scope)
+        self._number = check_watched(scope, group)
         self._changes = GroupChanges()
 
     def note(self, change: Joined | Left) -> None:
@@ -149,10 +153,23 @@ class NodeGroupWatch(GroupWatch):
         self.wake()
 
     async def _open(self) -> None:
-        self._hub.watches.add(self._number, self.group, self)
+        hub = self._hub
+        hub.permit(hub.pid, "watch_group", self.group)
+        if hub.watches.closed:
+            self.end()
+            return
+        self._standing = True
+        hub.watches.add(self._number, self.group, self)
 
     def _close(self) -> None:
+        self._standing = False
         self._hub.watches.remove(self._number, self.group, self)
 
     def _next(self) -> GroupSnapshot | Joined | Left | None:
         return self._changes.take(lambda: self._hub.watches.members(self._number, self.group))
+
+    def __del__(self) -> None:
+        # In any thread, and perhaps when the loop has come to its end.
+        if self._standing:
+            with contextlib.suppress(RuntimeError):
+                self._hub.loop.call_soon_threadsafe(self._hub.watches.prune, self._number, self.group)

@@ -16,7 +16,7 @@ class GroupWatch:
 
     The first event is a ``GroupSnapshot``, then come ``Joined`` and ``Left``. A watcher that falls behind gets a new
     snapshot instead of the changes that it missed. It ends with its bus, with :meth:`aclose`, by leaving its
-    ``async with``, or by being dropped.
+    ``async with``, or by being dropped. An opening that failed leaves nothing behind, and can be tried again.
 
     Args:
         group: the name.
@@ -32,13 +32,14 @@ class GroupWatch:
         self._waiter: asyncio.Future[None] | None = None
         self._opened = False
         self._ended = False
+        self._error: Exception | None = None
 
     async def _open(self) -> None:
         """Begin to watch."""
         raise NotImplementedError
 
     def _close(self) -> None:
-        """Watch no more; called once."""
+        """Watch no more; called once for each opening, also for one that failed."""
         raise NotImplementedError
 
     def _next(self) -> GroupSnapshot | Joined | Left | None:
@@ -46,9 +47,14 @@ class GroupWatch:
         raise NotImplementedError
 
     async def __aenter__(self) -> Self:
-        if not self._opened:
+        if not self._opened and not self._ended:
             self._opened = True
-            await self._open()
+            try:
+                await self._open()
+            except BaseException:
+                self._opened = False
+                self._close()
+                raise
         return self
 
     async def __aexit__(
@@ -66,16 +72,16 @@ class GroupWatch:
             if event is not None:
                 return event
             await self._wait()
-        raise StopAsyncIteration
+        raise self._error or StopAsyncIteration
 
     async def aclose(self) -> None:
         """Watch no more; whoever iterates comes to the end."""
         self.end()
 
-    def end(self) -> None:
-        """Watch no more (also called by the bus, when it ends)."""
+    def end(self, error: Exception | None = None) -> None:
+        """Watch no more (also called by the bus); whoever iterates gets ``error``, or comes to the end."""
         if not self._ended:
-            self._ended = True
+            self._ended, self._error = True, error
             if self._opened:
                 self._close()
             self.wake()

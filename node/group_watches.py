@@ -6,27 +6,32 @@ from collections import defaultdict
 from typing import Final, Protocol
 from weakref import WeakSet
 
-from liminal_mesh.cluster import SCOPES, Pid, Registry
+from liminal_mesh.cluster import CHANNEL_SCOPE, SCOPES, Pid, Registry
 from liminal_mesh.cluster import Joined as MemberJoined
 from liminal_mesh.cluster import Left as MemberLeft
 
 from .group_watch import GroupWatch
+from .names import check_name, check_pattern
 from .values import Joined, Left
 
-__all__ = ["GroupWatcher", "GroupWatches", "scope_number"]
+__all__ = ["GroupWatcher", "GroupWatches", "check_watched"]
 
 _NUMBERS: Final = {name: number for number, name in enumerate(SCOPES)}
 
 
-def scope_number(scope: str) -> int:
-    """Return the number of a scope.
+def check_watched(scope: str, group: str) -> int:
+    """Return the number of a scope, if a group of this name can be in it.
 
     Raises:
-        ValueError: there is no such scope.
+        ValueError: there is no such scope, or no such group can be there.
     """
     number = _NUMBERS.get(scope)
     if number is None:
         raise ValueError(f"scope {scope!r}: there are {', '.join(SCOPES)}")
+    if number == CHANNEL_SCOPE:
+        check_pattern(group)
+    else:
+        check_name(group, "group")
     return number
 
 
@@ -49,6 +54,8 @@ class GroupWatches:
         self._watchers: defaultdict[tuple[int, str], WeakSet[GroupWatcher]] = defaultdict(WeakSet)
         self.iterated: set[GroupWatch] = set()
         """Those of the node's own program that a task waits for."""
+        self.closed = False
+        """Whether the node has stopped: nothing will be told any more."""
 
     def add(self, scope: int, group: str, watcher: GroupWatcher) -> None:
         """Tell a watcher of each change from now on."""
@@ -59,8 +66,20 @@ class GroupWatches:
         watchers = self._watchers.get((scope, group))
         if watchers is not None:
             watchers.discard(watcher)
-            if not watchers:
-                del self._watchers[scope, group]
+            self.prune(scope, group)
+
+    def prune(self, scope: int, group: str) -> None:
+        """Forget a group whose watchers were all dropped."""
+        if not self._watchers.get((scope, group), True):
+            del self._watchers[scope, group]
+
+    def close(self) -> None:
+        """End the watches of the node's own program, since the node stops; clients' end with their connections."""
+        self.closed = True
+        for watchers in tuple(self._watchers.values()):
+            for watcher in tuple(watchers):
+                if isinstance(watcher, GroupWatch):
+                    watcher.end()
 
     def members(self, scope: int, group: str) -> tuple[Pid, ...]:
         """Return who is a member of a group, sorted."""
@@ -71,9 +90,6 @@ class GroupWatches:
         key = (event.scope, event.group)
         watchers = self._watchers.get(key)
         if watchers is None:
-            return
-        if not watchers:  # all were dropped
-            del self._watchers[key]
             return
         pid = event.pid
         change = Joined(pid, pid.node) if isinstance(event, MemberJoined) else Left(pid, pid.node, event.reason)

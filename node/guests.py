@@ -37,7 +37,7 @@ from .config_limits import LimitsConfig
 from .deliveries import Delivery
 from .errors import LimitExceeded, NoProcess
 from .group_changes import GroupChanges
-from .group_watches import GroupWatches
+from .group_watches import GroupWatches, check_watched
 from .hub import Hub
 from .names import check_name
 from .post import Post
@@ -90,6 +90,11 @@ class Guests:
             case Demonitor():
                 self._hub.processes.demonitor(self._monitors.pop(frame.watch, 0))
 
+    def own(self, number: int) -> bool:
+        """Whether this is the number of the connection's own mailbox."""
+        post = self._posts.get(number)
+        return post is not None and post.pid == self._connection.pid
+
     def close(self) -> None:
         """The connection is over; the processes that follow it end by that, and the rest ends here."""
         for ref in self._monitors.values():
@@ -123,7 +128,8 @@ class Guests:
         connection, hub = self._connection, self._hub
         if not frame.spawn and any(post.pid == connection.pid for post in self._posts.values()):
             raise ProtocolError("the connection's mailbox is open already")
-        hub.admit(connection.pid, "spawn" if frame.spawn else "join", "")
+        if frame.spawn:  # the mailbox of the connection itself is nothing until it joins a group
+            hub.admit(connection.pid, "spawn", "")
         delivery = connection.new_delivery(frame.subscription)
         inbox = hub.interests.make_mailbox(frame.max_in_flight, connection.deliveries.budget)
         pid = connection.pid
@@ -193,11 +199,12 @@ class Guests:
         watch = self._watches.get(frame.watch)
         if watch is None:
             self._check_room()
-            if frame.scope >= len(SCOPES):
-                raise ProtocolError(f"there is no scope {frame.scope}")
+            _check_watched(frame)
             self._hub.permit(self._connection.pid, "watch_group", frame.group)
             watch = self._watches[frame.watch] = _Watch(frame, self._connection, self._hub.watches)
             self._hub.watches.add(frame.scope, frame.group, watch)
+        elif (watch.scope, watch.group) != (frame.scope, frame.group):
+            raise ProtocolError(f"watch {frame.watch} is open already, of another group")
         self._done(frame.ref)
         watch.restart()
 
@@ -216,7 +223,11 @@ class Guests:
         self._hub.permit(self._connection.pid, "monitor", "")
         target = Pid(frame.node, frame.epoch, frame.number)
         self._monitors[frame.watch] = 0
-        ref = self._hub.processes.monitor(target, partial(self._down, frame.watch))
+        try:
+            ref = self._hub.processes.monitor(target, partial(self._down, frame.watch))
+        except LimitExceeded:
+            del self._monitors[frame.watch]
+            raise
         if frame.watch in self._monitors:
             self._monitors[frame.watch] = ref
         self._done(frame.ref)
@@ -270,6 +281,15 @@ class _Watch:
         parts = [members[start : start + BATCH_MAX] for start in range(0, len(members), BATCH_MAX)] or [[]]
         frames = [GroupNews(self._number, 1, part) for part in parts[:-1]]
         return b"".join(map(CLIENT_CODEC.encode, [*frames, GroupNews(self._number, 2, parts[-1])]))
+
+
+def _check_watched(frame: WatchGroup) -> None:
+    if frame.scope >= len(SCOPES):
+        raise ProtocolError(f"there is no scope {frame.scope}")
+    try:
+        check_watched(SCOPES[frame.scope], frame.group)
+    except ValueError as error:  # our own clients look at names before they send them
+        raise ProtocolError(str(error)) from error
 
 
 def _checked(group: str) -> str:

@@ -121,6 +121,7 @@ class Hub:
     def close(self) -> None:
         """Wake whoever still waits, and stop the sweep."""
         self._unwatch()
+        self.watches.close()
         self._awaited.close()
         self.lane_room()
 

@@ -10,6 +10,7 @@ from typing import Self
 from liminal_mesh.cluster import Pid
 
 from .errors import DeadlineExceeded
+from .names import check_pid
 from .values import Down
 
 __all__ = ["Monitor"]
@@ -21,10 +22,13 @@ class Monitor:
     Args:
         pid: the process; it may be over already.
         monotonic: the clock by which its end is told.
+
+    Raises:
+        ValueError: there can be no such process.
     """
 
     def __init__(self, pid: Pid, monotonic: Callable[[], float]) -> None:
-        self.pid = pid
+        self.pid = check_pid(pid)
         self._monotonic = monotonic
         self._down: Down | None = None
         self._told = asyncio.Event()

@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
 
-__all__ = ["NAME_BYTES_MAX", "check_name", "check_pattern", "is_pattern", "matches", "nearest"]
+from liminal_mesh.cluster import NODE_NAME, Pid
+
+__all__ = ["NAME_BYTES_MAX", "check_name", "check_pattern", "check_pid", "is_pattern", "matches", "nearest"]
 
 NAME_BYTES_MAX: Final = 256
 """The longest name; every character of a name is one byte."""
@@ -46,6 +48,17 @@ def check_pattern(pattern: str, what: str = "channel") -> str:
         if token not in ("*", ">"):
             _check_token(token, pattern, what)
     return pattern
+
+
+def check_pid(pid: Pid) -> Pid:
+    """Return ``pid`` if there can be such a process, which a frame can name.
+
+    Raises:
+        ValueError: there cannot.
+    """
+    if not NODE_NAME.match(pid.node) or not all(0 <= number < 1 << 64 for number in pid[1:]):
+        raise ValueError(f"{_quote(str(pid))} is no pid")
+    return pid
 
 
 def is_pattern(name: str) -> bool:

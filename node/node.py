@@ -261,9 +261,7 @@ class Node:
 
     def monitor(self, pid: Pid) -> Monitor:
         """Watch a process, in ``async with``; see :meth:`.Bus.monitor`."""
-        hub = self.running.hub
-        hub.permit(hub.pid, "monitor", "")
-        return NodeMonitor(hub, pid)
+        return NodeMonitor(self.running.hub, pid)
 
     async def join(
         self, group: str, pid: Pid | None = None, *, wait: Wait | None = None, timeout: float = 5.0
@@ -281,13 +279,13 @@ class Node:
 
     def watch_group(self, group: str, scope: str = "group") -> GroupWatch:
         """Watch the members of a group; see :meth:`.Bus.watch_group`."""
-        hub = self.running.hub
-        hub.permit(hub.pid, "watch_group", group)
-        return NodeGroupWatch(hub, group, scope)
+        return NodeGroupWatch(self.running.hub, group, scope)
 
     async def ready(self, timeout: float = 5.0) -> None:
         """Wait until every linked peer knows of all that is registered here; see :meth:`.Bus.ready`."""
-        await self.running.hub.interests.ready(timeout)
+        hub = self.running.hub
+        hub.permit(hub.pid, "ready", "")
+        await hub.interests.ready(timeout)
 
     # --- helpers ---
 

@@ -31,6 +31,8 @@ class Post:
         self._hub = hub
         self._listener = listener
         self._members: dict[str, Subscriber] = {}
+        self._unsure: dict[str, set[object]] = {}
+        """Those of its groups that nobody has joined but who still waits for peers to know of it: who waits."""
 
     def join(self, group: str) -> None:
         """Join a group; joining twice is once.
@@ -39,27 +41,34 @@ class Post:
             LimitExceeded: there are too many groups, or members.
             ValueError: no group can have this name.
         """
-        self._members[group] = self._hub.interests.join(self.pid, group, self.inbox, self._listener)
+        self._join(group)
+        self._unsure.pop(group, None)
 
     async def join_everywhere(self, group: str, timeout_s: float) -> None:
         """Join a group, and wait until every peer that is linked knows of it.
 
         Raises:
             DeadlineExceeded: ``missing`` names the peers that do not, after so many seconds; the group was left again,
-                if it was joined by this.
+                if nobody else has joined it.
             LimitExceeded, ValueError: as :meth:`join`.
         """
-        new = group not in self._members
-        self.join(group)
+        me = object()
+        if group not in self._members or group in self._unsure:
+            self._unsure.setdefault(group, set()).add(me)
         try:
+            self._join(group)
             await self._hub.interests.barrier("join", group, timeout_s, GROUP_SCOPE)
         except BaseException:
-            if new:
+            waiting = self._unsure.get(group, set())
+            if waiting == {me}:
                 self.leave(group)
+            waiting.discard(me)
             raise
+        self._unsure.pop(group, None)
 
     def leave(self, group: str) -> None:
         """Leave a group; nothing happens if the process is not in it."""
+        self._unsure.pop(group, None)
         member = self._members.pop(group, None)
         if member is not None:
             self._hub.interests.leave(member)
@@ -69,3 +78,6 @@ class Post:
         for group in tuple(self._members):
             self.leave(group)
         self._hub.shared.retire(self.inbox)
+
+    def _join(self, group: str) -> None:
+        self._members[group] = self._hub.interests.join(self.pid, group, self.inbox, self._listener)

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from liminal_mesh.cluster import Pid
 
 from .mailbox import Mailbox
+from .names import check_pid
 from .processes import NORMAL, REASON_CHARS_MAX
 
 __all__ = ["Process", "ProcessFunction", "ProcessKeeper", "Spawner", "check_function"]
@@ -19,6 +20,9 @@ log = logging.getLogger("liminal.process")
 
 KILLED: Final = "killed"
 """The reason of a process whose task was cancelled by its program."""
+
+CLOSE_S: Final = 5.0
+"""How long cancelled functions may take to clean up after themselves before their bus waits no longer."""
 
 
 class ProcessKeeper(Protocol):
@@ -68,12 +72,19 @@ class Process:
 
         Raises:
             LimitExceeded: there are too many links (embedded node; a client's process ends with that reason).
+            ValueError: there can be no such process.
         """
+        check_pid(pid)
         if self._reason is None:
             self._keeper.link(self._pid, pid)
 
     def unlink(self, pid: Pid) -> None:
-        """End the link with another process: its exit means nothing to this one from here on."""
+        """End the link with another process: its exit means nothing to this one from here on.
+
+        Raises:
+            ValueError: there can be no such process.
+        """
+        check_pid(pid)
         if self._reason is None:
             self._keeper.unlink(self._pid, pid)
 
@@ -131,23 +142,28 @@ class Spawner:
 
     def start(self, process: Process, function: ProcessFunction) -> None:
         """Run a process's function."""
-        process.task = asyncio.create_task(self._run(process, function), name=f"process-{process.pid}")
-        self._tasks.add(process.task)
-        process.task.add_done_callback(self._tasks.discard)
+        task = process.task = asyncio.create_task(self._run(process, function), name=f"process-{process.pid}")
+        self._tasks.add(task)
+
+        def over(_: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            # Unless its exit is what cancelled it. Not within the task, which may be cancelled before it has begun.
+            process.exit(KILLED)
+
+        task.add_done_callback(over)
 
     async def close(self) -> None:
-        """Cancel what still runs, and wait for it."""
+        """Cancel what still runs, and wait for it; what does not heed that is logged, and left."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            _, deaf = await asyncio.wait(self._tasks, timeout=CLOSE_S)
+            for task in deaf:
+                log.error("process_not_cancelled", extra={"fields": {"task": task.get_name()}})
 
     async def _run(self, process: Process, function: ProcessFunction) -> None:
         try:
             await function(process)
-        except asyncio.CancelledError:
-            process.exit(KILLED)  # unless its exit is what cancelled it
-            raise
         except Exception as error:
             log.error("process crashed", extra={"fields": {"pid": str(process.pid)}}, exc_info=error)
             process.exit(f"error: {type(error).__name__}: {error}"[:REASON_CHARS_MAX])

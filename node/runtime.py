@@ -22,6 +22,7 @@ from liminal_mesh.cluster import (
     NodeId,
     Peering,
     PeeringOptions,
+    Pid,
     ProtocolError,
     Registry,
     derive_key,
@@ -39,6 +40,7 @@ from .permission import Permit
 from .restarts import RestartBudget
 from .server import Server
 from .sizes import Sizes
+from .waits import FOREVER_S
 
 __all__ = ["Runtime"]
 
@@ -48,7 +50,7 @@ FIRST_ROUND_S: Final = 1.0
 """How long a start waits for the first answers of its seeds: as long as one dial may take."""
 
 _GROUP: Final = msgspec.msgpack.Decoder(tuple[Annotated[int, msgspec.Meta(ge=0, lt=len(SCOPES))], str])
-_TIMEOUT: Final = msgspec.msgpack.Decoder(float)
+_TIMEOUT: Final = msgspec.msgpack.Decoder(Annotated[float, msgspec.Meta(ge=0, le=FOREVER_S)])
 """The arguments of requests."""
 
 GOODBYE_S: Final = 1.0
@@ -226,18 +228,25 @@ class Runtime:
             return self.peering.members()
         return (Member(*self.hub.me, 0, "alive", True, False, ""),)
 
-    def _verbs(self) -> dict[str, Callable[[bytes], object]]:
-        """Return what a client may ask for by name."""
+    def _verbs(self) -> dict[str, Callable[[Pid, bytes], object]]:
+        """Return what a client may ask for by name; each asks for permission before it does anything."""
+        hub = self.hub
 
-        def group_members(arguments: bytes) -> object:
+        def members(who: Pid, _: bytes) -> object:
+            hub.permit(who, "members", "")
+            return self.members_plain()
+
+        def group_members(who: Pid, arguments: bytes) -> object:
             scope, group = _decode(_GROUP, arguments)
+            hub.permit(who, "group_members", group)
             return self.registry.members(scope, group)
 
-        return {
-            "members": lambda _: self.members_plain(),
-            "group_members": group_members,
-            "ready": lambda arguments: self.hub.interests.ready(_decode(_TIMEOUT, arguments)),
-        }
+        def ready(who: Pid, arguments: bytes) -> object:
+            timeout_s = _decode(_TIMEOUT, arguments)
+            hub.permit(who, "ready", "")
+            return hub.interests.ready(timeout_s)
+
+        return {"members": members, "group_members": group_members, "ready": ready}
 
     def members_plain(self) -> list[tuple[object, ...]]:
         """Return the members as plain tuples, for the wire."""

@@ -32,7 +32,8 @@ class Server:
         hub: the node's middle.
         listener: where clients connect.
         limits: the node's bounds.
-        verbs: what a client may ask for by name, as a function of its arguments (msgpack); it may be awaitable.
+        verbs: what a client may ask for by name, as a function of who asks and of the arguments (msgpack), which asks
+            for permission; it may be awaitable.
         version: of this program, for the greeting.
     """
 
@@ -41,7 +42,7 @@ class Server:
         hub: Hub,
         listener: Listener,
         limits: LimitsConfig,
-        verbs: Mapping[str, Callable[[bytes], object]],
+        verbs: Mapping[str, Callable[[Pid, bytes], object]],
         version: str,
     ) -> None:
         self.hub = hub
@@ -97,8 +98,7 @@ class Server:
         function = self._verbs.get(verb)
         if function is None:
             raise ProtocolError(f"this node knows no request {verb!r}")
-        self.hub.permit(who, verb, "")
-        return function(arguments)
+        return function(who, arguments)
 
     def opened(self, connection: Connection) -> None:
         """A newcomer has said who it is."""
