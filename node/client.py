@@ -120,6 +120,7 @@ class Client:
             await self._changes.until(lambda: not (dialler.connected and self.ledger.open), deadline)
         finally:
             task.cancel()
+            dialler.close()  # not left to the task, which may not have begun
             self.ledger.close(OutcomeUnknown("the client was closed"))
             self._changes.notify()
             self.requests.close()

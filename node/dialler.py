@@ -129,8 +129,14 @@ class Dialler:
                 except NoConnection as error:
                     log.info("not connected: %s", error)
         finally:
-            if self._wire is not None:
-                self._wire.close("the client closed")
+            self.close()
+
+    def close(self) -> None:
+        """Leave the node, if a connection stands, so that it need not take the client for lost."""
+        if self._wire is not None:
+            self.send(Disconnect("leave", "the client closed"))
+            wire, self._wire = self._wire, None
+            wire.close("the client closed")
 
     def send(self, frame: ClientFrame) -> bool:
         """Send a control frame; False when no connection stands."""
