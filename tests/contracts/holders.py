@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Final, Literal, NamedTuple
 
+from liminal_mesh.cluster import Pid
 from liminal_mesh.node.bus import Bus
 from liminal_mesh.node.connecting import connect
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
+from liminal_mesh.node.process import Process
+from liminal_mesh.node.receiver import Receiver
 from liminal_mesh.node.subscription import Subscription
 from liminal_mesh.node.values import Gap
 
@@ -51,11 +54,36 @@ async def holder(kind: str, node: Node) -> AsyncIterator[Bus]:
             yield client
 
 
+async def stay(me: Process) -> None:
+    """Run until something ends it."""
+    await asyncio.Event().wait()
+
+
+async def ended(process: Process) -> str:
+    """Return why a process that must end soon has ended."""
+    async with asyncio.timeout(DEADLINE_S):
+        return await process.wait()
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until something holds of which nobody tells."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():  # noqa: ASYNC110 - it is no event of anybody
+            await asyncio.sleep(0.001)
+
+
+def cut(node: Node) -> Pid:
+    """Cut the connection of the suite's client at its node; return the process that it was."""
+    [connection] = [one for one in node.running.server.connections.values() if one.client == "tester"]
+    connection.wire.abort("cut by the test")
+    return connection.pid
+
+
 class Over(Exception):
     """A subscription has come to its end; a task cannot well end with ``StopAsyncIteration`` itself."""
 
 
-async def take(subscription: Subscription, count: int) -> list[Message | Gap]:
+async def take(subscription: Receiver, count: int) -> list[Message | Gap]:
     """Return the next items.
 
     Raises:
@@ -68,14 +96,14 @@ async def take(subscription: Subscription, count: int) -> list[Message | Gap]:
         raise Over from None
 
 
-async def message(subscription: Subscription) -> Message:
+async def message(subscription: Receiver) -> Message:
     """Return the next item, which is a message."""
     [item] = await take(subscription, 1)
     assert isinstance(item, Message)
     return item
 
 
-async def payloads(subscription: Subscription, count: int) -> list[object]:
+async def payloads(subscription: Receiver, count: int) -> list[object]:
     """Return the next messages' payloads."""
     items = await take(subscription, count)
     assert not [item for item in items if isinstance(item, Gap)]
@@ -88,7 +116,7 @@ async def collect(subscription: Subscription, items: list[Message | Gap]) -> Non
         items.append(item)  # noqa: PERF401 - others look at it meanwhile
 
 
-async def account(subscription: Subscription, published: int) -> list[Message | Gap]:
+async def account(subscription: Receiver, published: int) -> list[Message | Gap]:
     """Take items until they account for so many publishes of one origin on one channel, from its first on."""
     items: list[Message | Gap] = []
     accounted = 0
