@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 from liminal_mesh.cluster import (
@@ -170,10 +171,11 @@ class ProcessTable:
 
     def unlink(self, pid: Pid, other: Pid) -> None:
         """End a link: from here on no exit signal of the other one arrives, even if one is on its way."""
-        ids = self._links.ids(pid, other)
-        if ids is not None and pid in self._processes:  # One that is over cannot take back its own signal.
-            self._links.sever(pid, other)
-            self._send_to(other, ProcessUnlink(pid.number, other.number, ids.ours, ids.theirs))
+        ids, one, two = self._links.ids(pid, other), self._processes.get(pid), self._processes.get(other)
+        if ids is None or one is None or one.follows == other or (two is not None and two.follows == pid):
+            return  # One that is over cannot take back its own signal; and who follows another always ends with it.
+        self._links.sever(pid, other)
+        self._send_to(other, ProcessUnlink(pid.number, other.number, ids.ours, ids.theirs))
 
     def monitor(self, target: Pid, down: Callable[[str], None]) -> int:
         """Watch a process: ``down`` is called once with the reason of its exit. Returns the number of the watch.
@@ -188,8 +190,7 @@ class ProcessTable:
         if self._reachable(target):
             self._send_to(target, ProcessMonitor(ref, target.number))
         else:
-            reason = self.reason(target)
-            self._do(lambda: self._down(ref, reason))
+            self._do(partial(self._down, ref, self.reason(target)))
         return ref
 
     def demonitor(self, ref: int) -> None:
@@ -272,8 +273,7 @@ class ProcessTable:
         if self._reachable(other):
             self._send_to(other, ProcessLink(pid.number, other.number, ident))
         else:
-            reason = self.reason(other)
-            self._do(lambda: self._cut(pid, other, reason))
+            self._do(partial(self._cut, pid, other, self.reason(other)))
 
     def _linked(self, pid: Pid, source: Pid, ident: int) -> None:
         if pid in self._processes and not (self._full and self._links.ids(pid, source) is None):

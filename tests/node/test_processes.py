@@ -268,3 +268,16 @@ def test_frames_reach_the_present_run_only() -> None:
 
     assert two.a.table.alive(one)
     two.check()
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["by-the-follower", "by-the-followed"])
+def test_who_follows_another_cannot_be_unlinked_from_it(turned: bool) -> None:
+    """Else a client's process would outlive the connection, and nobody would ever end it."""
+    side = Side()
+    leader = side.spawn("leader", traps=True)
+    follower = side.spawn("follower", follows=leader)
+
+    side.table.unlink(*((leader, follower) if turned else (follower, leader)))
+    side.table.exit(leader, NORMAL)
+    assert side.told == [("leader", NORMAL), ("follower", NORMAL)]
+    assert side.table.statistics() == ProcessStatistics({}, 0, 0)
