@@ -13,6 +13,7 @@ from liminal_mesh.node.connecting import connect
 from liminal_mesh.node.errors import NotAuthorized
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.permission import allow_all
+from liminal_mesh.node.process import Process
 
 from ..nodes import node_config
 
@@ -62,12 +63,56 @@ async def post(bus: Bus, name: str) -> None:
         bus.publish_nowait(name, b"no")
 
 
+async def stay(me: Process) -> None:
+    raise AssertionError(f"{me} was let in")
+
+
+async def spawn(bus: Bus, name: str) -> None:
+    assert name == ""
+    await bus.spawn(stay)
+
+
+async def monitor(bus: Bus, name: str) -> None:
+    assert name == ""
+    async with bus.monitor(bus.pid):
+        raise AssertionError("it was let in")
+
+
+async def join(bus: Bus, name: str) -> None:
+    await bus.join(name)
+
+
+async def send_group(bus: Bus, name: str) -> None:
+    await bus.send_group(name, b"no")
+
+
+async def group_members(bus: Bus, name: str) -> None:
+    await bus.group_members(name)
+
+
+async def watch_group(bus: Bus, name: str) -> None:
+    async with bus.watch_group(name):
+        raise AssertionError("it was let in")
+
+
+async def ready(bus: Bus, name: str) -> None:
+    assert name == ""
+    await bus.ready()
+
+
 VERBS = [
     (publish, "publish", "ticks"),
     (post, "publish", "ticks"),
     (send, "publish", "ticks"),
     (subscribe, "subscribe", "m.*"),
     (members, "members", ""),
+    (spawn, "spawn", ""),
+    (monitor, "monitor", ""),
+    (join, "join", "my.group"),
+    (send_group, "send_group", "my.group"),
+    (group_members, "group_members", "my.group"),
+    (watch_group, "watch_group", "my.group"),
+    (ready, "ready", ""),
 ]
 
 
@@ -78,6 +123,7 @@ async def test_every_verb_asks_before_it_does_anything(
 ) -> None:
     """With who asks, the verb, and the channel; what it denies is refused with both, and nothing is published."""
     async with held(kind) as (bus, node, asked):
+        before = node.running.hub.processes.statistics()
         with pytest.raises(NotAuthorized) as refused:
             await use(bus, name)
 
@@ -85,16 +131,9 @@ async def test_every_verb_asks_before_it_does_anything(
         assert asked[0] == (bus.pid, verb, name)
         assert node.running.hub.exchange.statistics.published == 0
         assert node.running.hub.exchange.channels.subscriptions == 0
-
-
-async def test_a_group_send_asks_before_it_does_anything() -> None:
-    """As a publish does, under its own verb."""
-    async with held("node") as (bus, node, asked):
-        with pytest.raises(NotAuthorized):
-            await node.send_group("x", b"no")
-
-        assert asked == [(bus.pid, "send_group", "x")]
         assert node.running.hub.groups.channels.channels == {}
+        assert node.running.hub.groups.channels.groups == {}
+        assert node.running.hub.processes.statistics() == before
 
 
 def test_without_tokens_everything_is_allowed() -> None:

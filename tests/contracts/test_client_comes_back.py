@@ -1,0 +1,196 @@
+"""What becomes of a client's processes, groups and monitors when its connection is lost and made again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import pytest
+
+from liminal_mesh.cluster import GROUP_SCOPE, Pid
+from liminal_mesh.node.client import Client
+from liminal_mesh.node.errors import Draining, NoConnection, NoProcess, NotAuthorized, OutcomeUnknown
+from liminal_mesh.node.message import Message
+from liminal_mesh.node.node import Node
+from liminal_mesh.node.values import Gap
+
+from ..nodes import DEADLINE_S, mesh, until
+from .holders import check_in_place, cut, ended, eventually, holder, numbers, payloads, stay
+
+
+class World(NamedTuple):
+    """Two linked nodes, and a client of the second."""
+
+    a: Node
+    b: Node
+    client: Client
+
+    def members(self, group: str) -> tuple[Pid, ...]:
+        """Return who is in a group, as the first node sees it."""
+        return self.a.running.registry.members(GROUP_SCOPE, group)
+
+    async def back(self, former: Pid) -> None:
+        """Wait until the client has another connection."""
+        await eventually(lambda: self.client.pid != former)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """Two linked nodes, and a client of the second."""
+    async with mesh(2) as (a, b), holder("client", b) as client:
+        assert isinstance(client, Client)
+        yield World(a, b, client)
+
+
+async def test_what_it_has_spawned_ends_with_the_connection(world: World) -> None:
+    """With noconnection on both sides, and never comes back; another can be spawned on the next connection."""
+    process = await world.client.spawn(stay)
+    await world.client.join("x", process.pid, wait="cluster")
+    async with world.a.monitor(process.pid) as monitor:
+        former = cut(world.b)
+        assert await ended(process) == "noconnection"
+        assert (await monitor.down(DEADLINE_S)).reason == "noconnection"
+    await until(world.a, lambda: not world.members("x"))
+    await world.back(former)
+    with pytest.raises(NoProcess):
+        await world.client.join("x", process.pid)
+    process.exit()
+    process.link(world.a.pid)
+    again = await world.client.spawn(stay)
+    assert again.pid > process.pid
+    again.exit()
+
+
+async def test_its_monitors_are_told_that_nothing_is_known_any_more(world: World) -> None:
+    """Also of processes that live on; leaving the block later is nothing."""
+    process = await world.a.spawn(stay)
+    async with world.client.monitor(process.pid) as monitor, world.client.monitor(world.client.pid) as own:
+        former = cut(world.b)
+        assert (await monitor.down(DEADLINE_S)).reason == "noconnection"
+        assert (await own.down(DEADLINE_S)).reason == "noconnection"
+        await world.back(former)
+    async with world.client.monitor(process.pid) as monitor:
+        process.exit()
+        assert (await monitor.down(DEADLINE_S)).reason == "normal"
+
+
+async def test_its_own_memberships_come_back_under_its_new_pid(world: World) -> None:
+    """All but those that were left; they can be left afterwards."""
+    x = await world.client.join("x", wait="cluster")
+    y = await world.client.join("y", wait="cluster")
+    await y.leave()
+    former = cut(world.b)
+    await until(world.a, lambda: world.members("x") not in ((), (former,)))
+    assert world.members("x") == (world.client.pid,)
+    assert world.client.mailbox.pid == world.client.pid != former
+    assert world.members("y") == ()
+    with pytest.raises(NoProcess):
+        await world.client.join("y", former)
+    await x.leave()
+    await until(world.a, lambda: not world.members("x"))
+
+
+async def test_its_mailbox_tells_what_it_missed_meanwhile(world: World) -> None:
+    """As one gap for each group, in its place; what follows is there, once."""
+    await world.client.join("x", wait="cluster")
+    await world.client.join("y", wait="cluster")
+    for group in ("x", "y"):
+        await world.a.send_group(group, 1)
+    assert await payloads(world.client.mailbox, 2) == [1, 1]
+    former = cut(world.b)
+    await until(world.a, lambda: not world.members("x") + world.members("y"))
+    for number in (2, 3):
+        await world.a.send_group("x", number)
+    await world.back(former)
+    await until(world.a, lambda: bool(world.members("x") and world.members("y")))
+    await world.a.send_group("x", 4)
+    await world.a.send_group("y", 2)
+
+    items: dict[str, list[Message | Gap]] = {"x": [], "y": []}
+    async with asyncio.timeout(DEADLINE_S):
+        while numbers(items["x"]) + numbers(items["y"]) < 4:
+            item = await anext(world.client.mailbox)
+            items[item.channel].append(item)
+    gaps = [(item.channel, item.first, item.last, item.reason) for item in items["x"] if isinstance(item, Gap)]
+    assert gaps == [("x", 2, 3, "link")]
+    assert [one.payload for one in items["x"] + items["y"] if isinstance(one, Message)] == [4, 2]
+
+
+async def test_nothing_is_lost_in_silence_however_often_it_is_cut(world: World) -> None:
+    """Delivered and gaps are what was sent."""
+    await world.client.join("x", wait="cluster")
+    items: list[Message | Gap] = []
+    sent = 0
+    for _ in range(4):
+        for _ in range(50):
+            await world.a.send_group("x", b"")
+            sent += 1
+        async with asyncio.timeout(DEADLINE_S):
+            items.append(await anext(world.client.mailbox))
+        await world.back(cut(world.b))
+        await until(world.a, lambda: world.members("x") == (world.client.pid,))
+    await world.a.send_group("x", b"")
+    async with asyncio.timeout(DEADLINE_S):
+        while numbers(items) < sent + 1:
+            items.append(await anext(world.client.mailbox))
+    check_in_place(items)
+
+
+async def test_joins_while_the_connection_comes_back_find_their_place(world: World) -> None:
+    """Right behind what comes back by itself; before that they are told that there is no connection."""
+    await world.client.join("x", wait="cluster")
+    former = cut(world.b)
+    refused = 0
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            try:
+                await world.client.join("y")
+            except (NoConnection, OutcomeUnknown):
+                refused += 1
+                await asyncio.sleep(0)
+            else:
+                if world.client.pid != former:
+                    break
+    assert refused
+    await eventually(lambda: world.members("x") == world.members("y") == (world.client.pid,))
+
+
+@pytest.mark.parametrize("error", [Draining(()), NotAuthorized("join", "x")], ids=["draining", "denied"])
+async def test_a_membership_that_is_refused_again_is_lost_unless_the_node_leaves(
+    world: World, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    """A node that drains says nothing about the next one; a denial is logged."""
+    await world.client.join("x", wait="cluster")
+    permit, asked = world.b.running.hub.permit, asyncio.Event()
+
+    def deny(who: Pid, verb: str, name: str) -> None:
+        asked.set()
+        raise error
+
+    world.b.running.hub.permit = deny
+    former = cut(world.b)
+    await asked.wait()
+    world.b.running.hub.permit = permit
+    await world.back(former)
+    await world.client.members()
+    former = cut(world.b)
+    await world.back(former)
+    await world.client.members()
+    await world.client.ready()
+
+    lost = [record for record in caplog.records if record.getMessage() == "membership_lost"]
+    assert (bool(lost), bool(world.members("x"))) == ((False, True) if isinstance(error, Draining) else (True, False))
+    assert all(record.levelno == logging.ERROR for record in lost)
+
+
+async def test_a_client_that_leaves_is_not_lost(world: World) -> None:
+    """Also one that was closed as soon as it was opened."""
+    for turns in (0, 1, 5):
+        async with holder("client", world.b) as other:
+            monitor = await world.a.monitor(other.pid).__aenter__()
+            for _ in range(turns):
+                await other.members()
+        assert (await monitor.down(DEADLINE_S)).reason == "normal"
+        assert len(world.b.running.server.connections) == 1
