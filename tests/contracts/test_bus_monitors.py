@@ -12,6 +12,7 @@ from liminal_mesh.cluster import Pid
 from liminal_mesh.node.connect import connect
 from liminal_mesh.node.errors import DeadlineExceeded, LimitExceeded, NoConnection
 from liminal_mesh.node.intake import Intake
+from liminal_mesh.node.monitor import Monitor
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.processes import NO_PROCESS
 
@@ -242,7 +243,7 @@ async def test_no_more_links_and_monitors_than_the_limit(kind: str) -> None:
     async with Node(node_config("a", limits={"process_links": 20})) as node, holder(kind, node) as bus:
         processes = [await bus.spawn(stay) for _ in range(3)]
         table = node.running.hub.processes
-        monitors = []
+        monitors: list[Monitor] = []
         while table.statistics().links + 2 * len(monitors) < 20:  # each is an entry at both ends
             monitors.append(await bus.monitor(node.pid).__aenter__())
         with pytest.raises(LimitExceeded) as error:

@@ -16,10 +16,11 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from liminal_mesh.cluster import Joined, Left, Purged
+from liminal_mesh.cluster import Joined, Left, Pid, Purged
 from liminal_mesh.node.client import Client
 from liminal_mesh.node.config import NodeConfig
 from liminal_mesh.node.node import Node
+from liminal_mesh.node.process import Process
 
 from .reader import Reader
 from .traffic import flood
@@ -35,6 +36,7 @@ class Commands:
         self.readers: dict[str, Reader] = {}
         self.ended = asyncio.Event()
         self.group_events: list[str] = []
+        self.processes: dict[str, Process] = {}
         self._drained = True
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -164,6 +166,44 @@ class Commands:
         self.ended.set()
         return self._drained
 
+    # --- processes ---
+
+    async def spawn(self, key: str, group: str | None = None, link: str | None = None) -> str:
+        """Spawn a process that stays, and let it join a group, and link with another one; return its pid."""
+        process = self.processes[key] = await self.bus.spawn(stay)
+        if group is not None:
+            await self.bus.join(group, process.pid, wait="cluster")
+        if link is not None:
+            process.link(Pid.parse(link))
+        return str(process.pid)
+
+    async def exit_of(self, key: str, timeout: float) -> dict[str, object]:
+        """Wait for the end of a process; return its reason, and when that was seen."""
+        async with asyncio.timeout(timeout):
+            reason = await self.processes[key].wait()
+        return {"reason": reason, "at": time.monotonic()}
+
+    async def running(self, key: str) -> bool:
+        """Return whether a process lives."""
+        return self.node.running.hub.processes.alive(self.processes[key].pid)
+
+    async def monitor(self, pid: str, timeout: float) -> dict[str, object]:
+        """Watch a process until its end; return the reason, and when that was seen."""
+        async with self.bus.monitor(Pid.parse(pid)) as monitor:
+            down = await monitor.down(timeout)
+        return {"reason": down.reason, "at": down.observed_at, "members": await self.group_members("g")}
+
+    async def monitored(self, count: int, timeout: float) -> None:
+        """Wait until so many of this node's processes are watched or linked from other nodes."""
+        table = self.node.running.hub.processes
+        async with asyncio.timeout(timeout):
+            while table._monitors.count - table._monitors.ours + table.statistics().links < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)  # nobody tells of it
+
+    async def group_members(self, group: str) -> list[str]:
+        """Return who is in a group."""
+        return [str(pid) for pid in await self.bus.group_members(group)]
+
     # --- the loop ---
 
     async def answer(self, number: int, verb: str, fields: dict[str, Any]) -> None:
@@ -195,6 +235,11 @@ class Commands:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def stay(me: Process) -> None:
+    """Run until something ends it."""
+    await asyncio.Event().wait()
 
 
 def say(answer: dict[str, Any]) -> None:
