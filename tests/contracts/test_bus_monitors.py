@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from liminal_mesh.cluster import Pid
-from liminal_mesh.node.connect import connect
+from liminal_mesh.node.connecting import connect
 from liminal_mesh.node.errors import DeadlineExceeded, LimitExceeded, NoConnection
 from liminal_mesh.node.intake import Intake
 from liminal_mesh.node.monitor import Monitor
