@@ -84,6 +84,7 @@ class NodePublisher(Publisher):
     """A windowed publisher of an embedded node."""
 
     def __init__(self, hub: Hub, channel: str, window: int, ack: str | None, timeout_s: float) -> None:
+        hub.permit(hub.pid, "publish", channel)
         resolved = hub.exchange.resolve(channel)
         super().__init__(channel, window, resolved)
         self._hub = hub
