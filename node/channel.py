@@ -6,9 +6,10 @@ local subscribers, the routes to interested peers - is worked out once and kept 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from liminal_mesh.cluster import NodeId, Pid, TokenTrie
 
@@ -21,9 +22,9 @@ from .values import Gap, Pressure
 if TYPE_CHECKING:
     from .batch import Batch
     from .route import Route
-    from .supervision import Supervisor
+    from .supervision import Crashed, Guard, Supervisor
 
-__all__ = ["Channel", "ChannelSettings", "ChannelTable", "Crashed", "Group", "Listener", "Subscriber"]
+__all__ = ["Channel", "ChannelSettings", "ChannelTable", "Group", "Listener", "Subscriber"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +86,6 @@ class Group:
     joined_at: int
     subscribers: dict[Pid, Subscriber] = field(default_factory=dict)
     anchored: set[NodeId] = field(default_factory=set)
-
-
-Crashed: TypeAlias = "Callable[[Channel, Subscriber, Exception], None]"
-"""Hears of a delivery that crashed."""
 
 
 class Channel:
@@ -153,6 +150,11 @@ class Channel:
             return Pressure()
         return max((one.inbox for one in self.subscribers), key=Inbox.fullness).pressure()
 
+    @property
+    def crashes(self) -> int:
+        """How often a delivery on it crashed, and it was restarted or failed."""
+        return (self.restarts.count if self.restarts is not None else 0) + bool(self.failed)
+
     def fail(self, reason: str) -> None:
         """Refuse everything from here on."""
         self.failed, self.stamp = reason, -1
@@ -198,6 +200,8 @@ class ChannelTable:
         self.groups: dict[str, Group] = {}
         self.subscriptions = 0
         self._patterns = TokenTrie()
+        self._passed: dict[str, dict[NodeId, int]] = {}
+        """Up to where origins' publishes on channels that are not in use were told as lost."""
         self.supervisor: Supervisor | None = None
         """Is told of channels that come into use, and go."""
 
@@ -247,12 +251,28 @@ class ChannelTable:
             settings = self._default
         return self._make(name, settings)
 
-    def no_room(self, name: str, origin: NodeId, first: int, last: int, count: int) -> None:
+    def no_room(self, name: str, origin: NodeId, first: int, last: int, guard: Guard) -> None:
         """Tell whoever waits for a channel that is not in use of remote publishes on it: there was no room for it."""
+        passed = self._passed.setdefault(name, {}) if len(self._passed) < self._channels_max else {}
+        first, passed[origin] = max(first, passed.get(origin, 0) + 1), max(last, passed.get(origin, 0))
+        count = last - first + 1
+        if count <= 0:
+            return
         gap = Gap(name, origin.name, first, last, count, "overflow", origin.epoch)
         for group in self._covering(name):
             for subscriber in tuple(group.subscribers.values()):
-                subscriber.note_gap(origin, gap)
+                guard(subscriber, partial(subscriber.note_gap, origin, gap))
+
+    def forget(self, origin: NodeId) -> None:
+        """A run of a node is over for good: drop what was kept of its numbers."""
+        for channel in self.channels.values():
+            channel.heads.pop(origin, None)
+        for group in self.groups.values():
+            group.anchored.discard(origin)
+        for name, passed in tuple(self._passed.items()):
+            passed.pop(origin, None)
+            if not passed:
+                del self._passed[name]
 
     def subscribe(self, subscriber: Subscriber, joined_at: int) -> Group:
         """Add a subscriber; ``joined_at`` counts when it is the first of its pattern. Return its group."""
@@ -304,7 +324,7 @@ class ChannelTable:
     def _let_go(self, pattern: str) -> None:
         """Drop channels that were in use only because peers published on them and ``pattern`` was subscribed to."""
         for channel in tuple(self.matching(pattern)):
-            unused = channel.sequence == 0 and channel.posted is None and channel.holder is None and not channel.failed
+            unused = channel.sequence == 0 and channel.posted is None and channel.holder is None and not channel.crashes
             if unused and channel.name not in self._exact and not self._covering(channel.name):
                 del self.channels[channel.name]
                 self._spare += 1
@@ -321,6 +341,7 @@ class ChannelTable:
                 raise LimitExceeded(f"{self._what}s", self._channels_max)
             self._spare -= 1
         channel = self.channels[name] = Channel(name, settings)
+        channel.heads.update(self._passed.pop(name, {}))
         if self.supervisor is not None:
             self.supervisor.begin(channel)
         return channel

@@ -14,6 +14,7 @@ again, which is how the losses of the time between become visible without anothe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -44,6 +45,7 @@ class Exchange:
         self.statistics = shared.statistics
         self._shared = shared
         self._registry = shared.registry
+        self._guard = shared.supervisor.guard
         self._budget = shared.budget
         self._clock_ns = shared.clock_ns
         self._routes: dict[str, Route] = {}
@@ -215,7 +217,10 @@ class Exchange:
         channel = self.channels.wanted(frame.channel)
         if channel is None or channel.failed:
             self.statistics.stale_forward += count
-            self.channels.no_room(frame.channel, origin, items[0].sequence, items[-1].sequence, count)
+            if channel is None:
+                self.channels.no_room(frame.channel, origin, items[0].sequence, items[-1].sequence, self._guard)
+            else:
+                self._pass_over(channel, origin, items[-1].sequence, "overflow")
             return [ReceiptRun(frame.receipt, count, delivered=False)] if frame.receipt else []
         if channel.stamp != self._stamp:
             self._refresh(channel)
@@ -270,12 +275,12 @@ class Exchange:
             channel = self.channels.wanted(name)
             if channel is not None:
                 self._pass_over(channel, origin, sequence)
-        for group in self.channels.groups.values():
+        for group in tuple(self.channels.groups.values()):
             if group.joined_at <= frame.applied and origin not in group.anchored:
                 group.anchored.add(origin)
                 heads = self._heads_of(group.pattern, origin)
                 for subscriber in tuple(group.subscribers.values()):
-                    subscriber.listener.anchored(origin, heads)
+                    self._guard(subscriber, partial(subscriber.listener.anchored, origin, heads))
 
     def anchored(self, pattern: str, origin: NodeId) -> bool:
         """Whether a peer has told where its channels stand to the local group of a pattern (or there is none)."""
@@ -305,10 +310,7 @@ class Exchange:
         """A run of a node is over for good: drop what was kept of its numbers."""
         if self._runs.get(origin.name) == origin:
             del self._runs[origin.name]
-        for channel in self.channels.channels.values():
-            channel.heads.pop(origin, None)
-        for group in self.channels.groups.values():
-            group.anchored.discard(origin)
+        self.channels.forget(origin)
 
     # --- helpers ---
 
@@ -323,10 +325,13 @@ class Exchange:
         heads = {one.name: one.heads.get(origin, 0) for one in self.channels.matching(pattern)}
         return {name: head for name, head in heads.items() if head or name == pattern}
 
-    def _pass_over(self, channel: Channel, origin: NodeId, last: int) -> None:
-        if channel.stamp != self._stamp:
+    def _pass_over(self, channel: Channel, origin: NodeId, last: int, reason: str = "link") -> None:
+        if channel.failed:
+            self.channels.refresh(channel)  # and no more than that: it must not look ready to publish on
+        elif channel.stamp != self._stamp:
             self._refresh(channel)
-        self.statistics.link_lost += channel.pass_over(origin, last, "link", self._shared.supervisor.crashed)
+        lost = channel.pass_over(origin, last, reason, self._shared.supervisor.crashed)
+        self.statistics.link_lost += lost if reason == "link" else 0
 
     def _refresh(self, channel: Channel) -> None:
         self.channels.refresh(channel)

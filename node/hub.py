@@ -108,8 +108,10 @@ class Hub:
         self.sizes = sizes
         self.pid = self.processes.spawn("node", lambda _: None, traps=True)
         """The node's own process."""
+        self.supervisor.own = self.pid
         self.watches = GroupWatches(registry)
         self.interests = Interests(self, entries_max)
+        self.supervisor.expel = self.interests.leave
         self._routes: dict[str, Route] = {}
         self._awaited: Sweep[Pending] = Sweep(lambda pending: pending.expire())
         self._changes = Signal()
@@ -119,15 +121,16 @@ class Hub:
         self._unwatch = registry.watch(self._group_event)
 
     def close(self) -> None:
-        """Wake whoever still waits, and stop the sweep."""
+        """End every process that is left, wake whoever still waits, and stop the sweep."""
+        self.end_processes()
         self._unwatch()
         self.watches.close()
         self._awaited.close()
         self.lane_room()
 
-    def end_processes(self, kind: str) -> None:
-        """End all processes of a kind, since the node stops; subscriptions hand out what waits first."""
-        for pid in self.processes.living(kind):
+    def end_processes(self, *kinds: str) -> None:
+        """End all processes, or those of some kinds, since the node stops; subscriptions hand out what waits first."""
+        for pid in self.processes.living(*kinds):
             self.processes.exit(pid, SHUTDOWN)
 
     def admit(self, who: Pid, verb: str, name: str) -> None:

@@ -133,6 +133,7 @@ class Interests:
             self._check_entries()
             groups.resolve(group)  # from now on there is room for what peers send to it
             member = Subscriber(pid, group, inbox, listener)
+            self._hub.shared.mailboxes[inbox] = listener
             groups.subscribe(member)
             self._changed()
         return member

@@ -147,9 +147,9 @@ class ProcessTable:
         """Whether a process of this node lives."""
         return pid in self._processes
 
-    def living(self, kind: str) -> list[Pid]:
-        """Return the processes of a kind."""
-        return [pid for pid, process in self._processes.items() if process.kind == kind]
+    def living(self, *kinds: str) -> list[Pid]:
+        """Return all processes, or those of some kinds."""
+        return [pid for pid, process in self._processes.items() if not kinds or process.kind in kinds]
 
     def reason(self, pid: Pid) -> str:
         """Return why a process that is not there is not there."""

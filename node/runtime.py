@@ -204,8 +204,7 @@ class Runtime:
         self.server.close(reason)
         drained = await hub.until(lambda: not self.server.connections, deadline) and drained
         await self.programs.close()
-        hub.end_processes("subscription")
-        hub.end_processes("node")
+        hub.end_processes("subscription", "channel", "node")
         if mesh is not None:
             drained = await hub.until(lambda: mesh.idle, deadline) and drained
             mesh.drain(reason)

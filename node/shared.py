@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from liminal_mesh.cluster import NodeId, Registry
 
-from .channel import ChannelTable
+from .channel import ChannelTable, Listener
 from .exchange_statistics import ExchangeStatistics
 from .inbox import Budget, Inbox
 from .supervision import Supervisor
@@ -36,21 +36,24 @@ class Shared:
         self.statistics = ExchangeStatistics()
         self.tables: list[ChannelTable] = []
         """Of each exchange."""
+        self.mailboxes: dict[Inbox, Listener] = {}
+        """Of processes that have joined a group, if only once: they may hold messages of groups that they have left."""
         # Grows across restarts because the epoch does: a million ids for each of its milliseconds.
         self.last_id = me.epoch * 1_000_000
 
     def evict(self) -> None:
         """Empty the largest inboxes into gaps until all together hold no more than they may."""
         while self.budget.passed:
-            everyone = [one for table in self.tables for one in table.everyone()]
-            largest = max(everyone, key=lambda one: one.inbox.bytes, default=None)
-            if largest is None or not largest.inbox.bytes:
+            held = [(one.inbox, one.listener) for table in self.tables for one in table.everyone()]
+            inbox, listener = max([*held, *self.mailboxes.items()], key=lambda one: one[0].bytes)
+            if not inbox.bytes:
                 return
-            largest.inbox.evict()
+            inbox.evict()
             self.statistics.evicted += 1
-            largest.listener.ready()
+            listener.ready()
 
     def retire(self, inbox: Inbox) -> None:
         """Count what an inbox dropped that gets no more, and give its share of the budgets back."""
+        self.mailboxes.pop(inbox, None)
         self.statistics.overflowed += inbox.dropped
         inbox.release()

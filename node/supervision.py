@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from .processes import NORMAL, ProcessTable
 from .restarts import Restarts
@@ -19,9 +19,20 @@ if TYPE_CHECKING:
 
     from .channel import Channel, Group, Subscriber
 
-__all__ = ["Supervisor"]
+__all__ = ["Crashed", "Guard", "Supervisor", "reason_of"]
 
 log = logging.getLogger("liminal.node")
+
+Crashed: TypeAlias = "Callable[[Channel, Subscriber, Exception], None]"
+"""Hears of a delivery that crashed."""
+
+Guard: TypeAlias = "Callable[[Subscriber, Callable[[], None]], None]"
+"""Calls a function that tells a subscriber something, and sees to it if that crashes."""
+
+
+def reason_of(error: Exception) -> str:
+    """Return the reason of a process that an exception has ended."""
+    return f"error: {type(error).__name__}: {error}"
 
 
 class Supervisor:
@@ -39,6 +50,10 @@ class Supervisor:
         self._note = note
         self.restarts = 0
         """How often any channel was restarted."""
+        self.own: Pid | None = None
+        """The node's own process, which no crash of a delivery ends."""
+        self.expel: Callable[[Subscriber], None] = lambda _: None
+        """Takes a member out of its group."""
 
     def begin(self, channel: Channel) -> None:
         """A channel is in use."""
@@ -52,21 +67,41 @@ class Supervisor:
 
     def crashed(self, channel: Channel, subscriber: Subscriber, error: Exception) -> None:
         """A delivery crashed: its subscriber ends, and the channel's process begins anew, if its budget allows."""
-        reason = f"error: {type(error).__name__}: {error}"
-        facts = {"channel": channel.name, "pid": str(channel.pid), "subscriber": str(subscriber.pid)}
-        log.error("channel_crashed", extra={"fields": facts}, exc_info=error)
-        self._processes.exit(subscriber.pid, reason)
-        if channel.pid is None or channel.restarts is None:
-            return  # a process group is no channel: its member alone has crashed
-        self._processes.exit(channel.pid, reason)
-        if channel.restarts.allow(self._monotonic()):
+        restarts = channel.restarts
+        if channel.pid is None or restarts is None:  # a process group is no channel: its member alone has crashed
+            self.lost(subscriber, error)
+            return
+        reason, crashed_pid = reason_of(error), channel.pid
+        facts = {"channel": channel.name, "pid": str(crashed_pid), "subscriber": str(subscriber.pid)}
+        # Decided first: a channel that has crashed stays in use, with its budget, though nobody may be left on it.
+        again = restarts.allow(self._monotonic())
+        if not again:
+            channel.fail(reason)
+        self.lost(subscriber, error)
+        self._processes.exit(crashed_pid, reason)
+        if again:
             channel.pid = self._spawn()
             self.restarts += 1
-            self._note("channel_restarted", **facts, reason=reason, restarts=channel.restarts.count)
+            self._note("channel_restarted", **facts, reason=reason, restarts=restarts.count)
         else:
-            channel.fail(reason)
-            self._note("channel_failed", **facts, reason=reason, restarts=channel.restarts.count)
+            self._note("channel_failed", **facts, reason=reason, restarts=restarts.count)
             self._tell(channel.groups, channel.name, f"error: channel {channel.name} failed: {reason}")
+
+    def guard(self, subscriber: Subscriber, call: Callable[[], None]) -> None:
+        """Tell a subscriber something that concerns no single channel; a crash ends that subscriber alone."""
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is one subscriber's
+            self.lost(subscriber, error)
+
+    def lost(self, subscriber: Subscriber, error: Exception) -> None:
+        """A subscriber cannot be told anything any more: its process ends; the node's own leaves the group alone."""
+        facts = {"pattern": subscriber.pattern, "pid": str(subscriber.pid)}
+        log.error("delivery_crashed", extra={"fields": facts}, exc_info=error)
+        if subscriber.pid == self.own:
+            self.expel(subscriber)
+        else:
+            self._processes.exit(subscriber.pid, reason_of(error))
 
     def _tell(self, groups: tuple[Group, ...], name: str, reason: str) -> None:
         """End whoever is subscribed to the channel by its name; a pattern has others, and misses this one in gaps."""

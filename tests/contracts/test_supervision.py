@@ -8,14 +8,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from liminal_mesh.node.config import ChannelConfig, RestartConfig
+from liminal_mesh.node.config import ChannelConfig, LimitsConfig, RestartConfig
 from liminal_mesh.node.errors import ChannelFailed, DeadlineExceeded, NoProcess
 from liminal_mesh.node.inbox import Inbox, Run
+from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.status import channels as channels_document
 from liminal_mesh.node.values import Gap
 
-from ..nodes import DEADLINE_S, mesh
+from ..nodes import DEADLINE_S, mesh, node_config, until
 from .holders import Pair, holder, message, payloads, take
 
 POISON = b"poison"
@@ -129,7 +130,7 @@ async def test_ch1_a_spent_budget_leaves_the_channel_refused_by_name(
         assert "poisoned" in str(shown["reason"])
         events = [str(event["kind"]) for event in pair.b.running.hub.events if "channel" in str(event["kind"])]
         assert events == ["channel_restarted", "channel_restarted", "channel_failed"]
-        assert "channel_crashed" in caplog.text
+        assert "delivery_crashed" in caplog.text
 
 
 async def test_ch1_the_policy_never_fails_a_channel_at_its_first_crash(pair: Pair) -> None:
@@ -164,3 +165,89 @@ async def test_ch1_a_publish_without_waiting_that_meets_a_failed_channel_is_refu
         await asyncio.sleep(0)
         with pytest.raises(ChannelFailed):
             node.publish_nowait("never", b"2")
+
+
+async def test_ch1_a_channel_that_crashed_keeps_its_budget_though_nobody_is_left_on_it(pair: Pair) -> None:
+    """And no process of it stays behind."""
+    for _ in range(2):
+        async with pair.there.subscribe("ticks", max_in_flight=7, wait="cluster"):
+            await pair.here.publish("ticks", POISON, ack="nodes")
+    kinds = pair.b.running.hub.processes.statistics().processes
+    assert (listed(pair.b, "ticks")["restarts"], kinds["channel"]) == (2, 1)
+
+
+async def test_ch1_losses_on_a_failed_channel_are_told_once(pair: Pair) -> None:
+    """By the publishes that were not taken, and not again when the link was made anew."""
+    async with (
+        pair.there.subscribe("m.*", wait="cluster") as family,
+        pair.there.subscribe("m.1", max_in_flight=7, wait="cluster"),
+    ):
+        await pair.here.publish("m.1", POISON, ack="nodes")
+        for number in range(5):
+            await pair.here.publish("m.1", number, ack="nodes")
+        await cut(pair)
+        await pair.here.publish("m.2", b"end", ack="nodes")
+
+        items = [await message(family)]
+        while not isinstance(items[-1], Message) or items[-1].channel != "m.2":
+            items += await take(family, 1)  # type: ignore[arg-type]
+    assert sum(item.count for item in items if isinstance(item, Gap)) == 5
+
+
+async def cut(pair: Pair) -> None:
+    """Cut the link of two nodes, and wait until both have another one."""
+    meshes = [node.running.hub.mesh for node in (pair.a, pair.b)]
+    assert meshes[0] is not None
+    assert meshes[1] is not None
+    links, others = meshes[0].links, meshes[1].links
+    former, other = links["b"], others["a"]
+    former.wire.abort("cut")
+    await until(pair.a, lambda: "b" in links and links["b"] is not former)
+    await until(pair.b, lambda: "a" in others and others["a"] is not other)
+
+
+async def test_a_crash_in_what_is_sent_to_the_nodes_own_mailbox_costs_the_membership_and_not_the_node(
+    poison: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process lives, and it is in the group no more."""
+    async with mesh(1, channels=CHANNELS) as (node,):
+        offer = Inbox.offer
+        monkeypatch.setattr(Inbox, "offer", lambda self, run: 1 // 0 if run.channel == "g" else offer(self, run))
+        await node.join("g")
+        async with node.monitor(node.pid) as monitor:
+            await node.send_group("g", b"1")
+
+            with pytest.raises(DeadlineExceeded):
+                await monitor.down(timeout=0)
+        assert await node.group_members("g") == ()
+        assert (await node.send_group("g", b"2")).delivered is False
+
+
+async def test_what_waits_for_a_process_that_has_left_its_groups_counts_and_can_be_let_go() -> None:
+    """Else a mailbox that nobody reads would starve the whole node."""
+    limits = LimitsConfig(inbox_bytes_node=200_000, inbox_bytes_connection=200_000, inbox_bytes=150_000)
+    async with mesh(1, channels=CHANNELS, limits=limits) as (node,):
+        membership = await node.join("g")
+        for _ in range(14):
+            await node.send_group("g", bytes(10_000))
+        await membership.leave()
+        async with node.subscribe("ticks") as subscription:
+            for _ in range(10):
+                await node.publish("ticks", bytes(10_000))
+
+            assert all(isinstance(item, Message) for item in await take(subscription, 10))
+        assert isinstance(await anext(node.mailbox), Gap)
+
+
+async def test_whatever_lives_on_a_node_ends_with_it(poison: None) -> None:
+    """Whoever monitors a channel of it, too, comes to an end."""
+    node = Node(node_config("a", channels=CHANNELS))
+    await node.start()
+    processes = node.running.hub.processes
+    await node.publish("ticks", b"1")
+    pid = node.running.hub.exchange.resolve("ticks").pid
+    assert pid is not None
+    async with node.monitor(pid) as monitor:
+        await node.stop()
+        assert (await monitor.down(timeout=DEADLINE_S)).reason == "shutdown"
+    assert processes.statistics().processes == {}
