@@ -62,7 +62,7 @@ class _Resident:
         """How many wait for an answer to a join of each group."""
         self.process: Process | None = None
         self.asked = False
-        """Whether the node was asked for it on this connection: what is sent now is looked at after that."""
+        """Whether the node was asked for it, and is on each new connection before anything else can be sent there."""
         self.reason = NORMAL
         inbox = Inbox(CREDIT, CREDIT * 3, 1 << 62, "drop-newest")
         self.mailbox = _ClientMailbox(Pid("", 0, 0), inbox)
@@ -190,7 +190,6 @@ class ClientProcesses:
 
     def lost(self) -> None:
         """The connection is gone, and with it all processes that were spawned on it."""
-        self._own.asked = False
         self._end_all(NO_CONNECTION)
 
     async def close(self) -> None:

@@ -118,6 +118,21 @@ async def test_its_mailbox_tells_what_it_missed_meanwhile(world: World) -> None:
     assert [one.payload for one in items["x"] + items["y"] if isinstance(one, Message)] == [4, 2]
 
 
+async def test_what_was_sent_while_it_was_no_member_is_no_gap(world: World) -> None:
+    """Though it is a member of the same group before and afterwards, on two connections."""
+    membership = await world.client.join("x", wait="cluster")
+    await world.a.send_group("x", 1)
+    assert await payloads(world.client.mailbox, 1) == [1]
+    await membership.leave()
+    await world.back(cut(world.b))
+    await until(world.a, lambda: not world.members("x"))
+    for number in (2, 3):
+        await world.a.send_group("x", number)
+    await world.client.join("x", wait="cluster")
+    await world.a.send_group("x", 4)
+    assert await payloads(world.client.mailbox, 1) == [4]
+
+
 async def test_nothing_is_lost_in_silence_however_often_it_is_cut(world: World) -> None:
     """Delivered and gaps are what was sent."""
     await world.client.join("x", wait="cluster")
