@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from liminal_mesh.cluster import GROUP_SCOPE, Pid
 
+from .errors import NoProcess
 from .inbox import Inbox
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Post:
         self._hub = hub
         self._listener = listener
         self._members: dict[str, Subscriber] = {}
+        self._closed = False
         self._unsure: dict[str, set[object]] = {}
         """Those of its groups that nobody has joined but who still waits for peers to know of it: who waits."""
 
@@ -51,6 +53,7 @@ class Post:
             DeadlineExceeded: ``missing`` names the peers that do not, after so many seconds; the group was left again,
                 if nobody else has joined it.
             LimitExceeded, ValueError: as :meth:`join`.
+            NoProcess: the process has ended meanwhile.
         """
         me = object()
         if group not in self._members or group in self._unsure:
@@ -65,6 +68,8 @@ class Post:
             waiting.discard(me)
             raise
         self._unsure.pop(group, None)
+        if self._closed:
+            raise NoProcess(str(self.pid), self._hub.processes.reason(self.pid))
 
     def leave(self, group: str) -> None:
         """Leave a group; nothing happens if the process is not in it."""
@@ -75,6 +80,7 @@ class Post:
 
     def close(self) -> None:
         """The process is over: leave all groups."""
+        self._closed = True
         for group in tuple(self._members):
             self.leave(group)
         self._hub.shared.retire(self.inbox)

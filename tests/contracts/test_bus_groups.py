@@ -111,6 +111,20 @@ async def test_a_join_that_is_given_up_takes_no_other_with_it(pair: Pair, how: s
     assert members(pair.b, "x") == members(pair.a, "x") == (pair.there.pid,)
 
 
+async def test_a_process_that_ends_while_it_joins_is_said_to_be_over(pair: Pair) -> None:
+    """With the reason of its end."""
+    process = await pair.there.spawn(stay)
+    deafen(pair.a, "b")
+    joining = asyncio.create_task(pair.there.join("x", process.pid, wait="cluster"))
+    await eventually(lambda: bool(members(pair.b, "x")))
+    process.exit("killed")
+    await eventually(lambda: not members(pair.b, "x"))
+    hear(pair.a, "b")
+    with pytest.raises(NoProcess) as error:
+        await joining
+    assert (error.value.pid, error.value.reason) == (str(process.pid), "killed")
+
+
 async def test_the_first_joins_of_a_bus_may_come_all_at_once(held: Held) -> None:
     """Or be given up: the others and the next one do not feel it."""
     hasty = asyncio.create_task(held.bus.join("hasty"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -11,14 +11,14 @@ import pytest
 from liminal_mesh.cluster import Pid
 from liminal_mesh.node.bus import Bus
 from liminal_mesh.node.client import Client
-from liminal_mesh.node.errors import NoConnection, NoProcess
+from liminal_mesh.node.errors import NoConnection
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.process import Process
 from liminal_mesh.node.subscription import Subscription
 
-from ..nodes import DEADLINE_S, mesh, until
+from ..nodes import DEADLINE_S, mesh
 from .conftest import channels, lone_node
-from .holders import Held, Over, Pair, ended, eventually, holder, stay, take
+from .holders import Held, Over, ended, eventually, holder, stay, take
 
 
 def processes(node: Node) -> int:
@@ -168,113 +168,6 @@ async def test_the_mailbox_of_a_process_ends_with_it(held: Held) -> None:
     await membership.leave()
 
 
-# --- links ---
-
-
-async def pairs(pair: Pair) -> tuple[Process, Process]:
-    """Return a process on each side, linked by the first one."""
-    one, two = await pair.here.spawn(stay), await pair.there.spawn(stay)
-    one.link(two.pid)
-    one.link(two.pid)
-    await until_linked(pair.b, two.pid, one.pid)
-    return one, two
-
-
-async def until_linked(node: Node, pid: Pid, *others: Pid) -> None:
-    """Wait until a process of a node is linked with these and no others, its own client aside."""
-    table = node.running.hub.processes
-    await eventually(lambda: set(table.links(pid)) - set(table.living("connection")) == set(others))
-
-
-@pytest.mark.parametrize("reason", ["killed", "shutdown", "error: it broke"])
-@pytest.mark.parametrize("side", [0, 1], ids=["from-here", "from-there"])
-async def test_linked_processes_end_for_the_same_reason(pair: Pair, side: int, reason: str) -> None:
-    """Whichever of them ends first, and whoever made the link."""
-    both = await pairs(pair)
-    both[side].exit(reason)
-    assert await ended(both[1 - side]) == reason
-
-
-async def test_a_normal_end_spares_the_other(pair: Pair) -> None:
-    """And ends the link."""
-    one, two = await pairs(pair)
-    two.exit("normal")
-    await until_linked(pair.a, one.pid)
-    assert repr(one).endswith("running>")
-
-
-@pytest.mark.parametrize("side", [0, 1], ids=["from-here", "from-there"])
-async def test_an_unlinked_process_is_spared(pair: Pair, side: int) -> None:
-    """Either of the two can end the link."""
-    both = await pairs(pair)
-    both[side].unlink(both[1 - side].pid)
-    await until_linked(pair.a, both[0].pid)
-    await until_linked(pair.b, both[1].pid)
-
-    both[1].exit("killed")
-    async with pair.here.monitor(both[1].pid) as monitor:
-        assert (await monitor.down(DEADLINE_S)).reason == "killed"
-    assert repr(both[0]).endswith("running>")
-
-
-@pytest.mark.parametrize("reason", ["normal", "killed"])
-async def test_a_link_with_one_that_is_over_brings_its_reason(pair: Pair, reason: str) -> None:
-    """Which ends the process, unless it is a normal one."""
-    one, two = await pair.here.spawn(stay), await pair.there.spawn(stay)
-    two.exit(reason)
-    async with pair.there.monitor(two.pid) as monitor:
-        await monitor.down(DEADLINE_S)
-    one.link(two.pid)
-    if reason == "normal":
-        await until_linked(pair.a, one.pid)
-        assert repr(one).endswith("running>")
-    else:
-        assert await ended(one) == reason
-
-
-async def test_a_link_with_one_of_a_node_that_is_not_there_ends_the_process(held: Held) -> None:
-    """As the loss of that node would."""
-    process = await held.bus.spawn(stay)
-    process.link(Pid("nowhere", 1, 1))
-    assert await ended(process) == "noconnection"
-
-
-async def test_a_chain_of_links_ends_in_one_go(pair: Pair) -> None:
-    """Over nodes and back."""
-    buses = [pair.here, pair.there] * 5
-    chain = [await bus.spawn(stay) for bus in buses]
-    for one, two in itertools.pairwise(chain):
-        one.link(two.pid)
-    await until_linked(pair.b, chain[-1].pid, chain[-2].pid)
-    for one, two, three in zip(chain, chain[1:], chain[2:], strict=False):
-        await until_linked(pair.a if two.pid.node == "a" else pair.b, two.pid, one.pid, three.pid)
-    chain[4].exit("error: the fifth")
-    assert [await ended(one) for one in chain] == ["error: the fifth"] * 10
-
-
-async def test_ch3_a_subscription_ends_with_the_process_that_is_linked_to_it(pair: Pair) -> None:
-    """Whoever iterates hears the reason; its member has left."""
-    async with pair.there.subscribe("ticks", wait="cluster") as subscription:
-        process = await pair.here.spawn(stay)
-        process.link(subscription.id)
-        await until_linked(pair.b, subscription.id, process.pid)
-        process.exit("error: no more")
-        with pytest.raises(NoProcess) as error:
-            await take(subscription, 1)
-    assert (error.value.pid, error.value.reason) == (str(subscription.id), "error: no more")
-    await until(pair.a, lambda: not pair.a.running.registry.groups(0))
-
-
-async def test_ch3_a_subscription_that_is_left_spares_whoever_is_linked_to_it(pair: Pair) -> None:
-    """Its end is a normal one."""
-    process = await pair.here.spawn(stay)
-    async with pair.there.subscribe("ticks") as subscription:
-        process.link(subscription.id)
-        await until_linked(pair.b, subscription.id, process.pid)
-    await until_linked(pair.a, process.pid)
-    assert repr(process).endswith("running>")
-
-
 # --- the end of the bus ---
 
 
@@ -341,3 +234,28 @@ async def test_peers_hear_shutdown_when_a_node_stops(kind: str) -> None:
         if kind == "node":
             with pytest.raises(Over):
                 await take(subscription, 1)
+
+
+@pytest.mark.parametrize("kind", ["node", "client"])
+async def test_a_function_that_heeds_no_cancellation_does_not_hold_up_the_end_of_its_bus(
+    kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For longer than it may take to clean up; it is named in the log, and its process is over."""
+    monkeypatch.setattr("liminal_mesh.node.process.CLOSE_S", 0.01)
+    release = asyncio.Event()
+
+    async def deaf(me: Process) -> None:
+        while not release.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await release.wait()
+
+    async with lone_node() as node, holder(kind, node) as bus:
+        process = await bus.spawn(deaf)
+        await asyncio.sleep(0)
+        await close(bus)
+        assert await ended(process) == "shutdown"
+        [line] = [record for record in caplog.records if record.getMessage() == "process_not_cancelled"]
+        assert line.__dict__["fields"] == {"task": f"process-{process.pid}"}
+        release.set()
+        assert process.task is not None
+        await asyncio.wait([process.task])
