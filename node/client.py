@@ -86,6 +86,7 @@ class Client:
         self.where = ", ".join(map(str, self._addresses))
         self.requests = Requests(self.ledger, self.send, self.where)
         self._changes = Signal()
+        self._closing: asyncio.Task[None] | None = None
         self._closed = False
         self._outgoing = Outgoing(self)
         self.processes = ClientProcesses(self)
@@ -105,20 +106,26 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Write what waits, if a connection stands, wait for the answers that are owed, and end everything."""
-        dialler, task = self._dialler, self._task
-        if dialler is None or task is None or self._closed:
+        """Write what waits, if a connection stands, wait for the answers that are owed, and end everything.
+
+        It goes on if whoever waits for it gives up. In one of the client's own processes it ends that one, too.
+        """
+        if self._dialler is None or self._task is None:
             return
-        if self.ledger.holder is not None:
-            self.ledger.holder.flush()
-        await self.processes.close()
-        self.watches.close()
-        self._closed = True
-        self.feeds.end(None)
-        deadline = asyncio.get_running_loop().time() + CLOSE_S
+        if self._closing is None:  # whoever asks again waits for the same end
+            self._closing = asyncio.create_task(self._close(self._dialler, self._task), name="liminal-client-close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self, dialler: Dialler, task: asyncio.Task[None]) -> None:
         try:
+            if self.ledger.holder is not None:
+                self.ledger.holder.flush()
+            await self.processes.close()
+            self._end()
+            deadline = asyncio.get_running_loop().time() + CLOSE_S
             await self._changes.until(lambda: not (dialler.connected and self.ledger.open), deadline)
         finally:
+            self._end()
             task.cancel()
             dialler.close()  # not left to the task, which may not have begun
             self.ledger.close(OutcomeUnknown("the client was closed"))
@@ -305,6 +312,13 @@ class Client:
         return frames
 
     # --- helpers ---
+
+    def _end(self) -> None:
+        """Take nothing more, and end what iterates."""
+        if not self._closed:
+            self._closed = True
+            self.watches.close()
+            self.feeds.end(None)
 
     def _broke(self, task: asyncio.Task[None]) -> None:
         """The keeper of the connection broke: that is a defect, and nobody may wait for it in vain."""

@@ -22,7 +22,7 @@ from .inbox import Inbox
 from .mailbox import Mailbox
 from .membership import GroupMembership
 from .names import check_name
-from .process import Process, ProcessFunction, Spawner, check_function
+from .process import CLEANUP_S, Process, ProcessFunction, Spawner, check_function
 from .processes import NO_CONNECTION, NORMAL, SHUTDOWN
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class ClientProcesses:
         self._closed = True
         self._end_all(SHUTDOWN)
         self._own.mailbox.end(None)
-        await self._spawner.close()
+        await self._spawner.close(CLEANUP_S)
 
     def exited(self, frame: ExitProcess) -> None:
         """The node has ended a process: something that it was linked with did."""

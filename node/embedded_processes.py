@@ -19,7 +19,7 @@ from .membership import GroupMembership
 from .monitor import Monitor
 from .names import check_name
 from .post import Post
-from .process import Process, ProcessFunction, Spawner, check_function
+from .process import CLEANUP_S, Process, ProcessFunction, Spawner, check_function
 from .values import GroupSnapshot, Joined, Left
 
 __all__ = ["EmbeddedProcesses", "NodeGroupWatch", "NodeMonitor"]
@@ -77,14 +77,19 @@ class EmbeddedProcesses:
 
         return GroupMembership(group, pid, leave)
 
-    async def close(self) -> None:
-        """End everything that was spawned (``shutdown``), and wait for its tasks; what waits in mailboxes stays."""
+    async def close(self, timeout_s: float = CLEANUP_S) -> bool:
+        """End everything that was spawned (``shutdown``), and wait for its tasks; what waits in mailboxes stays.
+
+        Returns whether all of them ended within so many seconds.
+        """
         for pid in tuple(self._posts):
             if pid != self._hub.pid:
                 self._hub.processes.exit(pid, "shutdown")
-        await self._spawner.close()
-        self._posts.pop(self._hub.pid).close()
-        self.mailbox.end(None)
+        try:
+            return await self._spawner.close(timeout_s)
+        finally:
+            self._posts.pop(self._hub.pid).close()
+            self.mailbox.end(None)
 
     # --- the processes' keeper ---
 

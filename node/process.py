@@ -14,14 +14,14 @@ from .mailbox import Mailbox
 from .names import check_pid
 from .processes import NORMAL, REASON_CHARS_MAX
 
-__all__ = ["Process", "ProcessFunction", "ProcessKeeper", "Spawner", "check_function"]
+__all__ = ["CLEANUP_S", "Process", "ProcessFunction", "ProcessKeeper", "Spawner", "check_function"]
 
 log = logging.getLogger("liminal.process")
 
 KILLED: Final = "killed"
 """The reason of a process whose task was cancelled by its program."""
 
-CLOSE_S: Final = 5.0
+CLEANUP_S: Final = 5.0
 """How long cancelled functions may take to clean up after themselves before their bus waits no longer."""
 
 
@@ -152,14 +152,20 @@ class Spawner:
 
         task.add_done_callback(over)
 
-    async def close(self) -> None:
-        """Cancel what still runs, and wait for it; what does not heed that is logged, and left."""
-        for task in self._tasks:
+    async def close(self, timeout_s: float) -> bool:
+        """Cancel what still runs, and wait for it so many seconds; return whether all of it has ended.
+
+        What does not heed that is logged, and left. A process that ends its own bus is not waited for in its own task.
+        """
+        others = self._tasks - {asyncio.current_task()}
+        for task in others:
             task.cancel()
-        if self._tasks:
-            _, deaf = await asyncio.wait(self._tasks, timeout=CLOSE_S)
-            for task in deaf:
-                log.error("process_not_cancelled", extra={"fields": {"task": task.get_name()}})
+        if not others:
+            return True
+        _, deaf = await asyncio.wait(others, timeout=timeout_s)
+        for task in deaf:
+            log.error("process_not_cancelled", extra={"fields": {"task": task.get_name()}})
+        return not deaf
 
     async def _run(self, process: Process, function: ProcessFunction) -> None:
         try:
