@@ -88,7 +88,9 @@ class EmbeddedProcesses:
         try:
             return await self._spawner.close(timeout_s)
         finally:
-            self._posts.pop(self._hub.pid).close()
+            own = self._posts.pop(self._hub.pid, None)
+            if own is not None:  # else it was closed before
+                own.close()
             self.mailbox.end(None)
 
     # --- the processes' keeper ---

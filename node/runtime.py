@@ -203,12 +203,14 @@ class Runtime:
             await hub.until(lambda: self.server.idle, asyncio.get_running_loop().time() + GOODBYE_S)
         self.server.close(reason)
         drained = await hub.until(lambda: not self.server.connections, deadline) and drained
-        await self.programs.close()
+        # Functions that were spawned get what is left of the time to clean up, and a bit in any case.
+        left = max(GOODBYE_S, deadline - asyncio.get_running_loop().time())
+        drained = await self.programs.close(left) and drained
         hub.end_processes("subscription", "channel", "node")
         if mesh is not None:
             drained = await hub.until(lambda: mesh.idle, deadline) and drained
             mesh.drain(reason)
-            await hub.until(lambda: not mesh.links, min(deadline, asyncio.get_running_loop().time() + GOODBYE_S))
+            await hub.until(lambda: not mesh.links, asyncio.get_running_loop().time() + GOODBYE_S)
         return drained
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
@@ -13,6 +14,7 @@ from liminal_mesh.node.errors import ChannelFailed, DeadlineExceeded, NoProcess
 from liminal_mesh.node.inbox import Inbox, Run
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
+from liminal_mesh.node.process import Process
 from liminal_mesh.node.status import channels as channels_document
 from liminal_mesh.node.values import Gap
 
@@ -251,3 +253,29 @@ async def test_whatever_lives_on_a_node_ends_with_it(poison: None) -> None:
         await node.stop()
         assert (await monitor.down(timeout=DEADLINE_S)).reason == "shutdown"
     assert processes.statistics().processes == {}
+
+
+async def test_a_spawned_function_that_heeds_nothing_cannot_hold_up_the_end_of_its_node(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The node says goodbye when its time is up, and that something was left; ending it again changes nothing."""
+    deaf = asyncio.Event()
+
+    async def never(me: Process) -> None:
+        while not deaf.is_set():
+            with suppress(asyncio.CancelledError):
+                await deaf.wait()
+
+    async with mesh(2, drain_timeout=0.2) as (node, peer):
+        process = await node.spawn(never)
+        async with peer.monitor(process.pid) as monitor:
+            run = node.running
+            assert not await node.stop()
+            assert (await monitor.down(timeout=DEADLINE_S)).reason == "shutdown"
+        assert "process_not_cancelled" in caplog.text
+        assert [one.state for one in await peer.members() if one.name == "a"] == ["left"]
+        assert await run.programs.close(0.0) is False
+        deaf.set()
+        assert process.task is not None
+        await process.task
+        assert await run.programs.close(0.0)
