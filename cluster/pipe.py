@@ -224,10 +224,6 @@ class PipeTransport(asyncio.Transport):
             assert self._protocol is not None
             self._protocol.pause_writing()
 
-    def can_write_eof(self) -> bool:
-        """Whether one direction can be closed: yes."""
-        return True
-
     def write_eof(self) -> None:
         """Say that nothing more will be written; what comes is still read."""
         if not self._eof and not self._closing:
@@ -237,10 +233,6 @@ class PipeTransport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         """Return the bytes that the network has not taken."""
         return len(self._buffer)
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the low and the high mark."""
-        return self._limits
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Set the marks at which the protocol is resumed and paused."""
