@@ -10,6 +10,7 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from random import Random
 from typing import Final
 
@@ -31,9 +32,14 @@ class PipeNetwork:
     Args:
         seed: of all latencies.
         latency: the shortest and the longest time, in seconds, that anything travels; drawn evenly.
+
+    Raises:
+        ValueError: such a latency there cannot be.
     """
 
     def __init__(self, seed: int = 0, latency: tuple[float, float] = (0.0, 0.0)) -> None:
+        if not 0 <= latency[0] <= latency[1] < inf:
+            raise ValueError(f"the latency {latency}: it is (shortest, longest), in seconds, none below 0")
         self._seed = seed
         self._latency = latency
         self._hosts: dict[str, PipeHost] = {}

@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from random import Random
-from string import ascii_lowercase
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
-from liminal_mesh.cluster import NODE_NAME, SCOPES, PipeHost, PipeNetwork
+from liminal_mesh.cluster import SCOPES, PipeHost, PipeNetwork
 
 from .client import Client
-from .config import ChannelConfig, NodeConfig
+from .config import ChannelConfig
 from .environment import Environment
 from .node import Node
 from .virtual_clock import VirtualClock
+from .virtual_config import CLIENT_PORT, node_configs, node_names
 
 __all__ = ["Cluster"]
 
@@ -41,12 +41,13 @@ class Cluster:
         nodes: how many, named ``a``, ``b``, ...; or their names.
         seed: of everything that is drawn by chance.
         channels: of every node, as names, patterns or configurations; by default any name is a channel.
-        config: more keys of :class:`.NodeConfig`, for every node; addresses and seeds are the cluster's own.
+        config: more keys of :class:`.NodeConfig`, for every node. Names, channels, addresses and seeds are the
+            cluster's own; ``data_dir`` is a folder in which each node gets its own.
         latency: the shortest and the longest time, in virtual seconds, that anything travels from node to node.
         limit: the virtual second after which a test that still waits is failed.
 
     Raises:
-        ValueError: that many nodes have no names, or two have one.
+        ValueError: that many nodes have no names, or two have one; or the latency is none.
         ConfigError: what ``channels`` or ``config`` say is wrong.
     """
 
@@ -61,27 +62,16 @@ class Cluster:
         limit: float = 3600.0,
     ) -> None:
         self.seed = seed
-        self._names = _names(nodes)
+        self._names = node_names(nodes)
         self._network = PipeNetwork(seed, latency)
         self._hosts: dict[str, str] = {name: f"127.0.0.{number}" for number, name in enumerate(self._names, 1)}
-        covered = [ChannelConfig(name=one) if isinstance(one, str) else one for one in channels]
-        self._configs = {name: self._configure(name, covered, dict(config or {})) for name in self._names}
+        self._configs = node_configs(self._hosts, channels, config or {})
         self._limit = limit
         self._running: dict[str, tuple[Node, PipeHost]] = {}
         self._starts = 0
         self._clock: VirtualClock | None = None
         self._owner: asyncio.Task[Any] | None = None
         self._hung = ""
-
-    def _configure(self, name: str, channels: list[ChannelConfig], more: dict[str, Any]) -> NodeConfig:
-        seeds = [f"{self._hosts[other]}:7601" for other in self._names if other != name]
-        own = {
-            "name": name,
-            "channels": channels,
-            "client": {**more.pop("client", {}), "listen": f"{self._hosts[name]}:7600"},
-            "cluster": {**more.pop("cluster", {}), "listen": f"{self._hosts[name]}:7601", "seeds": seeds},
-        }
-        return NodeConfig(**{**more, **own})
 
     async def __aenter__(self) -> Self:
         if self._clock is not None:
@@ -150,7 +140,7 @@ class Cluster:
         """
         if name in self._hosts:
             raise ValueError(f"{name!r} is there already: give the client another name")
-        url = ",".join(f"{self._place(one)}:7600" for one in nodes or self._names[:1])
+        url = ",".join(f"{self._place(one)}:{CLIENT_PORT}" for one in nodes or self._names[:1])
         self._hosts[name] = f"127.0.1.{len(self._hosts)}"
         environment, _ = self._environment(name)
         return Client(f"liminal://{url}", name=name, environment=environment)
@@ -306,15 +296,3 @@ class Cluster:
             if self._owner is not None and isinstance(error, asyncio.CancelledError):
                 self._owner.uncancel()
             raise RuntimeError(f"the test hangs {self._hung}") from error
-
-
-def _names(nodes: int | Sequence[str]) -> tuple[str, ...]:
-    if isinstance(nodes, int):
-        if not 1 <= nodes <= len(ascii_lowercase):
-            raise ValueError(f"{nodes} nodes: there may be 1 to {len(ascii_lowercase)}, or more by their names")
-        return tuple(ascii_lowercase[:nodes])
-    names = tuple(nodes)
-    wrong = [name for name in names if not NODE_NAME.match(name)]
-    if not names or wrong or len(set(names)) < len(names):
-        raise ValueError(f"{', '.join(names)!r}: nodes need names of their own, 1 to 63 of A-Z, a-z, 0-9, _ and -")
-    return names

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from math import inf, nan
+from pathlib import Path
 
 import pytest
 
 from liminal_mesh.cluster import Member
-from liminal_mesh.node.config import ChannelConfig
+from liminal_mesh.node.config import ChannelConfig, ClientConfig, ClusterConfig
 from liminal_mesh.node.errors import ChannelNotConfigured, ConfigError, NoConnection
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
@@ -235,6 +237,49 @@ async def test_channels_and_configuration_are_those_that_were_asked_for() -> Non
 
     with pytest.raises(ConfigError, match="no_such_key"):
         Cluster(config={"no_such_key": 1})
+
+
+def test_what_cannot_be_set_for_all_nodes_is_refused_by_name() -> None:
+    """Nothing that was asked for is dropped in silence, and each refusal says what to do."""
+    for config, said in (
+        ({"name": "mine"}, r"name: .*Cluster\(nodes="),
+        ({"channels": ["t"]}, r"channels: .*Cluster\(channels="),
+        ({"client": {"listen": "127.0.0.1:1"}}, r"client\.listen: .*address of its own"),
+        ({"client": ClientConfig(listen="127.0.0.1:1")}, r"client\.listen: .*address of its own"),
+        ({"cluster": {"listen": "127.0.0.1:1"}}, r"cluster\.listen: .*address of its own"),
+        ({"cluster": {"advertise": "127.0.0.1:1"}}, r"cluster\.advertise: .*address of its own"),
+        ({"cluster": {"seeds": ["127.0.0.1:1"]}}, r"cluster\.seeds: .*already"),
+        ({"cluster": None}, "cluster: has to be a table, not None"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            Cluster(config=config)
+    with pytest.raises(ConfigError, match=r"write channels=\['orders'\]"):
+        Cluster(channels="orders")
+
+
+async def test_sections_can_be_given_as_their_models() -> None:
+    """With what they set; the cluster's own keys are filled in."""
+    async with Cluster(nodes=2, config={"cluster": ClusterConfig(name="mine"), "client": ClientConfig()}) as cluster:
+        assert cluster["b"].config.cluster is not None
+        assert cluster["b"].config.cluster.name == "mine"
+        assert await reachable(cluster["a"]) == {"b": True}
+
+
+async def test_each_node_has_its_own_folder(tmp_path: Path) -> None:
+    """Below the one that was given: names and epochs are kept, and the next cluster's are later."""
+    epochs = []
+    for _ in range(2):
+        async with Cluster(nodes=2, config={"data_dir": tmp_path}) as cluster:
+            epochs.append(cluster["b"].epoch)
+            assert cluster["b"].config.data_dir == tmp_path / "b"
+    assert epochs == sorted(set(epochs))
+
+
+@pytest.mark.parametrize("latency", [(-1.0, 0.01), (0.1, 0.01), (0.0, inf), (nan, 1.0)])
+def test_an_impossible_latency_is_refused(latency: tuple[float, float]) -> None:
+    """Before anything travels."""
+    with pytest.raises(ValueError, match="the latency"):
+        Cluster(latency=latency)
 
 
 async def test_mistakes_are_named() -> None:
