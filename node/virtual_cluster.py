@@ -17,6 +17,7 @@ from .environment import Environment
 from .node import Node
 from .virtual_clock import VirtualClock
 from .virtual_config import CLIENT_PORT, node_configs, node_names
+from .virtual_node import VirtualNode
 
 __all__ = ["Cluster"]
 
@@ -67,7 +68,7 @@ class Cluster:
         self._hosts: dict[str, str] = {name: f"127.0.0.{number}" for number, name in enumerate(self._names, 1)}
         self._configs = node_configs(self._hosts, channels, config or {})
         self._limit = limit
-        self._running: dict[str, tuple[Node, PipeHost]] = {}
+        self._running: dict[str, tuple[VirtualNode, PipeHost]] = {}
         self._starts = 0
         self._clock: VirtualClock | None = None
         self._owner: asyncio.Task[Any] | None = None
@@ -198,27 +199,32 @@ class Cluster:
     async def kill(self, name: str) -> None:
         """End a node as ``kill -9`` does: it says nothing to anyone, and whoever is connected sees a reset.
 
+        The functions that it has spawned are cancelled and not waited for: nobody in the mesh hears of them any more.
+
         Raises:
             KeyError: the cluster has no such node.
             RuntimeError: it does not run.
         """
         node, host = self._run(name)
-        host.kill()
         del self._running[name]
-        try:
-            run = node.running
-        except RuntimeError:  # its program has stopped it already
-            return
-        await run.stop(0.0, "killed")
+        host.kill()
+        await node.kill()
 
     async def stop(self, name: str) -> bool:
-        """Stop a node as its program would; see :meth:`.Node.stop`."""
-        node, host = self._run(name)
-        del self._running[name]
+        """Stop a node as its program would; see :meth:`.Node.stop`. It can be killed meanwhile.
+
+        Raises:
+            KeyError: the cluster has no such node.
+            RuntimeError: it does not run.
+        """
+        run = node, host = self._run(name)
         try:
             return await node.stop()
         finally:
             host.kill()
+            if self._running.get(name) is run:
+                del self._running[name]
+            await node.kill()
 
     async def restart(self, name: str) -> Node:
         """Start a node again: the same name, a later epoch. One that still runs is stopped first.
@@ -236,7 +242,7 @@ class Cluster:
 
     async def _start(self, name: str) -> Node:
         environment, host = self._environment(name)
-        node = Node(self._configs[name], environment=environment)
+        node = VirtualNode(self._configs[name], environment)
         await node.start()
         self._running[name] = node, host
         return node
@@ -252,7 +258,7 @@ class Cluster:
 
         return Environment(host, wall_ns, clock.time, chance.randbytes, http=False), host
 
-    def _run(self, name: str) -> tuple[Node, PipeHost]:
+    def _run(self, name: str) -> tuple[VirtualNode, PipeHost]:
         self._place(name)
         if name not in self._running:
             raise RuntimeError(f"node {name!r} does not run: it was killed or stopped, and can be restarted")
@@ -264,7 +270,8 @@ class Cluster:
         return self._hosts[name]
 
     def _unlinked(self) -> list[tuple[str, str]]:
-        pairs = [(one, other) for one in self._running for other in self._running if one != other]
+        up = [name for name, (node, _) in self._running.items() if node.up]
+        pairs = [(one, other) for one in up for other in up if one != other]
         return [(one, other) for one, other in pairs if not (self._parted(one, other) or self._knows(one, other))]
 
     def _parted(self, one: str, other: str) -> bool:
