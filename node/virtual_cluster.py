@@ -15,6 +15,7 @@ from .client import Client
 from .config import ChannelConfig
 from .environment import Environment
 from .node import Node
+from .process import CLOSE_S
 from .virtual_clock import VirtualClock
 from .virtual_config import CLIENT_PORT, node_configs, node_names
 from .virtual_node import VirtualNode
@@ -69,6 +70,8 @@ class Cluster:
         self._configs = node_configs(self._hosts, channels, config or {})
         self._limit = limit
         self._running: dict[str, tuple[VirtualNode, PipeHost]] = {}
+        self._gone: dict[VirtualNode, None] = {}
+        """Nodes that are killed at this moment, or whose functions are not over yet."""
         self._starts = 0
         self._clock: VirtualClock | None = None
         self._owner: asyncio.Task[Any] | None = None
@@ -85,25 +88,50 @@ class Cluster:
                 await self._start(name)
             await self.linked()
         except BaseException as error:
-            await self._end()
-            self._raise_hung(error)
+            await self._leave(error)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._end()
-        self._raise_hung(error)
+        await self._leave(error)
 
-    async def _end(self) -> None:
+    async def _leave(self, error: BaseException | None) -> None:
         assert self._clock is not None
+        ending = asyncio.ensure_future(self._end(self._clock))
+        while not ending.done():
+            try:
+                await asyncio.wait([ending])
+            except asyncio.CancelledError as cancelled:  # what is not ended now would run on in real time
+                error = cancelled
+        self._raise_hung(error)
+        if deaf := ending.result():
+            said = f"cancelled {CLOSE_S:g} s ago, and still running: {', '.join(deaf)}; it runs on in real time"
+            if error is None:
+                raise RuntimeError(said)
+            error.add_note(said)
+        if isinstance(error, asyncio.CancelledError):
+            raise error
+
+    async def _end(self, clock: VirtualClock) -> list[str]:
+        """End everything, and return the names of spawned functions that did not heed it."""
+        nodes = [*self._gone, *(node for node, _ in self._running.values())]
         try:
-            for name in tuple(self._running):
-                await self.kill(name)
+            for _, host in self._running.values():
+                host.kill()
+            self._running.clear()
+            ends = await asyncio.gather(*(node.kill() for node in nodes), return_exceptions=True)
+            functions = [task for node in nodes for task in node.functions]
+            if functions:
+                await asyncio.wait(functions, timeout=CLOSE_S)
         finally:
             self._network.close()
-            await self._clock.stop()
+            await clock.stop()
+        for end in ends:
+            if end is not None:
+                raise end
+        return [task.get_name() for task in functions if not task.done()]
 
     # --- what runs ---
 
@@ -205,10 +233,7 @@ class Cluster:
             KeyError: the cluster has no such node.
             RuntimeError: it does not run.
         """
-        node, host = self._run(name)
-        del self._running[name]
-        host.kill()
-        await node.kill()
+        await self._kill(name, self._run(name))
 
     async def stop(self, name: str) -> bool:
         """Stop a node as its program would; see :meth:`.Node.stop`. It can be killed meanwhile.
@@ -217,14 +242,11 @@ class Cluster:
             KeyError: the cluster has no such node.
             RuntimeError: it does not run.
         """
-        run = node, host = self._run(name)
+        run = self._run(name)
         try:
-            return await node.stop()
+            return await run[0].stop()
         finally:
-            host.kill()
-            if self._running.get(name) is run:
-                del self._running[name]
-            await node.kill()
+            await self._kill(name, run)
 
     async def restart(self, name: str) -> Node:
         """Start a node again: the same name, a later epoch. One that still runs is stopped first.
@@ -246,6 +268,16 @@ class Cluster:
         await node.start()
         self._running[name] = node, host
         return node
+
+    async def _kill(self, name: str, run: tuple[VirtualNode, PipeHost]) -> None:
+        node, host = run
+        host.kill()
+        if self._running.get(name) is run:
+            del self._running[name]
+        self._gone[node] = None
+        await node.kill()
+        if not node.functions:
+            self._gone.pop(node, None)
 
     def _environment(self, name: str) -> tuple[Environment, PipeHost]:
         assert self._clock is not None, "the cluster is not entered"
