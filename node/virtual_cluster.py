@@ -15,7 +15,7 @@ from .client import Client
 from .config import ChannelConfig
 from .environment import Environment
 from .node import Node
-from .process import CLOSE_S
+from .process import CLEANUP_S
 from .virtual_clock import VirtualClock
 from .virtual_config import CLIENT_PORT, node_configs, node_names
 from .virtual_node import VirtualNode
@@ -107,7 +107,7 @@ class Cluster:
                 error = cancelled
         self._raise_hung(error)
         if deaf := ending.result():
-            said = f"cancelled {CLOSE_S:g} s ago, and still running: {', '.join(deaf)}; it runs on in real time"
+            said = f"cancelled {CLEANUP_S:g} s ago, and still running: {', '.join(deaf)}; it runs on in real time"
             if error is None:
                 raise RuntimeError(said)
             error.add_note(said)
@@ -124,7 +124,7 @@ class Cluster:
             ends = await asyncio.gather(*(node.kill() for node in nodes), return_exceptions=True)
             functions = [task for node in nodes for task in node.functions]
             if functions:
-                await asyncio.wait(functions, timeout=CLOSE_S)
+                await asyncio.wait(functions, timeout=CLEANUP_S)
         finally:
             self._network.close()
             await clock.stop()
