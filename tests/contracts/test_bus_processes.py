@@ -241,7 +241,7 @@ async def test_a_function_that_heeds_no_cancellation_does_not_hold_up_the_end_of
     kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """For longer than it may take to clean up; it is named in the log, and its process is over."""
-    monkeypatch.setattr("liminal_mesh.node.process.CLOSE_S", 0.01)
+    monkeypatch.setattr("liminal_mesh.node.client_processes.CLEANUP_S", 0.01)
     release = asyncio.Event()
 
     async def deaf(me: Process) -> None:
@@ -249,7 +249,7 @@ async def test_a_function_that_heeds_no_cancellation_does_not_hold_up_the_end_of
             with contextlib.suppress(asyncio.CancelledError):
                 await release.wait()
 
-    async with lone_node() as node, holder(kind, node) as bus:
+    async with mesh(1, drain_timeout=0.01) as (node,), holder(kind, node) as bus:
         process = await bus.spawn(deaf)
         await asyncio.sleep(0)
         await close(bus)
