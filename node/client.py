@@ -82,8 +82,8 @@ class Client:
         self._pid: Pid | None = None
         self.ledger = Ledger()
         self._numbers = count(1)
-        self.feeds = FeedTable(self.ledger, self.send)
         self.where = ", ".join(map(str, self._addresses))
+        self.feeds = FeedTable(self.ledger, self.send, self.where)
         self.requests = Requests(self.ledger, self.send, self.where)
         self._changes = Signal()
         self._closing: asyncio.Task[None] | None = None

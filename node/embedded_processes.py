@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import NamedTuple
 
 from liminal_mesh.cluster import Pid
 
@@ -14,18 +14,23 @@ from .group_changes import GroupChanges
 from .group_watch import GroupWatch
 from .group_watches import check_watched
 from .hub import Hub
-from .mailbox import Mailbox
+from .mailbox import CREDIT, Mailbox
 from .membership import GroupMembership
 from .monitor import Monitor
 from .names import check_name
 from .post import Post
 from .process import CLEANUP_S, Process, ProcessFunction, Spawner, check_function
+from .processes import SHUTDOWN
 from .values import GroupSnapshot, Joined, Left
 
 __all__ = ["EmbeddedProcesses", "NodeGroupWatch", "NodeMonitor"]
 
-CREDIT: Final = 256
-"""How many messages a mailbox hands out before it calls for the buffer; as of a subscription."""
+
+class _Home(NamedTuple):
+    """Where what is sent to a process arrives, and where its program takes it."""
+
+    post: Post
+    mailbox: Mailbox
 
 
 class EmbeddedProcesses:
@@ -40,7 +45,7 @@ class EmbeddedProcesses:
         self._hub = hub
         self._max = processes_max
         self._spawner = Spawner()
-        self._posts: dict[Pid, Post] = {}
+        self._homes: dict[Pid, _Home] = {}
         self.mailbox = self._open(hub.pid)
         """The node's own mailbox."""
 
@@ -52,7 +57,7 @@ class EmbeddedProcesses:
             TypeError: it is no async function.
         """
         check_function(function)
-        if len(self._posts) > self._max:
+        if len(self._homes) > self._max:
             raise LimitExceeded("processes", self._max)
         ended: list[Callable[[str], None]] = []
         pid = self._hub.processes.spawn("process", lambda reason: ended[0](reason))
@@ -64,33 +69,35 @@ class EmbeddedProcesses:
     async def join(self, group: str, pid: Pid | None, wait: str | None, timeout_s: float) -> GroupMembership:
         """Let a process of this program join a group; see :meth:`.Bus.join`."""
         pid = pid or self._hub.pid
-        post = self._posts.get(pid)
-        if post is None:
+        home = self._homes.get(pid)
+        if home is None:
             raise NoProcess(str(pid), self._why_not(pid))
+        post = home.post
         if wait == "cluster":
-            await post.join_everywhere(check_name(group, "group"), timeout_s)
+            stay = post.begin(check_name(group, "group"))
+            await post.settle(stay, timeout_s)
         else:
-            post.join(check_name(group, "group"))
+            stay = post.join(check_name(group, "group"))
 
         async def leave() -> None:
-            post.leave(group)
+            post.leave(stay)
 
-        return GroupMembership(group, pid, leave)
+        return GroupMembership(group, home.mailbox, leave)
 
     async def close(self, timeout_s: float = CLEANUP_S) -> bool:
         """End everything that was spawned (``shutdown``), and wait for its tasks; what waits in mailboxes stays.
 
         Returns whether all of them ended within so many seconds.
         """
-        for pid in tuple(self._posts):
+        for pid in tuple(self._homes):
             if pid != self._hub.pid:
-                self._hub.processes.exit(pid, "shutdown")
+                self._hub.processes.exit(pid, SHUTDOWN)
         try:
             return await self._spawner.close(timeout_s)
         finally:
-            own = self._posts.pop(self._hub.pid, None)
+            own = self._homes.pop(self._hub.pid, None)
             if own is not None:  # else it was closed before
-                own.close()
+                own.post.close(SHUTDOWN)
             self.mailbox.end(None)
 
     # --- the processes' keeper ---
@@ -112,11 +119,11 @@ class EmbeddedProcesses:
     def _open(self, pid: Pid) -> Mailbox:
         inbox = self._hub.interests.make_mailbox(CREDIT)
         mailbox = Mailbox(pid, inbox)
-        self._posts[pid] = Post(self._hub, pid, inbox, mailbox.bell)
+        self._homes[pid] = _Home(Post(self._hub, pid, inbox, mailbox.bell), mailbox)
         return mailbox
 
     def _ended(self, process: Process, reason: str) -> None:
-        self._posts.pop(process.pid).close()
+        self._homes.pop(process.pid).post.close(reason)
         process.exited(reason)
 
     def _why_not(self, pid: Pid) -> str:

@@ -9,6 +9,7 @@ from liminal_mesh.cluster import Anchored, ClientFrame, ClientGap, Deliver, Ende
 
 from .client_feed import ClientFeed
 from .client_sinks import Resubscription, error_of
+from .errors import NoConnection
 from .ledger import Ledger
 
 __all__ = ["FeedHolder", "FeedTable"]
@@ -46,17 +47,24 @@ class FeedTable:
 
     Args:
         ledger: numbers requests.
-        send: sends a control frame, if a connection stands.
+        send: sends a control frame; False when no connection stands.
+        where: the node's addresses, for errors.
     """
 
-    def __init__(self, ledger: Ledger, send: Callable[[ClientFrame], object]) -> None:
+    def __init__(self, ledger: Ledger, send: Callable[[ClientFrame], bool], where: str) -> None:
         self._ledger = ledger
         self._send = send
+        self._where = where
         self._holders: dict[int, FeedHolder] = {}
 
     def add(self, holder: FeedHolder) -> None:
         """Let a holder receive, and come back on each new connection."""
         self._holders[holder.number] = holder
+
+    def open(self, holder: FeedHolder) -> None:
+        """Let a holder receive from now on: it is asked for as on a new connection; refused, if there is none."""
+        self.add(holder)
+        self._ask(holder)
 
     def remove(self, holder: FeedHolder) -> None:
         """Let it receive no more; tell the node, unless it has ended it already."""
@@ -69,9 +77,8 @@ class FeedTable:
 
     def begin(self) -> None:
         """A new connection stands: ask for everything again."""
-        for holder in self._holders.values():
-            holder.feed.begin()
-            self._send(holder.request(self._ledger.request(Resubscription(holder))))
+        for holder in tuple(self._holders.values()):
+            self._ask(holder)
 
     def take(self, frame: Deliver | ClientGap | Anchored) -> None:
         """Hand on what the node delivers.
@@ -103,3 +110,9 @@ class FeedTable:
         """End all of them."""
         for holder in tuple(self._holders.values()):
             holder.end(error)
+
+    def _ask(self, holder: FeedHolder) -> None:
+        holder.feed.begin()
+        ref = self._ledger.request(Resubscription(holder))
+        if not self._send(holder.request(ref)):
+            self._ledger.fail([ref], NoConnection(self._where, "the connection was lost and is being made again"))

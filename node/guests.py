@@ -40,7 +40,8 @@ from .group_changes import GroupChanges
 from .group_watches import GroupWatches, check_watched
 from .hub import Hub
 from .names import check_name
-from .post import Post
+from .post import Post, Stay
+from .processes import NO_CONNECTION
 from .values import GroupSnapshot, Joined, Left
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Guests:
         for watch in tuple(self._watches):
             self._unwatch(watch)
         for post in [post for post in self._posts.values() if post.pid == self._connection.pid]:
-            post.close()
+            post.close(NO_CONNECTION)
 
     def _ask(self, frame: OpenMailbox | Join | Leave | WatchGroup | MonitorProcess) -> None:
         match frame:
@@ -112,7 +113,7 @@ class Guests:
             case Join():
                 self._join(frame)
             case Leave():
-                self._post(frame.subscription).leave(frame.group)
+                self._post(frame.subscription).leave_group(frame.group)
                 self._done(frame.ref)
             case WatchGroup():
                 self._watch(frame)
@@ -142,7 +143,7 @@ class Guests:
 
     def _exited(self, delivery: Delivery, reason: str) -> None:
         """A process that the client has spawned is over."""
-        self._posts.pop(delivery.number).close()
+        self._posts.pop(delivery.number).close(reason)
         self._connection.deliveries.remove(delivery)
         if self._connection.state == "open" and not delivery.told:
             self._connection.send(ExitProcess(delivery.number, reason))
@@ -182,14 +183,15 @@ class Guests:
         post, group = self._post(frame.subscription), _checked(frame.group)
         self._hub.admit(self._connection.pid, "join", group)
         if frame.wait == "cluster":
-            self._connection.wait_for(self._join_everywhere(frame, post))
+            # In the group before anything else that the client has sent is looked at: it may end the process.
+            self._connection.wait_for(self._settle(frame, post, post.begin(group)))
         else:
             post.join(group)
             self._done(frame.ref)
 
-    async def _join_everywhere(self, frame: Join, post: Post) -> None:
+    async def _settle(self, frame: Join, post: Post, stay: Stay) -> None:
         try:
-            await post.join_everywhere(frame.group, frame.timeout_ms / 1000)
+            await post.settle(stay, frame.timeout_ms / 1000)
         except LiminalError as error:
             self._connection.fail(frame.ref, error)
         else:

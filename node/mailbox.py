@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from liminal_mesh.cluster import Pid
 
 from .inbox import Inbox
 from .receiver import Receiver
 
-__all__ = ["Mailbox"]
+__all__ = ["CREDIT", "Mailbox"]
+
+CREDIT: Final = 256
+"""How many messages of a mailbox may be in hand, or on their way to it; as of a subscription."""
 
 
 class Mailbox(Receiver):

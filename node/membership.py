@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from liminal_mesh.cluster import Pid
 
+from .mailbox import Mailbox
+
 __all__ = ["GroupMembership"]
 
 
@@ -14,14 +16,19 @@ class GroupMembership:
 
     Args:
         group: the name of the group.
-        pid: the member.
+        mailbox: the member's.
         leave: what ends it.
     """
 
-    def __init__(self, group: str, pid: Pid, leave: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, group: str, mailbox: Mailbox, leave: Callable[[], Awaitable[None]]) -> None:
         self.group = group
-        self.pid = pid
+        self._mailbox = mailbox
         self._leave = leave
+
+    @property
+    def pid(self) -> Pid:
+        """The member; a client's own process is another one on each new connection, and a member again there."""
+        return self._mailbox.pid
 
     async def leave(self) -> None:
         """Leave the group; leaving twice is once."""

@@ -13,7 +13,26 @@ if TYPE_CHECKING:
     from .channel import Listener, Subscriber
     from .hub import Hub
 
-__all__ = ["Post"]
+__all__ = ["Post", "Stay"]
+
+
+class Stay:
+    """One time of a process in one group, from its join to its leave.
+
+    Attributes:
+        group: the name of the group.
+        member: what is in the group.
+        waiting: how many who joined wait for peers to know of it.
+        sure: whether somebody has joined who does not, or not any more.
+    """
+
+    __slots__ = ("group", "member", "sure", "waiting")
+
+    def __init__(self, group: str, member: Subscriber) -> None:
+        self.group = group
+        self.member = member
+        self.waiting = 0
+        self.sure = False
 
 
 class Post:
@@ -31,59 +50,71 @@ class Post:
         self.inbox = inbox
         self._hub = hub
         self._listener = listener
-        self._members: dict[str, Subscriber] = {}
-        self._closed = False
-        self._unsure: dict[str, set[object]] = {}
-        """Those of its groups that nobody has joined but who still waits for peers to know of it: who waits."""
+        self._stays: dict[str, Stay] = {}
+        self._over: str | None = None
+        """Why the process is over, once it is."""
 
-    def join(self, group: str) -> None:
+    def join(self, group: str) -> Stay:
         """Join a group; joining twice is once.
 
         Raises:
             LimitExceeded: there are too many groups, or members.
+            NoProcess: the process is over.
             ValueError: no group can have this name.
         """
-        self._join(group)
-        self._unsure.pop(group, None)
+        stay = self._enter(group)
+        stay.sure = True
+        return stay
 
-    async def join_everywhere(self, group: str, timeout_s: float) -> None:
-        """Join a group, and wait until every peer that is linked knows of it.
+    def begin(self, group: str) -> Stay:
+        """Join a group, for somebody who then calls :meth:`settle`; raises as :meth:`join` does."""
+        stay = self._enter(group)
+        stay.waiting += 1
+        return stay
+
+    async def settle(self, stay: Stay, timeout_s: float) -> None:
+        """Wait until every peer that is linked knows of what has begun.
 
         Raises:
             DeadlineExceeded: ``missing`` names the peers that do not, after so many seconds; the group was left again,
                 if nobody else has joined it.
-            LimitExceeded, ValueError: as :meth:`join`.
             NoProcess: the process has ended meanwhile.
         """
-        me = object()
-        if group not in self._members or group in self._unsure:
-            self._unsure.setdefault(group, set()).add(me)
         try:
-            self._join(group)
-            await self._hub.interests.barrier("join", group, timeout_s, GROUP_SCOPE)
-        except BaseException:
-            waiting = self._unsure.get(group, set())
-            if waiting == {me}:
-                self.leave(group)
-            waiting.discard(me)
-            raise
-        self._unsure.pop(group, None)
-        if self._closed:
-            raise NoProcess(str(self.pid), self._hub.processes.reason(self.pid))
+            await self._hub.interests.barrier("join", stay.group, timeout_s, GROUP_SCOPE)
+            stay.sure = True
+        finally:
+            stay.waiting -= 1
+            if not (stay.sure or stay.waiting):
+                self.leave(stay)
+        self._check()
 
-    def leave(self, group: str) -> None:
+    def leave(self, stay: Stay) -> None:
+        """Leave a group; nothing happens if that stay is over, even if the process has joined the group again."""
+        if self._stays.get(stay.group) is stay:
+            self.leave_group(stay.group)
+
+    def leave_group(self, group: str) -> None:
         """Leave a group; nothing happens if the process is not in it."""
-        self._unsure.pop(group, None)
-        member = self._members.pop(group, None)
-        if member is not None:
-            self._hub.interests.leave(member)
+        stay = self._stays.pop(group, None)
+        if stay is not None:
+            self._hub.interests.leave(stay.member)
 
-    def close(self) -> None:
-        """The process is over: leave all groups."""
-        self._closed = True
-        for group in tuple(self._members):
-            self.leave(group)
+    def close(self, reason: str) -> None:
+        """The process is over: leave all groups, and take no more."""
+        self._over = reason
+        for group in tuple(self._stays):
+            self.leave_group(group)
         self._hub.shared.retire(self.inbox)
 
-    def _join(self, group: str) -> None:
-        self._members[group] = self._hub.interests.join(self.pid, group, self.inbox, self._listener)
+    def _enter(self, group: str) -> Stay:
+        self._check()
+        stay = self._stays.get(group)
+        if stay is None:
+            member = self._hub.interests.join(self.pid, group, self.inbox, self._listener)
+            stay = self._stays[group] = Stay(group, member)
+        return stay
+
+    def _check(self) -> None:
+        if self._over is not None:
+            raise NoProcess(str(self.pid), self._over)

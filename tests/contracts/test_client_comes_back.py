@@ -11,7 +11,7 @@ import pytest
 
 from liminal_mesh.cluster import GROUP_SCOPE, Pid
 from liminal_mesh.node.client import Client
-from liminal_mesh.node.errors import Draining, NoConnection, NoProcess, NotAuthorized, OutcomeUnknown
+from liminal_mesh.node.errors import Draining, LimitExceeded, NoConnection, NoProcess, NotAuthorized, OutcomeUnknown
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.values import Gap
@@ -170,6 +170,52 @@ async def test_joins_while_the_connection_comes_back_find_their_place(world: Wor
                     break
     assert refused
     await eventually(lambda: world.members("x") == world.members("y") == (world.client.pid,))
+
+
+async def test_a_join_that_finds_no_connection_forgets_nothing(world: World) -> None:
+    """What had stood comes back with its groups, and its mailbox says what it missed."""
+    membership = await world.client.join("x", wait="cluster")
+    await world.a.send_group("x", 1)
+    assert await payloads(world.client.mailbox, 1) == [1]
+    former = cut(world.b)
+    await until(world.a, lambda: not world.members("x"))
+    with pytest.raises(NoConnection):
+        await world.client.join("y")
+    await world.back(former)
+    await until(world.a, lambda: world.members("x") == (world.client.pid,))
+    await world.a.send_group("x", 2)
+    assert await payloads(world.client.mailbox, 1) == [2]
+
+    present = world.client.pid
+    await world.client.join("y", wait="cluster")
+    await world.a.send_group("y", 3)
+    assert await payloads(world.client.mailbox, 1) == [3]
+    assert world.client.pid == present == membership.pid != former
+
+
+async def test_a_mailbox_that_the_node_refuses_to_open_again_says_so(world: World) -> None:
+    """Whoever iterates gets the reason; the next join begins another one."""
+    await world.client.join("x", wait="cluster")
+    mailbox = world.client.mailbox
+    waiting = asyncio.create_task(payloads(mailbox, 1))
+    await asyncio.sleep(0)
+    server = world.b.running.server
+    limits = server.limits
+    server.limits = limits.model_copy(update={"subscriptions_per_connection": 0})
+    former = cut(world.b)
+    with pytest.raises(LimitExceeded) as error:
+        await waiting
+    assert error.value.name == "subscriptions_per_connection"
+    await world.back(former)
+    with pytest.raises(LimitExceeded):
+        await world.client.join("x")
+    server.limits = limits
+
+    await world.client.join("y", wait="cluster")
+    assert (world.members("x"), world.members("y")) == ((), (world.client.pid,))
+    await world.a.send_group("y", 1)
+    assert world.client.mailbox is not mailbox
+    assert await payloads(world.client.mailbox, 1) == [1]
 
 
 @pytest.mark.parametrize("error", [Draining(()), NotAuthorized("join", "x")], ids=["draining", "denied"])
