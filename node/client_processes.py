@@ -21,6 +21,7 @@ from .membership import GroupMembership
 from .names import check_name
 from .process import CLEANUP_S, Process, ProcessFunction, Spawner, check_function
 from .processes import NO_CONNECTION, SHUTDOWN
+from .reasons import clean_reason
 
 if TYPE_CHECKING:
     from .client import Client
@@ -126,10 +127,11 @@ class ClientProcesses:
         """End a process."""
         resident = self._spawned.pop(pid, None)
         if resident is not None:
-            # A lone surrogate, as file names in messages of errors have it, could not be sent.
-            resident.reason = reason.encode(errors="replace").decode()
-            self._client.feeds.remove(resident)
-            resident.end(None)
+            resident.reason = clean_reason(reason)
+            try:
+                self._client.feeds.remove(resident)
+            finally:  # it is over here, whatever became of telling the node
+                resident.end(None)
 
     # --- within ---
 

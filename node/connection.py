@@ -43,6 +43,7 @@ from .errors import LimitExceeded, NoProcess, to_wire
 from .guests import Guests
 from .intake import Intake
 from .processes import NO_CONNECTION, NORMAL, SHUTDOWN
+from .reasons import error_reason
 
 if TYPE_CHECKING:
     from .server import Server
@@ -272,7 +273,7 @@ class Connection:
 
     def crashed(self, error: Exception) -> None:
         """Something that the client sent met a defect of ours: this connection ends, and no other."""
-        self._reason = f"error: {type(error).__name__}: {error}"
+        self._reason = error_reason(error)
         self._say_goodbye("internal", "the node met a defect, and logged it", ())
 
     def closed(self) -> None:

@@ -12,7 +12,8 @@ from liminal_mesh.cluster import Pid
 
 from .mailbox import Mailbox
 from .names import check_pid
-from .processes import NORMAL, REASON_CHARS_MAX
+from .processes import NORMAL
+from .reasons import REASON_CHARS_MAX, error_reason
 
 __all__ = ["CLEANUP_S", "Process", "ProcessFunction", "ProcessKeeper", "Spawner", "check_function"]
 
@@ -172,6 +173,6 @@ class Spawner:
             await function(process)
         except Exception as error:
             log.error("process crashed", extra={"fields": {"pid": str(process.pid)}}, exc_info=error)
-            process.exit(f"error: {type(error).__name__}: {error}"[:REASON_CHARS_MAX])
+            process.exit(error_reason(error))
         else:
             process.exit(NORMAL)

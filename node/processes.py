@@ -36,8 +36,9 @@ from liminal_mesh.cluster import (
 from .errors import LimitExceeded
 from .links import LinkIds, Links
 from .monitors import Monitors, Watch, Watcher
+from .reasons import clean_reason
 
-__all__ = ["NORMAL", "NO_CONNECTION", "NO_PROCESS", "REASON_CHARS_MAX", "SHUTDOWN", "ProcessStatistics", "ProcessTable"]
+__all__ = ["NORMAL", "NO_CONNECTION", "NO_PROCESS", "SHUTDOWN", "ProcessStatistics", "ProcessTable"]
 
 NORMAL: Final = "normal"
 """The reason of a process that came to its end."""
@@ -54,8 +55,6 @@ NO_PROCESS: Final = "error: no such process"
 FULL: Final = "error: the node has too many links and monitors"
 """The reason that a peer is given which asks for one more."""
 
-REASON_CHARS_MAX: Final = 1000
-"""How long a reason may be; the rest is cut off."""
 REMEMBERED: Final = 4096
 """Of how many ended processes the reason is kept, for those who ask late."""
 
@@ -136,8 +135,7 @@ class ProcessTable:
         process = self._processes.pop(pid, None)
         if process is None:
             return False
-        # A lone surrogate, as file names in messages of errors have it, could not be sent.
-        reason = self._reasons[pid] = reason[:REASON_CHARS_MAX].encode(errors="replace").decode()
+        reason = self._reasons[pid] = clean_reason(reason)
         if len(self._reasons) > REMEMBERED:
             self._reasons.popitem(last=False)
         self._do(lambda: self._ended(pid, process, reason))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from .processes import NORMAL, ProcessTable
+from .reasons import error_reason
 from .restarts import Restarts
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from .channel import Channel, Group, Subscriber
 
-__all__ = ["Crashed", "Guard", "Supervisor", "reason_of"]
+__all__ = ["Crashed", "Guard", "Supervisor"]
 
 log = logging.getLogger("liminal.node")
 
@@ -28,11 +29,6 @@ Crashed: TypeAlias = "Callable[[Channel, Subscriber, Exception], None]"
 
 Guard: TypeAlias = "Callable[[Subscriber, Callable[[], None]], None]"
 """Calls a function that tells a subscriber something, and sees to it if that crashes."""
-
-
-def reason_of(error: Exception) -> str:
-    """Return the reason of a process that an exception has ended."""
-    return f"error: {type(error).__name__}: {error}"
 
 
 class Supervisor:
@@ -71,7 +67,7 @@ class Supervisor:
         if channel.pid is None or restarts is None:  # a process group is no channel: its member alone has crashed
             self.lost(subscriber, error)
             return
-        reason, crashed_pid = reason_of(error), channel.pid
+        reason, crashed_pid = error_reason(error), channel.pid
         facts = {"channel": channel.name, "pid": str(crashed_pid), "subscriber": str(subscriber.pid)}
         # Decided first: a channel that has crashed stays in use, with its budget, though nobody may be left on it.
         again = restarts.allow(self._monotonic())
@@ -101,7 +97,7 @@ class Supervisor:
         if subscriber.pid == self.own:
             self.expel(subscriber)
         else:
-            self._processes.exit(subscriber.pid, reason_of(error))
+            self._processes.exit(subscriber.pid, error_reason(error))
 
     def _tell(self, groups: tuple[Group, ...], name: str, reason: str) -> None:
         """End whoever is subscribed to the channel by its name; a pattern has others, and misses this one in gaps."""

@@ -32,6 +32,7 @@ NODE_CORES = {
     "names",
     "payload",
     "processes",
+    "reasons",
     "restarts",
     "route",
     "shared",

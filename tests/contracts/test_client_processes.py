@@ -129,3 +129,19 @@ async def test_the_task_that_ends_what_was_spawned_is_not_waited_for() -> None:
             spawner.start(process, function)
             await process.wait()
     assert told == [True]
+
+
+async def test_a_process_is_over_here_though_the_node_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for it hears the reason."""
+    async with lone_client() as (_, client):
+        process = await client.spawn(stay)
+
+        def refuse(frame: object) -> bool:
+            raise RuntimeError("cannot be sent")
+
+        monkeypatch.setattr(client.feeds, "_send", refuse)
+        with pytest.raises(RuntimeError):
+            process.exit("bad \ud800")
+        monkeypatch.undo()
+        assert await ended(process) == "bad ?"
+        await client.close()
