@@ -31,6 +31,8 @@ class Monitor:
         self.pid = check_pid(pid)
         self._monotonic = monotonic
         self._down: Down | None = None
+        self._entered = False
+        self._left = False
         self._told = asyncio.Event()
 
     async def _open(self) -> None:
@@ -42,14 +44,22 @@ class Monitor:
         raise NotImplementedError
 
     async def __aenter__(self) -> Self:
-        await self._open()
+        assert not self._entered, "a monitor is entered once"
+        self._entered = True
+        try:
+            await self._open()
+        except BaseException:
+            self._entered = False  # nothing was left behind, so it can be tried again
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._down is None:
+            self._left = True
             self._close()
+            self._told.set()
 
     async def down(self, timeout: float | None = None) -> Down:
         """Wait for the end of the process; whoever asks later gets the same answer.
@@ -59,6 +69,7 @@ class Monitor:
 
         Raises:
             DeadlineExceeded: it lives still.
+            RuntimeError: the monitor was left before that.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -66,12 +77,13 @@ class Monitor:
         except TimeoutError:
             if self._down is None:
                 raise DeadlineExceeded("monitor", node=self.pid.node) from None
-        assert self._down is not None
+        if self._down is None:
+            raise RuntimeError(f"the monitor of {self.pid} is waited for within 'async with', which was left")
         return self._down
 
     def fired(self, reason: str) -> None:
         """The process is over (called by the bus, once)."""
-        if self._down is None:
+        if self._down is None and not self._left:
             self._down = Down(self.pid, reason, self._monotonic())
             self._told.set()
 

@@ -10,7 +10,7 @@ import pytest
 
 from liminal_mesh.cluster import Pid
 from liminal_mesh.node.connecting import connect
-from liminal_mesh.node.errors import DeadlineExceeded, LimitExceeded, NoConnection
+from liminal_mesh.node.errors import DeadlineExceeded, LimitExceeded, NoConnection, NotAuthorized
 from liminal_mesh.node.intake import Intake
 from liminal_mesh.node.monitor import Monitor
 from liminal_mesh.node.node import Node
@@ -85,8 +85,8 @@ async def test_many_monitors_of_one_process_are_all_told(pair: Pair) -> None:
         process.exit("killed")
         async with asyncio.timeout(DEADLINE_S):
             assert {(await one.down()).reason for one in monitors} == {"killed"}
-        with pytest.raises(DeadlineExceeded):
-            await closed.down(0)
+        with pytest.raises(RuntimeError, match="was left"):
+            await closed.down()
 
 
 async def test_nothing_is_left_of_monitors_and_links_that_are_over(pair: Pair) -> None:
@@ -166,6 +166,50 @@ async def test_cn1_a_crash_of_one_connection_touches_no_other(
         assert good.pid in pair.b.running.hub.processes.living("connection")
     [line] = [record for record in caplog.records if record.getMessage() == "connection_crashed"]
     assert line.__dict__["fields"]["pid"] == str(former)
+
+
+async def test_a_monitor_is_entered_once(held: Held) -> None:
+    """The second time leaves nothing behind, and the first one goes on."""
+    process = await held.bus.spawn(stay)
+    async with held.bus.monitor(process.pid) as monitor:
+        with pytest.raises(AssertionError, match="entered once"):
+            await monitor.__aenter__()
+        process.exit("enough")
+        assert (await monitor.down(DEADLINE_S)).reason == "enough"
+    await eventually(lambda: held.node.running.hub.processes.statistics().monitors == 0)
+
+
+async def test_a_monitor_that_could_not_be_entered_can_be_tried_again(held: Held) -> None:
+    """Once it is allowed."""
+    hub = held.node.running.hub
+    permit = hub.permit
+
+    def deny(who: Pid, verb: str, name: str) -> None:
+        raise NotAuthorized(verb, name)
+
+    hub.permit = deny
+    monitor = held.bus.monitor(held.bus.pid)
+    with pytest.raises(NotAuthorized):
+        await monitor.__aenter__()
+    hub.permit = permit
+    async with monitor:
+        assert hub.processes.statistics().monitors == 1
+
+
+async def test_who_waits_for_a_monitor_that_is_left_hears_of_that(held: Held) -> None:
+    """It will never be told; what was told before stays."""
+    process = await held.bus.spawn(stay)
+    async with held.bus.monitor(process.pid) as monitor:
+        waiting = asyncio.create_task(monitor.down())
+        await asyncio.sleep(0)
+    async with asyncio.timeout(DEADLINE_S):
+        for late in (waiting, monitor.down()):
+            with pytest.raises(RuntimeError, match="was left"):
+                await late
+    async with held.bus.monitor(process.pid) as monitor:
+        process.exit()
+        await monitor.down(DEADLINE_S)
+    assert (await monitor.down()).reason == "normal"
 
 
 # --- the end of the bus ---
