@@ -22,7 +22,7 @@ from liminal_mesh.cluster import (
 )
 
 from .client_sinks import Answered, Call
-from .errors import NoConnection, OutcomeUnknown
+from .errors import Draining, NoConnection, OutcomeUnknown
 from .group_changes import CHANGES_MAX
 from .group_watch import GroupWatch
 from .group_watches import check_watched
@@ -131,8 +131,8 @@ class _Again(Answered):
         self._watch = watch
 
     def failed(self, error: Exception, count: int) -> None:
-        """The node refuses it: whoever iterates is told. A lost connection makes another attempt, and is no refusal."""
-        if not isinstance(error, OutcomeUnknown):
+        """The node refuses it: whoever iterates is told. If it leaves, or is lost, another attempt follows."""
+        if not isinstance(error, OutcomeUnknown | NoConnection | Draining):
             self._watch.end(error)
 
     def answer(self, frame: ClientFrame) -> None:
@@ -163,7 +163,9 @@ class ClientGroupWatch(GroupWatch):
         self._behind = True
         self._events.clear()
         self._parts.clear()
-        self._client.send(self.request(self._client.ledger.request(_Again(self))))
+        ref = self._client.ledger.request(_Again(self))
+        if not self._client.send(self.request(ref)):
+            self._client.ledger.fail([ref], NoConnection(self._client.where, "the connection was lost"))
 
     def news(self, frame: GroupNews) -> None:
         """The group has changed."""

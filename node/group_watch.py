@@ -52,8 +52,10 @@ class GroupWatch:
             try:
                 await self._open()
             except BaseException:
-                self._opened = False
-                self._close()
+                if not self._ended:
+                    self._opened = False
+                    self._close()
+                    self.wake()  # another task may wait for what this one began to watch: it tries itself
                 raise
         return self
 
@@ -66,13 +68,14 @@ class GroupWatch:
         return self
 
     async def __anext__(self) -> GroupSnapshot | Joined | Left:
-        await self.__aenter__()
-        while not self._ended:
+        while True:
+            await self.__aenter__()
+            if self._ended:
+                raise self._error or StopAsyncIteration
             event = self._next()
             if event is not None:
                 return event
             await self._wait()
-        raise self._error or StopAsyncIteration
 
     async def aclose(self) -> None:
         """Watch no more; whoever iterates comes to the end."""

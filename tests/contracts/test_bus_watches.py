@@ -256,6 +256,31 @@ async def test_an_opening_that_is_given_up_or_refused_can_be_tried_again(held: H
     assert await events(watch, 1) == [Joined(held.bus.pid, "a")]
 
 
+async def test_who_waits_for_an_opening_that_another_task_began_tries_itself(held: Held) -> None:
+    """When that has failed: it is refused, too, or has its snapshot."""
+    hub = held.node.running.hub
+    permit = hub.permit
+    refusals = 1
+
+    def deny(who: Pid, verb: str, name: str) -> None:
+        nonlocal refusals
+        refusals -= 1
+        if refusals >= 0:
+            raise NotAuthorized(verb, name)
+
+    hub.permit = deny
+    for allowed in (True, False):
+        refusals = 1 if allowed else 2
+        watch = held.bus.watch_group("x")
+        both = [asyncio.create_task(events(watch, 1)) for _ in range(2)]
+        async with asyncio.timeout(DEADLINE_S):
+            first, second = await asyncio.gather(*both, return_exceptions=True)
+        assert isinstance(first, NotAuthorized)
+        assert second == [GroupSnapshot(())] if allowed else isinstance(second, NotAuthorized)
+        await watch.aclose()
+    hub.permit = permit
+
+
 # --- a client whose connection is cut ---
 
 
