@@ -34,6 +34,8 @@ class LimitsConfig(Section):
     """Subscriptions and processes of one client connection."""
     watches_per_connection: Count = 4096
     """Monitors of processes, and watches of groups, of one client connection."""
+    waits_per_connection: Count = 1024
+    """Requests of one client connection that wait for peers."""
     processes: Count = 100_000
     """Processes that the program of an embedded node has spawned and that run."""
     process_links: Count = 1_000_000

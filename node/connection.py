@@ -6,7 +6,7 @@ A frame is checked against the table of frames before it is looked at.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,7 @@ from .deliveries import Deliveries, Delivery
 from .errors import LimitExceeded, NoProcess, to_wire
 from .guests import Guests
 from .intake import Intake
+from .interests import wait_s
 from .processes import NO_CONNECTION, NORMAL, SHUTDOWN
 from .reasons import error_reason
 
@@ -167,6 +168,8 @@ class Connection:
 
     def _open_subscription(self, frame: Subscribe) -> None:
         hub = self._server.hub
+        if frame.wait == "cluster":
+            self.check_waits()
         delivery = self.new_delivery(frame.subscription)
         hub.admit(self.pid, "subscribe", frame.channel)
         try:
@@ -188,7 +191,7 @@ class Connection:
     async def _barrier(self, frame: Subscribe, delivery: Delivery) -> None:
         assert delivery.pid is not None
         try:
-            await self._server.hub.interests.barrier("subscribe", frame.channel, frame.timeout_ms / 1000)
+            await self._server.hub.interests.barrier("subscribe", frame.channel, wait_s(frame.timeout_ms / 1000))
         except LiminalError as error:
             delivery.told = True
             self._server.hub.processes.exit(delivery.pid, NORMAL)
@@ -237,8 +240,18 @@ class Connection:
         assert delivery.pid is not None
         self._server.loop.call_soon(self._server.hub.processes.exit, delivery.pid, NORMAL)
 
+    def check_waits(self) -> None:
+        """Check that one more may wait for peers on behalf of the client.
+
+        Raises:
+            LimitExceeded: it has too many that do.
+        """
+        most = self._server.limits.waits_per_connection
+        if len(self._waits) >= most:
+            raise LimitExceeded("waits_per_connection", most)
+
     def wait_for(self, waiting: Coroutine[None, None, None]) -> None:
-        """Run what waits for peers on behalf of the client, at most until the connection ends."""
+        """Run what waits for peers on behalf of the client, until the connection ends; call :meth:`check_waits` before."""
         task = self._server.loop.create_task(waiting)
         self._waits.add(task)
         task.add_done_callback(self._waits.discard)
@@ -248,15 +261,22 @@ class Connection:
     def _request(self, frame: Request) -> None:
         try:
             result = self._server.answer(self.pid, frame.verb, frame.arguments)
-        except LiminalError as error:
-            self.fail(frame.ref, error)
-        else:
-            if isinstance(result, Awaitable):
-                self.wait_for(self._reply_later(frame.ref, result))
+            if isinstance(result, Coroutine):
+                self._reply_later(frame.ref, result)
             else:
                 self.send(Reply(frame.ref, msgspec.msgpack.encode(result)))
+        except LiminalError as error:
+            self.fail(frame.ref, error)
 
-    async def _reply_later(self, ref: int, result: Awaitable[object]) -> None:
+    def _reply_later(self, ref: int, result: Coroutine[None, None, object]) -> None:
+        try:
+            self.check_waits()
+        except LimitExceeded:
+            result.close()
+            raise
+        self.wait_for(self._reply(ref, result))
+
+    async def _reply(self, ref: int, result: Coroutine[None, None, object]) -> None:
         try:
             answer = await result
         except LiminalError as error:

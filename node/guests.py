@@ -39,6 +39,7 @@ from .errors import LimitExceeded, NoProcess
 from .group_changes import GroupChanges
 from .group_watches import GroupWatches, check_watched
 from .hub import Hub
+from .interests import wait_s
 from .names import check_name
 from .post import Post, Stay
 from .processes import NO_CONNECTION
@@ -184,6 +185,7 @@ class Guests:
         self._hub.admit(self._connection.pid, "join", group)
         if frame.wait == "cluster":
             # In the group before anything else that the client has sent is looked at: it may end the process.
+            self._connection.check_waits()
             self._connection.wait_for(self._settle(frame, post, post.begin(group)))
         else:
             post.join(group)
@@ -191,7 +193,7 @@ class Guests:
 
     async def _settle(self, frame: Join, post: Post, stay: Stay) -> None:
         try:
-            await post.settle(stay, frame.timeout_ms / 1000)
+            await post.settle(stay, wait_s(frame.timeout_ms / 1000))
         except LiminalError as error:
             self._connection.fail(frame.ref, error)
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from liminal_mesh.cluster import CHANNEL_SCOPE, SCOPES, Pid
 
@@ -23,9 +23,18 @@ if TYPE_CHECKING:
     from .channel import ChannelSettings
     from .hub import Hub
 
-__all__ = ["Interests"]
+__all__ = ["Interests", "wait_s"]
 
 log = logging.getLogger("liminal.node")
+
+
+WAIT_S_MAX: Final = 3600.0
+"""How long a client's request may wait for peers, whatever it asks for."""
+
+
+def wait_s(timeout_s: float) -> float:
+    """Return for how many seconds a client's request waits for peers, of those that it asks for."""
+    return min(timeout_s, WAIT_S_MAX)
 
 
 class Interests:

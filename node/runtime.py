@@ -36,6 +36,7 @@ from .config_limits import LimitsConfig
 from .embedded_processes import EmbeddedProcesses
 from .environment import Environment
 from .hub import Hub
+from .interests import wait_s
 from .permission import Permit
 from .restarts import RestartBudget
 from .server import Server
@@ -245,7 +246,7 @@ class Runtime:
         def ready(who: Pid, arguments: bytes) -> object:
             timeout_s = _decode(_TIMEOUT, arguments)
             hub.permit(who, "ready", "")
-            return hub.interests.ready(timeout_s)
+            return hub.interests.ready(wait_s(timeout_s))
 
         return {"members": members, "group_members": group_members, "ready": ready}
 

@@ -10,12 +10,15 @@ import pytest
 
 from liminal_mesh.node.client import Client
 from liminal_mesh.node.connecting import connect
+from liminal_mesh.node.errors import LimitExceeded
+from liminal_mesh.node.interests import wait_s
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.process import Process, Spawner
 
-from ..nodes import DEADLINE_S
-from .conftest import lone_node
+from ..nodes import DEADLINE_S, mesh
+from .conftest import channels, lone_node
 from .holders import ended, eventually, holder, stay
+from .test_bus_mesh import deafen, hear
 
 
 @asynccontextmanager
@@ -145,3 +148,42 @@ async def test_a_process_is_over_here_though_the_node_cannot_be_told(monkeypatch
         monkeypatch.undo()
         assert await ended(process) == "bad ?"
         await client.close()
+
+
+@pytest.mark.parametrize("verb", ["ready", "join", "subscribe"])
+async def test_no_more_requests_of_a_client_wait_than_the_limit(verb: str) -> None:
+    """By that name; nothing is left of the one too many, and when one is answered there is room again."""
+    async with (
+        mesh(2, channels=channels(), limits={"waits_per_connection": 2}) as (a, b),
+        holder("client", b) as client,
+    ):
+
+        async def wait(number: int) -> None:
+            if verb == "ready":
+                await client.ready(timeout=DEADLINE_S)
+            elif verb == "join":
+                await client.join(f"x{number}", wait="cluster", timeout=DEADLINE_S)
+            else:
+                async with client.subscribe(f"m.{number}", wait="cluster", timeout=DEADLINE_S):
+                    pass
+
+        await client.join("before", wait="cluster")
+        deafen(a, "b")
+        await b.join("unheard")
+        [connection] = b.running.server.connections.values()
+        waiting = [asyncio.create_task(wait(number)) for number in range(2)]
+        await eventually(lambda: len(connection._waits) == 2)
+        with pytest.raises(LimitExceeded) as error:
+            await wait(2)
+        assert (error.value.name, error.value.limit) == ("waits_per_connection", 2)
+        assert await client.group_members("x2") == ()
+        await client.join("y")  # what waits for nobody has room
+        hear(a, "b")
+        await asyncio.gather(*waiting)
+        await wait(2)
+
+
+@pytest.mark.parametrize("asked", [0.0, 5.0, 3600.0, 1e9])
+def test_no_request_waits_longer_than_an_hour(asked: float) -> None:
+    """Whatever its client asks for."""
+    assert wait_s(asked) == min(asked, 3600.0)
