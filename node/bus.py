@@ -22,12 +22,17 @@ Ack = Literal["accepted", "nodes"]
 """What a publish waits for: this node's acceptance, or the receipt of every interested node."""
 
 Wait = Literal["cluster"]
-"""What a subscription waits for: that every linked peer knows of it."""
+"""What a subscription or a join waits for: that every linked peer knows of it."""
 
 
 @runtime_checkable
 class Bus(Protocol):
-    """What a program holds of the bus."""
+    """What a program holds of the bus.
+
+    On a client each verb that asks the node raises ``NoConnection`` when no connection stands, ``OutcomeUnknown`` when
+    it is lost before the answer, and ``DeadlineExceeded`` when the node does not answer in time. Publishes and sends
+    wait for a connection that is being made again; their ``NoConnection`` says that the client is closed.
+    """
 
     @property
     def pid(self) -> Pid:
@@ -106,7 +111,11 @@ class Bus(Protocol):
 
     @property
     def mailbox(self) -> Mailbox:
-        """What is sent to groups that the Bus's own process has joined."""
+        """What is sent to groups that the Bus's own process has joined.
+
+        If a node will not open a client's again after a lost connection, it ends with the error; the next join begins
+        another one.
+        """
 
     async def spawn(self, function: ProcessFunction) -> Process:
         """Run an async function as a process of the bus, in this program; it is handed its :class:`.Process`.
@@ -114,6 +123,7 @@ class Bus(Protocol):
         Raises:
             Draining, NotAuthorized: as :meth:`publish`.
             LimitExceeded: this bus has spawned too many that run.
+            NoConnection, OutcomeUnknown, DeadlineExceeded: on a client, as said above; nothing runs then.
             TypeError: it is no async function.
         """
 
@@ -121,8 +131,9 @@ class Bus(Protocol):
         """Return a monitor of a process anywhere in the mesh, for ``async with``; it may be over already.
 
         Entering it raises:
+            DeadlineExceeded: the node did not answer (clients).
             LimitExceeded: there are too many monitors.
-            NoConnection: the client is not connected.
+            NoConnection: the client is not connected, or the connection was lost before the answer.
             NotAuthorized: the caller may not.
 
         Raises:
@@ -141,10 +152,13 @@ class Bus(Protocol):
             timeout: for that, in seconds.
 
         Raises:
-            DeadlineExceeded: ``missing`` names the peers that have not applied it; it has left again.
+            DeadlineExceeded: ``missing`` names the peers that have not applied it; it has left again, unless somebody
+                else has joined it, too. On a client also when the node does not answer.
             Draining, NotAuthorized: as :meth:`publish`.
-            LimitExceeded: too many groups are in use, or peers would not take more members of one node.
-            NoProcess: the process is over, or this Bus has not spawned it.
+            LimitExceeded: too many groups are in use, peers would not take more members of one node, or too many
+                requests of the client wait.
+            NoConnection, OutcomeUnknown: on a client, as said above; it is no member then.
+            NoProcess: the process is over, also if it ended meanwhile, or this Bus has not spawned it.
             ValueError: no group can have this name.
         """
 
@@ -179,6 +193,7 @@ class Bus(Protocol):
         """Return the members of a process group as the node sees them, sorted.
 
         Raises:
+            NoConnection, OutcomeUnknown, DeadlineExceeded: on a client, as said above.
             NotAuthorized: the caller may not.
             ValueError: no group can have this name.
         """
@@ -191,8 +206,9 @@ class Bus(Protocol):
             scope: ``channel``, ``subject``, ``consumer`` or ``group``.
 
         Entering it, or the first step of the iteration, raises:
+            DeadlineExceeded: the node did not answer (clients).
             LimitExceeded: there are too many monitors and watches.
-            NoConnection: the client is not connected.
+            NoConnection: the client is not connected, or the connection was lost before the answer.
             NotAuthorized: the caller may not.
 
         Raises:
@@ -203,9 +219,17 @@ class Bus(Protocol):
         """Wait until every peer that is linked now has applied all that the node has registered so far.
 
         Raises:
-            DeadlineExceeded: ``missing`` names the peers that have not, after so many seconds.
+            DeadlineExceeded: ``missing`` names the peers that have not, after so many seconds. On a client also when
+                the node does not answer.
+            LimitExceeded: too many requests of the client wait.
+            NoConnection, OutcomeUnknown: on a client, as said above.
             NotAuthorized: the caller may not.
         """
 
     async def members(self) -> tuple[Member, ...]:
-        """Return the nodes of the mesh as the node sees them, itself included."""
+        """Return the nodes of the mesh as the node sees them, itself included.
+
+        Raises:
+            NoConnection, OutcomeUnknown, DeadlineExceeded: on a client, as said above.
+            NotAuthorized: the caller may not.
+        """

@@ -251,7 +251,7 @@ class Connection:
             raise LimitExceeded("waits_per_connection", most)
 
     def wait_for(self, waiting: Coroutine[None, None, None]) -> None:
-        """Run what waits for peers on behalf of the client, until the connection ends; call :meth:`check_waits` before."""
+        """Run what waits for peers, until the connection ends; :meth:`check_waits` comes before it."""
         task = self._server.loop.create_task(waiting)
         self._waits.add(task)
         task.add_done_callback(self._waits.discard)
