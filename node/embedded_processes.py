@@ -180,7 +180,7 @@ class NodeGroupWatch(GroupWatch):
         self._hub.watches.remove(self._number, self.group, self)
 
     def _next(self) -> GroupSnapshot | Joined | Left | None:
-        return self._changes.take(lambda: self._hub.watches.members(self._number, self.group))
+        return self._changes.take(lambda: self._hub.registry.members(self._number, self.group))
 
     def __del__(self) -> None:
         # In any thread, and perhaps when the loop has come to its end.

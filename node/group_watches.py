@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import Final, Protocol
 from weakref import WeakSet
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, SCOPES, Pid, Registry
+from liminal_mesh.cluster import CHANNEL_SCOPE, SCOPES
 from liminal_mesh.cluster import Joined as MemberJoined
 from liminal_mesh.cluster import Left as MemberLeft
 
@@ -43,14 +43,9 @@ class GroupWatcher(Protocol):
 
 
 class GroupWatches:
-    """The watchers of one node. They are held weakly: one that was dropped watches no more.
+    """The watchers of one node. They are held weakly: one that was dropped watches no more."""
 
-    Args:
-        registry: whose groups are watched.
-    """
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+    def __init__(self) -> None:
         self._watchers: defaultdict[tuple[int, str], WeakSet[GroupWatcher]] = defaultdict(WeakSet)
         self.iterated: set[GroupWatch] = set()
         """Those of the node's own program that a task waits for."""
@@ -80,10 +75,6 @@ class GroupWatches:
             for watcher in tuple(watchers):
                 if isinstance(watcher, GroupWatch):
                     watcher.end()
-
-    def members(self, scope: int, group: str) -> tuple[Pid, ...]:
-        """Return who is a member of a group, sorted."""
-        return self._registry.members(scope, group)
 
     def told(self, event: MemberJoined | MemberLeft) -> None:
         """The registry tells of a change."""

@@ -26,6 +26,7 @@ from liminal_mesh.cluster import (
     Pid,
     ProcessGone,
     ProtocolError,
+    Registry,
     Reply,
     Subscribed,
     UnwatchGroup,
@@ -37,7 +38,7 @@ from .config_limits import LimitsConfig
 from .deliveries import Delivery
 from .errors import LimitExceeded, NoProcess
 from .group_changes import GroupChanges
-from .group_watches import GroupWatches, check_watched
+from .group_watches import check_watched
 from .hub import Hub
 from .interests import wait_s
 from .names import check_name
@@ -205,7 +206,7 @@ class Guests:
             self._check_room()
             _check_watched(frame)
             self._hub.permit(self._connection.pid, "watch_group", frame.group)
-            watch = self._watches[frame.watch] = _Watch(frame, self._connection, self._hub.watches)
+            watch = self._watches[frame.watch] = _Watch(frame, self._connection, self._hub.registry)
             self._hub.watches.add(frame.scope, frame.group, watch)
         elif (watch.scope, watch.group) != (frame.scope, frame.group):
             raise ProtocolError(f"watch {frame.watch} is open already, of another group")
@@ -249,12 +250,12 @@ class Guests:
 class _Watch:
     """A group that a client watches; a source of frames for it."""
 
-    def __init__(self, frame: WatchGroup, connection: Connection, watches: GroupWatches) -> None:
+    def __init__(self, frame: WatchGroup, connection: Connection, registry: Registry) -> None:
         self.scope = frame.scope
         self.group = frame.group
         self._number = frame.watch
         self._deliveries = connection.deliveries
-        self._watches = watches
+        self._registry = registry
         self._changes = GroupChanges()
 
     def restart(self) -> None:
@@ -271,7 +272,7 @@ class _Watch:
         """Return what the client has to be told, a snapshot as one piece."""
         changes: list[GroupChange] = []
         while len(changes) < BATCH_MAX:
-            change = self._changes.take(lambda: self._watches.members(self.scope, self.group))
+            change = self._changes.take(lambda: self._registry.members(self.scope, self.group))
             if isinstance(change, GroupSnapshot):
                 return self._snapshot(change)
             if change is None:

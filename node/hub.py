@@ -109,7 +109,7 @@ class Hub:
         self.pid = self.processes.spawn("node", lambda _: None, traps=True)
         """The node's own process."""
         self.supervisor.own = self.pid
-        self.watches = GroupWatches(registry)
+        self.watches = GroupWatches()
         self.interests = Interests(self, entries_max)
         self.supervisor.expel = self.interests.leave
         self._routes: dict[str, Route] = {}
