@@ -109,9 +109,9 @@ class Post:
 
     def _enter(self, group: str) -> Stay:
         self._check()
+        member = self._hub.interests.join(self.pid, group, self.inbox, self._listener)
         stay = self._stays.get(group)
-        if stay is None:
-            member = self._hub.interests.join(self.pid, group, self.inbox, self._listener)
+        if stay is None or stay.member is not member:  # a delivery that crashed may have ended the one before
             stay = self._stays[group] = Stay(group, member)
         return stay
 

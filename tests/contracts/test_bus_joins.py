@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from liminal_mesh.cluster import GROUP_SCOPE
+from liminal_mesh.cluster import GROUP_SCOPE, NodeId
 from liminal_mesh.node.bus import Wait
 from liminal_mesh.node.errors import NoProcess
 from liminal_mesh.node.membership import GroupMembership
 from liminal_mesh.node.node import Node
 
-from ..nodes import DEADLINE_S, mesh
-from .holders import Held, Pair, eventually, stay
+from ..nodes import DEADLINE_S, mesh, until
+from .holders import Held, Pair, eventually, message, stay
 from .test_bus_groups import members
 from .test_bus_mesh import deafen, hear
 
@@ -87,3 +87,30 @@ async def test_a_join_that_waits_when_its_node_stops_says_so() -> None:
         with pytest.raises(NoProcess):
             await joining
         await stopping
+
+
+class Poisoned:
+    """A listener that cannot be told anything."""
+
+    def ready(self) -> None:
+        """Crash."""
+        raise ValueError("poison")
+
+    def anchored(self, origin: NodeId, heads: object) -> None:
+        """Crash."""
+        raise ValueError("poison")
+
+
+async def test_a_node_whose_membership_a_crash_has_ended_can_join_again(pair: Pair) -> None:
+    """The first membership ends nothing of the second."""
+    first = await pair.a.join("x", wait="cluster")
+    [member] = pair.a.running.hub.groups.channels.groups["x"].subscribers.values()
+    member.listener = Poisoned()
+    await pair.b.send_group("x", 1)
+    await until(pair.b, lambda: not members(pair.b, "x"))
+
+    await pair.a.join("x", wait="cluster")
+    await first.leave()
+    assert members(pair.b, "x") == (pair.a.pid,)
+    await pair.b.send_group("x", 2)
+    assert (await message(pair.a.mailbox)).payload in {1, 2}
