@@ -37,7 +37,7 @@ class Cluster:
 
     While it is entered, the running loop keeps virtual time: whatever sleeps or has a deadline on it waits for no real
     clock. Threads that the loop runs (``asyncio.to_thread``) are waited for; real sockets are not. The same seed gives
-    the same run.
+    the same run. It is entered once, and used until it is left; what comes too early or too late is a ``RuntimeError``.
 
     Args:
         nodes: how many, named ``a``, ``b``, ...; or their names.
@@ -74,6 +74,7 @@ class Cluster:
         """Nodes that are killed at this moment, or whose functions are not over yet."""
         self._starts = 0
         self._clock: VirtualClock | None = None
+        self._left = False
         self._owner: asyncio.Task[Any] | None = None
         self._hung = ""
 
@@ -99,6 +100,7 @@ class Cluster:
 
     async def _leave(self, error: BaseException | None) -> None:
         assert self._clock is not None
+        self._left = True
         ending = asyncio.ensure_future(self._end(self._clock))
         while not ending.done():
             try:
@@ -183,7 +185,7 @@ class Cluster:
         Raises:
             TimeoutError: it names the pairs that are not.
         """
-        deadline = self.now + timeout
+        deadline = self._entered().time() + timeout
         while unlinked := self._unlinked():
             one, other = unlinked[0]
             hub = self[one].running.hub
@@ -222,6 +224,7 @@ class Cluster:
 
     def heal(self) -> None:
         """Open every way again; what was held arrives. :meth:`linked` waits until the nodes have found each other."""
+        self._entered()
         self._network.heal()
 
     async def kill(self, name: str) -> None:
@@ -236,12 +239,7 @@ class Cluster:
         await self._kill(name, self._run(name))
 
     async def stop(self, name: str) -> bool:
-        """Stop a node as its program would; see :meth:`.Node.stop`. It can be killed meanwhile.
-
-        Raises:
-            KeyError: the cluster has no such node.
-            RuntimeError: it does not run.
-        """
+        """Stop a node as its program would; see :meth:`.Node.stop`. Raises as :meth:`kill`, which may cut it off."""
         run = self._run(name)
         try:
             return await run[0].stop()
@@ -266,6 +264,10 @@ class Cluster:
         environment, host = self._environment(name)
         node = VirtualNode(self._configs[name], environment)
         await node.start()
+        if self._left:  # meanwhile: nobody else would end it
+            host.kill()
+            await node.kill()
+        self._entered()
         self._running[name] = node, host
         return node
 
@@ -280,10 +282,10 @@ class Cluster:
             self._gone.pop(node, None)
 
     def _environment(self, name: str) -> tuple[Environment, PipeHost]:
-        assert self._clock is not None, "the cluster is not entered"
+        clock = self._entered()
         self._starts += 1
         chance = Random(f"{self.seed} {name} {self._starts}")  # noqa: S311 - seeded on purpose
-        host, clock = self._network.host(self._hosts[name]), self._clock
+        host = self._network.host(self._hosts[name])
 
         def wall_ns() -> int:
             return MIDNIGHT_NS + round(clock.time() * 1e9)
@@ -296,7 +298,15 @@ class Cluster:
             raise RuntimeError(f"node {name!r} does not run: it was killed or stopped, and can be restarted")
         return self._running[name]
 
+    def _entered(self) -> VirtualClock:
+        if self._clock is None:
+            raise RuntimeError("the cluster is not entered yet: use it within 'async with'")
+        if self._left:
+            raise RuntimeError("the cluster was left, and is entered once: make another one")
+        return self._clock
+
     def _place(self, name: str) -> str:
+        self._entered()
         if name not in self._hosts:
             raise KeyError(f"nobody is called {name!r}: there are {', '.join(self._hosts)}")
         return self._hosts[name]

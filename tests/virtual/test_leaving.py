@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
+from liminal_mesh.node.node import Node
 from liminal_mesh.node.process import Process
+from liminal_mesh.node.virtual_cluster import START_S
 from liminal_mesh.testing import Cluster
 
 
@@ -110,3 +113,56 @@ async def test_a_stop_that_still_drains_is_ended_too() -> None:
         assert not stop.done()
     assert not await stop
     assert others() == []
+
+
+async def refusals(cluster: Cluster) -> list[str]:
+    """Return what each verb of a cluster that is not entered says."""
+
+    async def client() -> None:
+        cluster.client("a", name="reader")
+
+    async def partition() -> None:
+        cluster.partition("a", "b")
+
+    async def heal() -> None:
+        cluster.heal()
+
+    async def node() -> None:
+        cluster["a"]
+
+    calls: tuple[Callable[[], Awaitable[object]], ...] = (client, partition, heal, node, cluster.linked)
+    names = (cluster.kill, cluster.stop, cluster.restart)
+    said = []
+    for call in (*calls, *(partial(verb, "a") for verb in names)):
+        with pytest.raises(RuntimeError) as refused:
+            await call()
+        said.append(str(refused.value))
+    return said
+
+
+async def test_a_cluster_is_used_within_its_block() -> None:
+    """Before and after, each verb says so, and nothing is started."""
+    cluster = Cluster(nodes=2)
+    assert all("not entered yet" in said for said in await refusals(cluster))
+    async with cluster:
+        pass
+    assert all("was left" in said for said in await refusals(cluster))
+    with pytest.raises(RuntimeError, match="entered once"):
+        await cluster.__aenter__()
+    assert dict(cluster.nodes) == {}
+    assert others() == []
+
+
+@pytest.mark.parametrize("turns", range(1, 60, 10))
+async def test_a_restart_that_is_overtaken_by_the_end_leaves_no_node(turns: int) -> None:
+    """It says that the cluster was left."""
+    async with Cluster(nodes=2) as cluster:
+        await cluster.kill("a")
+        restart = asyncio.create_task(cluster.restart("a"))
+        await asyncio.sleep(START_S)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    ended = await asyncio.gather(restart, return_exceptions=True)
+    assert isinstance(ended[0], RuntimeError | Node)
+    assert others() == []
+    assert dict(cluster.nodes) == {}
