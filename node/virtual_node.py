@@ -59,9 +59,7 @@ class VirtualNode(Node):
         # All that a stop waits for has gone with the host, but for functions that take their time to be cancelled.
         await asyncio.wait([stopping], timeout=SETTLED_S)
         if not stopping.done():
-            hub.end_processes("process")
-            hub.end_processes("subscription")
-            hub.end_processes("node")
+            hub.end_processes("process", "subscription", "channel", "node")
             run.programs.mailbox.end(None)
             stopping.cancel()
             await asyncio.wait([stopping])
