@@ -40,12 +40,16 @@ from .client_process_frames import (
     WatchGroup,
 )
 from .codec import CLIENT_CODEC, encode_envelope, encode_envelopes
+from .dialing import Attempt
+from .discovery import SeedState
+from .dns import DnsResolver
 from .envelope import BATCH_MAX, Encoding, Envelope, OptionKey
 from .errors import AddressInUse, CookieRejected, NameInUse, ProtocolError, StaleEpoch
-from .frames import Heads, Lost, Publish, Receipt, ReceiptRun
+from .frames import LINK_PROTO, Heads, Hello, Lost, Publish, Receipt, ReceiptRun
 from .group_events import Interest, Joined, Left, Purged
 from .identity import NODE_NAME, Address, NodeId, Pid, parse_address
 from .lanes import Lane, PeerLane
+from .ledger import TurnedAway
 from .link import Link, MeshLimits
 from .listener import Listener
 from .membership import Member, MemberChanged, Membership, MemberState
@@ -65,8 +69,11 @@ from .process_frames import (
     ProcessUnlink,
 )
 from .registry import Registry
+from .resolver import Answer, Record, Resolution, Resolver, resolve
 from .scopes import CHANNEL_SCOPE, GROUP_SCOPE, SCOPES
+from .seeds import Seed, parse_dns_server, parse_seed
 from .tcp import TcpNetwork
+from .trial import Trial, try_address
 from .trie import TokenTrie
 from .wire import Wire, WireOwner
 
@@ -77,11 +84,14 @@ __all__ = [
     "CLIENT_FRAMES",
     "CLIENT_PROTO",
     "GROUP_SCOPE",
+    "LINK_PROTO",
     "NODE_NAME",
     "SCOPES",
     "Address",
     "AddressInUse",
     "Anchored",
+    "Answer",
+    "Attempt",
     "ClientFrame",
     "ClientGap",
     "ClientOutcome",
@@ -94,6 +104,7 @@ __all__ = [
     "Deliver",
     "Demonitor",
     "Disconnect",
+    "DnsResolver",
     "Encoding",
     "Ended",
     "Envelope",
@@ -102,6 +113,7 @@ __all__ = [
     "GroupChange",
     "GroupNews",
     "Heads",
+    "Hello",
     "Interest",
     "Join",
     "Joined",
@@ -146,14 +158,21 @@ __all__ = [
     "Purged",
     "Receipt",
     "ReceiptRun",
+    "Record",
     "Registry",
     "Reply",
     "Request",
+    "Resolution",
+    "Resolver",
+    "Seed",
+    "SeedState",
     "StaleEpoch",
     "Subscribe",
     "Subscribed",
     "TcpNetwork",
     "TokenTrie",
+    "Trial",
+    "TurnedAway",
     "Unsubscribe",
     "UnwatchGroup",
     "WatchGroup",
@@ -164,4 +183,8 @@ __all__ = [
     "encode_envelope",
     "encode_envelopes",
     "parse_address",
+    "parse_dns_server",
+    "parse_seed",
+    "resolve",
+    "try_address",
 ]

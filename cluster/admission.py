@@ -34,18 +34,18 @@ class Admission:
 
     # --- ends ---------------------------------------------------------------------------------------
 
-    def drop(self, contact: Contact, reason: str, now: float) -> None:
-        """Close a connection."""
+    def drop(self, contact: Contact, reason: str, now: float, detail: str = "") -> None:
+        """Close a connection; ``detail`` says more of the reason."""
         self._ledger.out.append(Close(contact.conn, reason))
-        self.gone(contact, reason, now)
+        self.gone(contact, reason, now, detail)
 
-    def gone(self, contact: Contact, reason: str, now: float) -> None:
+    def gone(self, contact: Contact, reason: str, now: float, detail: str = "") -> None:
         """Take a connection that is closed, or will be, out of everything."""
         ledger = self._ledger
         del ledger.contacts[contact.conn]
         ledger.wake = None
         if contact.target and contact.pulse is None:
-            ledger.dialer.failed(contact.target, now)
+            ledger.dialer.failed(contact.target, now, reason, detail)
         pair = ledger.pairs.get(contact.name) if contact.adopting else None
         if pair is None:
             return
@@ -63,7 +63,10 @@ class Admission:
             event = "peer_refused" if by_us else "refused_by_peer"
             fields = {"peer": contact.who, "code": refusal.code, "reason": refusal.reason}
             self._ledger.notice("warning", event, f"{refusal.code} {contact.key}", now, **fields)
-        self.drop(contact, refusal.code, now)
+            if not contact.target:
+                address = contact.hello.address if contact.handshake.peer is not None else ""
+                self._ledger.turned_away(contact.who, address, refusal.code, refusal.reason, now)
+        self.drop(contact, refusal.code, now, refusal.reason)
         if refusal.code == "self":
             self._ledger.dialer.itself(contact.target, now)
 

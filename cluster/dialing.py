@@ -1,7 +1,7 @@
 """Whom to dial, and when: for ever, but never all at once.
 
-A *target* is a seed (by its address) or a peer (by its name): peers are learned from their own Hello and from
-what other peers say of whom they are linked with, so any one seed is enough. Each target has at most one dial
+A *target* is an address that a seed stands for, or a peer (by its name): peers are learned from their own Hello
+and from what other peers say of whom they are linked with, so any one seed is enough. Each target has at most one dial
 in flight, and so has each peer and each address, however many targets lead to it. After a failure the pause
 doubles up to a cap, and the dial falls at random into it (full jitter), so that nodes which lost each other in
 one moment do not come back in one moment.
@@ -16,6 +16,7 @@ nothing.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,24 @@ from .options import PeeringOptions
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Dialer", "Target"]
+__all__ = ["Attempt", "Dialer", "Target"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How the last dial of a target ended.
+
+    ``peer`` is whom it leads to, as far as known. ``code`` is ``linked`` while a session with it stands, and else how
+    the dial ended, "" when none has: a refusal's code, what the network said (``nothing-listens``, ``timeout``,
+    ``unknown-host``, ``unreachable``), or the reason for which the connection was closed; ``detail`` says more.
+    """
+
+    address: str
+    seed: bool
+    peer: str
+    code: str
+    detail: str
+    at: float | None
 
 
 @dataclass(slots=True)
@@ -32,7 +50,9 @@ class Target:
     """One address that is dialled.
 
     ``name`` is the peer it leads to, as far as known; ``busy`` says that a dial, or the connection made by it,
-    has not come to an end; ``seen`` is when the peer was last linked or first learned of.
+    has not come to an end; ``seen`` is when the peer was last linked or first learned of. ``retired`` is an address
+    that no seed stands for any more, while its dial is in flight. ``code``, ``detail`` and ``ended`` say how the last
+    dial ended.
     """
 
     key: str
@@ -45,6 +65,10 @@ class Target:
     busy: bool = False
     left: bool = False
     seen: float = 0.0
+    retired: bool = False
+    code: str = ""
+    detail: str = ""
+    ended: float | None = None
 
 
 class _Flying:
@@ -75,7 +99,9 @@ class Dialer:
         self._rng = rng
         self._linked: set[str] = set()
         self._stopped = False
-        self._targets = {seed: Target(seed, seed, True, -math.inf) for seed in options.seeds}
+        self._targets: dict[str, Target] = {}
+        self._seeds: dict[str, frozenset[str]] = {}
+        """What each seed stands for."""
 
     def stop(self) -> None:
         """Dial nobody any more."""
@@ -102,6 +128,33 @@ class Dialer:
         return min(
             (target.due for target in self._targets.values() if not self._rests(target, flying)), default=math.inf
         )
+
+    def stand_for(self, seed: str, addresses: Iterable[str], now: float) -> None:
+        """Note which addresses a seed stands for from now on; those that no seed stands for are dialled no more."""
+        self._seeds[seed] = frozenset(addresses)
+        wanted = frozenset[str]().union(*self._seeds.values())
+        for address in sorted(wanted - self._targets.keys()):
+            there = (peer.name for peer in self._targets.values() if not peer.seed and peer.address == address)
+            self._targets[address] = Target(address, address, True, now, next(there, ""))
+        for target in [target for target in self._targets.values() if target.seed]:
+            target.retired = target.key not in wanted
+            if target.retired and not target.busy:
+                del self._targets[target.key]
+
+    def settled(self, seed: str) -> bool:
+        """Whether each address that the seed stands for led to a linked peer, or to this node; False without any."""
+        names = [self._targets[address].name for address in self._seeds.get(seed, ())]
+        return bool(names) and all(name in self._linked or name == self._me for name in names)
+
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Return how the last dial of each target ended, seeds first."""
+        targets = sorted(self._targets.values(), key=lambda target: (not target.seed, target.key))
+        return tuple(self._attempt(target) for target in targets if not target.retired)
+
+    def _attempt(self, target: Target) -> Attempt:
+        if target.name in self._linked:
+            return Attempt(target.address, target.seed, target.name, "linked", "", None)
+        return Attempt(target.address, target.seed, target.name, target.code, target.detail, target.ended)
 
     def learn(self, name: str, epoch: int, address: str, now: float) -> None:
         """Note that somebody is linked with a peer of this name and address."""
@@ -152,11 +205,15 @@ class Dialer:
             # Another node got that address; where the peer is now, somebody will tell who is linked with it.
             del self._targets[key]
 
-    def failed(self, key: str, now: float) -> None:
-        """Note that a dial, or the connection it made, came to nothing."""
+    def failed(self, key: str, now: float, code: str = "", detail: str = "") -> None:
+        """Note that a dial, or the connection it made, came to nothing, and why (:class:`Attempt`)."""
         target = self._targets.get(key)
         if target is None:
             return
+        if target.retired:
+            del self._targets[key]
+            return
+        target.code, target.detail, target.ended = code, detail, now
         options = self._options
         pause = min(options.redial_cap_s, options.redial_base_s * 2.0 ** min(target.attempts, 16))
         target.busy, target.attempts, target.due = False, target.attempts + 1, now + self._rng.random() * pause
@@ -165,7 +222,7 @@ class Dialer:
         """Note that the target was this very node, after its dial has :meth:`failed`."""
         target = self._targets.get(key)
         if target is not None and target.seed:
-            target.attempts, target.due = 0, now + self._options.redial_self_s
+            target.attempts, target.due, target.name = 0, now + self._options.redial_self_s, self._me
         elif target is not None:
             del self._targets[key]
 
@@ -182,7 +239,7 @@ class Dialer:
         return names
 
     def _rests(self, target: Target, flying: _Flying) -> bool:
-        if self._stopped or target.busy or target.name in self._linked or flying.leads_to(target):
+        if self._stopped or target.retired or target.busy or target.name in self._linked or flying.leads_to(target):
             return True
         if not target.seed:
             return target.left

@@ -14,7 +14,19 @@ from liminal_mesh.storage import LiminalError
 from .frames import LinkFrame
 from .identity import NodeId
 
-__all__ = ["Close", "Dial", "Effect", "Failed", "Level", "Notice", "Send", "SessionDown", "SessionUp"]
+__all__ = [
+    "Close",
+    "Dial",
+    "Effect",
+    "Failed",
+    "Level",
+    "Notice",
+    "Resolve",
+    "SeedChanged",
+    "Send",
+    "SessionDown",
+    "SessionUp",
+]
 
 Level = Literal["debug", "info", "warning", "error"]
 """How loud a notice is."""
@@ -43,6 +55,23 @@ class Dial:
     target: str
     address: str
     timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """Look up what a seed stands for, and report it."""
+
+    seed: str
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SeedChanged:
+    """A lookup told something new: other addresses, or another failure ("": none). The last good ones are kept."""
+
+    seed: str
+    addresses: tuple[str, ...]
+    failure: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +113,4 @@ class Notice:
     fields: dict[str, object] = field(default_factory=dict)
 
 
-Effect = Send | Close | Dial | SessionUp | SessionDown | Failed | Notice
+Effect = Send | Close | Dial | Resolve | SeedChanged | SessionUp | SessionDown | Failed | Notice

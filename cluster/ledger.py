@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .contact import Contact
 from .dialing import Dialer
+from .discovery import Discovery
 from .effects import Effect, Level, Send
 from .frames import LinkFrame
 from .identity import NodeId
@@ -18,10 +20,24 @@ from .session import Pair
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "TurnedAway"]
 
 _REASON_MAX = 200
 """How much of a stranger's words goes into a log line."""
+
+_TURNED_AWAY_MAX = 32
+"""How many callers that got no session are remembered; whoever connects can bear any name."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """A node that called us and got no session, by what it said of itself, and why: the refusal's code and reason."""
+
+    peer: str
+    address: str
+    code: str
+    reason: str
+    at: float
 
 
 class Ledger:
@@ -38,12 +54,16 @@ class Ledger:
         self.options = options
         self.membership = LinkMembership(me, options.address)
         self.dialer = Dialer(me.name, options, rng)
+        self.discovery = Discovery(options, rng, self._wanted)
+        for seed in self.discovery.states():
+            self.dialer.stand_for(seed.seed, seed.addresses, -math.inf)
         self.contacts: dict[int, Contact] = {}
         self.pairs: dict[str, Pair] = {}
         self.out: list[Effect] = []
         self.wake: float | None = None
         self.draining = False
         self.fenced = 0
+        self._turned_away: dict[tuple[str, str], TurnedAway] = {}
         self._notices = Notices()
 
     def send(self, contact: Contact, *frames: LinkFrame) -> None:
@@ -52,13 +72,23 @@ class Ledger:
 
     def notice(self, level: Level, event: str, key: str, now: float, **fields: object) -> None:
         """Tell the log, unless the same was told just now; strangers' words are made safe to print."""
-        safe = {
-            name: ascii(value[:_REASON_MAX])[1:-1] if isinstance(value, str) else value
-            for name, value in fields.items()
-        }
+        safe = {name: _safe(value) if isinstance(value, str) else value for name, value in fields.items()}
         notice = self._notices.take(level, event, key[:_REASON_MAX], now, **safe)
         if notice is not None:
             self.out.append(notice)
+
+    def turned_away(self, peer: str, address: str, code: str, reason: str, now: float) -> None:
+        """Remember a caller that got no session."""
+        caller = TurnedAway(_safe(peer), _safe(address), _safe(code), _safe(reason), now)
+        self._turned_away.pop((caller.peer, caller.code), None)
+        self._turned_away[caller.peer, caller.code] = caller
+        if len(self._turned_away) > _TURNED_AWAY_MAX:
+            del self._turned_away[next(iter(self._turned_away))]
+
+    def callers(self) -> tuple[TurnedAway, ...]:
+        """Return the callers that got no session and have none since, the latest last."""
+        linked = {contact.name for contact in self.linked()}
+        return tuple(caller for caller in self._turned_away.values() if caller.peer not in linked)
 
     def take(self) -> list[Effect]:
         """Return the effects so far, once."""
@@ -68,7 +98,7 @@ class Ledger:
     def next_due(self) -> float:
         """Return when a tick is wanted."""
         if self.wake is None:
-            self.wake = min(self.dialer.next_due(), self.promised())
+            self.wake = min(self.dialer.next_due(), self.discovery.next_due(), self.promised())
         return self.wake
 
     def promised(self) -> float:
@@ -92,6 +122,16 @@ class Ledger:
             if name in self.pairs and self.pairs[name].conn is None:
                 del self.pairs[name]
 
+    def _wanted(self, seed: str) -> bool:
+        """Whether to look a seed up again: somebody is missing, or its last answer leads to nobody we know."""
+        size = 1 + len(self.linked())
+        return size < max(self.options.expected, 2) or not self.dialer.settled(seed)
+
     def linked(self) -> list[Contact]:
         """Return the connections that are sessions."""
         return [contact for contact in self.contacts.values() if contact.pulse is not None]
+
+
+def _safe(words: str) -> str:
+    """Return a stranger's words as they can be printed."""
+    return ascii(words[:_REASON_MAX])[1:-1]

@@ -69,5 +69,8 @@ class MeshBus(Protocol):
     def lane_room(self) -> None:
         """A lane that was crowded is not any more, or its peer is too slow to be waited for."""
 
+    def seed_changed(self, seed: str, addresses: tuple[str, ...], failure: str) -> None:
+        """A lookup told that a seed stands for other addresses, or that it fails otherwise than before ("": not)."""
+
     def mesh_failed(self, error: Exception) -> None:
         """The node cannot go on in this mesh."""

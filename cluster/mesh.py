@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from .codec import LINK_CODEC
-from .effects import Close, Dial, Effect, Failed, Notice, Send, SessionDown, SessionUp
+from .effects import Close, Dial, Effect, Failed, Notice, Resolve, SeedChanged, Send, SessionDown, SessionUp
 from .errors import ProtocolError
 from .frames import LINK_FRAMES, Heads, LinkFrame, Lost, Publish, Receipt
 from .identity import NodeId, parse_address
@@ -24,6 +24,9 @@ from .network import Network
 from .peering import Peering
 from .process_frames import ProcessFrame
 from .registry import Registry
+from .resolver import Resolution, Resolver, resolve
+from .seeds import parse_seed
+from .trial import connect_failure
 from .wire import Wire
 
 __all__ = ["Mesh"]
@@ -51,6 +54,7 @@ class Mesh:
         dial_overrides: peer name or address to the address to dial instead.
         limits: bounds.
         network: where peers are dialled.
+        resolver: who is asked what seeds stand for.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Mesh:
         dial_overrides: Mapping[str, str],
         limits: MeshLimits,
         network: Network,
+        resolver: Resolver,
     ) -> None:
         self._core = core
         self._registry = registry
@@ -72,6 +77,7 @@ class Mesh:
         self._overrides = {name: parse_address(address) for name, address in dial_overrides.items()}
         self._limits = limits
         self._network = network
+        self._resolver = resolver
         self._loop = asyncio.get_running_loop()
         self._wires: dict[int, Wire] = {}
         self._newcomers: set[int] = set()
@@ -94,7 +100,7 @@ class Mesh:
                 self._tasks = tasks
                 tasks.create_task(self._listener.run(self._accepted), name="mesh-accept")
                 effects = self._core.start(self._loop.time())
-                self._first = {effect.target for effect in effects if isinstance(effect, Dial)}
+                self._first = _asked(effects)
                 self._do(effects)
                 await asyncio.get_running_loop().create_future()
         finally:
@@ -121,7 +127,7 @@ class Mesh:
 
     @property
     def tried(self) -> bool:
-        """Whether each seed was dialled once, and it is known how that ended."""
+        """Whether each seed was looked up and dialled once, and it is known how that ended."""
         return self._first is not None and not self._first
 
     @property
@@ -215,6 +221,11 @@ class Mesh:
             case Dial(target, address, timeout_s):
                 if self._tasks is not None:
                     self._tasks.create_task(self._dial(target, address, timeout_s), name=f"dial-{target}")
+            case Resolve(seed, timeout_s):
+                if self._tasks is not None:
+                    self._tasks.create_task(self._resolve(seed, timeout_s), name=f"resolve-{seed}")
+            case SeedChanged(seed, addresses, failure):
+                self._bus.seed_changed(seed, addresses, failure)
             case SessionUp():
                 self._session_up(effect)
             case SessionDown():
@@ -245,14 +256,24 @@ class Mesh:
             async with asyncio.timeout(timeout_s):
                 await self._network.connect(lambda: wire, where)
         except (OSError, ValueError) as error:  # a host name can be no name at all, and peers tell us of hosts
-            timed_out = isinstance(error, TimeoutError) and error.errno is None
-            reason = f"no answer within {timeout_s:g} s" if timed_out else getattr(error, "strerror", "") or str(error)
             self._tried(target)
-            self._do(self._core.dial_failed(target, reason, self._loop.time()))
+            self._do(self._core.dial_failed(target, *connect_failure(error, timeout_s), self._loop.time()))
             return
         conn = self._adopt(wire)
         self._targets[conn] = target
         self._do(self._core.dialed(conn, target, self._loop.time()))
+
+    async def _resolve(self, seed: str, timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                found = await resolve(self._resolver, parse_seed(seed))
+        except TimeoutError:
+            found = Resolution((), "timeout", ())
+        effects = self._core.resolved(seed, found.addresses, found.failure, self._loop.time())
+        if self._first is not None and seed in self._first:
+            self._first |= _asked(effects)
+            self._first.discard(seed)
+        self._do(effects)
 
     def _accepted(self) -> Wire:
         wire = Wire(self._loop, self, self._limits.preauth)
@@ -306,3 +327,9 @@ class Mesh:
                 self._bus.lane_room()
         if waiting:
             self._watch()
+
+
+def _asked(effects: list[Effect]) -> set[str]:
+    """Return which targets are dialled, and which seeds looked up, by these effects."""
+    dialled = {effect.target for effect in effects if isinstance(effect, Dial)}
+    return dialled | {effect.seed for effect in effects if isinstance(effect, Resolve)}

@@ -9,11 +9,16 @@ __all__ = ["PeeringOptions"]
 
 @dataclass(frozen=True, slots=True)
 class PeeringOptions:
-    """How a node meets its peers. ``address`` is what peers shall dial, ``seeds`` whom to dial first."""
+    """How a node meets its peers.
+
+    ``address`` is what peers shall dial, ``seeds`` whom to dial first (:mod:`.seeds`), and ``expected`` how many nodes
+    make the mesh whole, this one included.
+    """
 
     cluster: str
     address: str
     seeds: tuple[str, ...] = ()
+    expected: int = 2
 
     heartbeat_s: float = 1.0
     """How often each session says that it lives; its cost is one small frame."""
@@ -47,6 +52,15 @@ class PeeringOptions:
 
     redial_self_s: float = 5.0
     """The pause after a dial that ended at this very node: often for good, but not if a name leads to several."""
+
+    resolve_s: float = 5.0
+    """What looking up a seed may take: two questions one after the other, each of them tried twice."""
+
+    resolve_base_s: float = 0.5
+    """The first pause between two lookups of a seed, before jitter; it doubles while the answer is the same."""
+
+    resolve_cap_s: float = 5.0
+    """The longest such pause: within about this, times one and a half, a new answer is noticed."""
 
     yield_first_s: float = 1.0
     """How long the higher name leaves the first dial to the lower one."""

@@ -27,7 +27,9 @@ from typing import TYPE_CHECKING
 
 from .admission import Admission
 from .contact import Contact, Session
-from .effects import Dial, Effect
+from .dialing import Attempt
+from .discovery import SeedState
+from .effects import Dial, Effect, Resolve, SeedChanged
 from .errors import ProtocolError
 from .frames import (
     LINK_PROTO,
@@ -50,7 +52,7 @@ from .frames import (
 )
 from .handshake import NO_FACTS, Facts, Handshake
 from .identity import NodeId
-from .ledger import Ledger
+from .ledger import Ledger, TurnedAway
 from .membership import Member, Membership
 from .options import PeeringOptions
 from .registry import Registry
@@ -94,7 +96,7 @@ class Peering:
     # --- inputs -------------------------------------------------------------------------------------
 
     def start(self, now: float) -> list[Effect]:
-        """Begin: dial the seeds."""
+        """Begin: dial the seeds, and look up those that are names."""
         self._dial(now)
         return self._ledger.take()
 
@@ -109,12 +111,23 @@ class Peering:
         self._open(conn, "", now)
         return self._ledger.take()
 
-    def dial_failed(self, target: str, reason: str, now: float) -> list[Effect]:
-        """Note that a dial failed."""
+    def dial_failed(self, target: str, code: str, reason: str, now: float) -> list[Effect]:
+        """Note that a dial failed, and why (:class:`.dialing.Attempt`)."""
         ledger = self._ledger
-        ledger.dialer.failed(target, now)
+        ledger.dialer.failed(target, now, code, reason)
         ledger.wake = None
         ledger.notice("debug", "dial_failed", target, now, target=target, reason=reason)
+        return ledger.take()
+
+    def resolved(self, seed: str, addresses: Sequence[str], failure: str, now: float) -> list[Effect]:
+        """Note what came of a lookup: the addresses that a seed stands for, or why there are none."""
+        ledger = self._ledger
+        news = ledger.discovery.answered(seed, addresses, failure, now)
+        ledger.wake = None
+        if news is not None:
+            ledger.dialer.stand_for(seed, news.addresses, now)
+            ledger.out.append(SeedChanged(seed, news.addresses, failure))
+            self._dial(now)
         return ledger.take()
 
     def closed(self, conn: int, reason: str, now: float) -> list[Effect]:
@@ -176,6 +189,7 @@ class Peering:
         """Say goodbye: every peer is told, our members leave, and nobody is dialled or let in any more."""
         self._ledger.draining = True
         self._ledger.dialer.stop()
+        self._ledger.discovery.stop()
         self._sessions.drain(reason)
         self._ledger.wake = None
         return self._ledger.take()
@@ -228,6 +242,18 @@ class Peering:
     def members(self) -> tuple[Member, ...]:
         """Return who is in the mesh as far as we know, this node included."""
         return self._ledger.membership.members()
+
+    def seeds(self) -> tuple[SeedState, ...]:
+        """Return what is known of each seed."""
+        return self._ledger.discovery.states()
+
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Return whom this node dials, and how the last dial of each ended."""
+        return self._ledger.dialer.attempts()
+
+    def turned_away(self) -> tuple[TurnedAway, ...]:
+        """Return the last nodes that called this one and got no session, the latest last."""
+        return self._ledger.callers()
 
     def missing(self) -> tuple[tuple[str, str], ...]:
         """Return the links that should be there and are not, as far as we and our peers see: (from, to)."""
@@ -304,6 +330,7 @@ class Peering:
 
     def _dial(self, now: float) -> None:
         ledger = self._ledger
+        ledger.out.extend(Resolve(seed, ledger.options.resolve_s) for seed in ledger.discovery.due(now))
         for target in ledger.dialer.due(now):
             ledger.out.append(Dial(target.key, target.address, ledger.options.connect_s))
         ledger.wake = None

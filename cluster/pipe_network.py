@@ -1,4 +1,4 @@
-"""A network in memory: hosts that listen and connect, ways between them that can be cut, and programs that die.
+"""A network in memory: hosts that listen and connect, names for them, ways that can be cut, and programs that die.
 
 It is one of two networks; the other one is made of sockets. Whatever is drawn by chance is drawn from a seed.
 """
@@ -9,13 +9,14 @@ import asyncio
 import errno
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from random import Random
 from typing import Final
 
 from .identity import Address
 from .pipe import Flow, PipeTransport
+from .resolver import Answer, Record, RecordKind
 
 __all__ = ["PipeHost", "PipeNetwork"]
 
@@ -46,6 +47,8 @@ class PipeNetwork:
         self._ways: dict[tuple[str, str], _Way] = {}
         self._cut: dict[tuple[str, str], None] = {}
         self.connections: dict[_Connection, None] = {}
+        self.names: dict[str, Mapping[RecordKind, Sequence[Record]] | str] = {}
+        """What names stand for, or the failure of asking for them; a name that is not here does not exist."""
 
     def host(self, name: str) -> PipeHost:
         """Start a host, in the place of any that had its name; the name is the host part of its addresses."""
@@ -85,7 +88,7 @@ class PipeNetwork:
 
 
 class PipeHost:
-    """One host, as the network of the program that runs on it; see :class:`.Network`."""
+    """One host, as the network and the resolver of the program on it; see :class:`.Network`, :class:`.Resolver`."""
 
     def __init__(self, network: PipeNetwork, name: str) -> None:
         self.name = name
@@ -122,6 +125,14 @@ class PipeHost:
         connection = _Connection(self._network, self, port, there, back)
         port.arrived(connection.server)
         connection.client.start(factory())
+
+    async def lookup(self, name: str, kinds: Sequence[RecordKind]) -> tuple[Answer, ...]:
+        """Ask for the records of a name; see :meth:`.Resolver.lookup`."""
+        await asyncio.sleep(0)
+        entry = self._network.names.get(name, "NXDOMAIN")
+        if isinstance(entry, str):
+            return tuple(Answer(name, kind, (), entry) for kind in kinds)
+        return tuple(Answer(name, kind, tuple(entry.get(kind, ()))) for kind in kinds)
 
     def free_port(self) -> int:
         """Return a port that nobody has had yet."""

@@ -49,6 +49,7 @@ class Sessions:
         pair.free_at = now + ledger.options.replica_keep_s
         ledger.membership.unlinked(contact.name)
         ledger.dialer.unlinked(contact.name, now)
+        ledger.discovery.lost(now)
         ledger.out.append(SessionDown(contact.conn, contact.handshake.node, reason, removed))
         self._news(now)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from liminal_mesh.cluster import Address, parse_address
+from liminal_mesh.cluster import Address, parse_address, parse_dns_server, parse_seed
 
 from .config_checks import problems_between
 from .config_limits import LimitsConfig
@@ -33,15 +33,11 @@ __all__ = [
 
 
 def _check_seed(seed: str) -> str:
-    scheme, found, _ = seed.partition("://")
-    if found:
-        raise ValueError(f"{seed!r}: seeds by {scheme}:// come in a later version; name them as host:port")
-    if parse_address(seed).port == 0:
-        raise ValueError(f"{seed!r} names no port to dial")
-    return seed
+    return parse_seed(seed).text
 
 
-Seed = Annotated[str, AfterValidator(_check_seed)]
+SeedText = Annotated[str, AfterValidator(_check_seed)]
+DnsServer = Annotated[str, AfterValidator(parse_dns_server)]
 
 
 class ClientConfig(Section):
@@ -92,14 +88,16 @@ class ClusterConfig(Section):
     """Where peers connect. Port 0 takes a free one."""
     advertise: Listen | None = None
     """What peers dial, a host name is fine; as listened when it is absent."""
-    seeds: Items[Seed] = ()
-    """Addresses of other nodes, ``host:port``; any one that answers is enough."""
+    seeds: Items[SeedText] = ()
+    """Where other nodes are: ``host:port``, ``dns://host:port``, ``srv://_mesh._tcp.name``; any one is enough."""
+    dns_servers: Items[DnsServer] = ()
+    """Who is asked for the names of seeds, ``ip`` or ``ip:port``; the system's servers when there are none."""
     cookie_file: Path | None = None
     """The file with the secret that all nodes share; ``liminal cookie new FILE`` makes one."""
     cookie_files: Annotated[Items[Path], Field(max_length=2)] = ()
     """Instead of ``cookie_file``: a ring of two for rotation; the first is used to dial, each is accepted."""
     expected: Count | None = None
-    """How many nodes make the mesh whole."""
+    """How many nodes make the mesh whole: seeds are looked up again while there are fewer, or none but this one."""
     ready: Literal["alone", "joined", "majority"] = "alone"
     """What readiness demands of the mesh: nothing, a first peer, or a majority of ``expected``."""
     dial_overrides: Mapping[NodeName, Listen] = Field(default_factory=dict)

@@ -12,7 +12,7 @@ from itertools import combinations, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from liminal_mesh.cluster import Address, CookieRejected, check_cookie, parse_address
+from liminal_mesh.cluster import CookieRejected, check_cookie, parse_address, parse_seed
 
 from .errors import ConfigError, Problem
 
@@ -123,9 +123,10 @@ def _advertised(cluster: ClusterConfig) -> Iterator[Problem]:
         yield Problem("cluster.advertise", f"peers cannot dial {cluster.advertise}")
 
 
-def _first_off_loopback(cluster: ClusterConfig) -> Address | None:
-    texts = (cluster.listen, *cluster.seeds, *cluster.dial_overrides.values())
-    return next((address for address in map(parse_address, texts) if not address.loopback), None)
+def _first_off_loopback(cluster: ClusterConfig) -> str | None:
+    named = [(text, parse_address(text).loopback) for text in (cluster.listen, *cluster.dial_overrides.values())]
+    named += [(text, parse_seed(text).loopback) for text in cluster.seeds]
+    return next((text for text, loopback in named if not loopback), None)
 
 
 def _repeated_channels(config: NodeConfig) -> Iterator[Problem]:

@@ -25,7 +25,6 @@ LATER: Final = frozenset(
         "http.tls",
         "cluster.tls",
         "cluster.members",
-        "cluster.dns_servers",
         "cluster.profile",
         "cluster.fast_death",
         "channels.schema",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from liminal_mesh.cluster import Network, TcpNetwork
+from liminal_mesh.cluster import DnsResolver, Network, Resolver, TcpNetwork
 
 __all__ = ["REAL", "Environment"]
 
@@ -20,6 +20,8 @@ class Environment:
 
     network: Network
     """Where it listens, and how it reaches others."""
+    resolver: Callable[[Sequence[str]], Resolver] = DnsResolver
+    """Makes whoever looks names up, at DNS servers of one's own choice or at the system's."""
     wall_ns: Callable[[], int] = time.time_ns
     """The time of day, in nanoseconds since 1970."""
     monotonic: Callable[[], float] = time.monotonic

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -146,7 +146,7 @@ class Hub:
 
     def note(self, kind: str, **facts: object) -> None:
         """Keep an event for whoever asks, and write its one log line."""
-        self.events.append({"at": self.environment.wall_ns() / 1e9, "kind": kind, **facts})
+        self._keep(kind, facts)
         log.info(kind, extra={"fields": facts})
 
     def routes(self) -> list[Route]:
@@ -233,14 +233,26 @@ class Hub:
         """A lane has room again, or its peer is not waited for any more: whoever waits looks again."""
         self.room.notify()
 
+    def seed_changed(self, seed: str, addresses: tuple[str, ...], failure: str) -> None:
+        """What a seed stands for is another matter than before, or cannot be told for another reason."""
+        if failure:
+            facts = {"seed": seed, "reason": failure, "last_good": list(addresses)}
+            self._keep("seed_unresolved", facts)
+            log.warning("seed_unresolved", extra={"fields": facts})
+        else:
+            self.note("seed_resolved", seed=seed, addresses=list(addresses))
+
     def mesh_failed(self, error: Exception) -> None:
         """The node cannot go on in this mesh."""
         if self.failure is None:
             self.failure = error
             facts = {"error": str(error) or type(error).__name__}
-            self.events.append({"at": self.environment.wall_ns() / 1e9, "kind": "failed", **facts})
+            self._keep("failed", facts)
             log.error("failed", extra={"fields": facts}, exc_info=None if isinstance(error, LiminalError) else error)
             self._changes.notify()
+
+    def _keep(self, kind: str, facts: Mapping[str, object]) -> None:
+        self.events.append({"at": self.environment.wall_ns() / 1e9, "kind": kind, **facts})
 
     def member_changed(self, change: MemberChanged) -> None:
         """A node that was dead for long is forgotten: what was counted of it is dropped too."""

@@ -69,7 +69,8 @@ def _membership(run: Runtime) -> tuple[Condition, ...]:
     if there >= needed:
         return (Condition("membership", met=True),)
     missing = [member.name for member in run.members() if not member.reachable and member.state != "left"]
-    detail = {"demand": cluster.ready, "linked": there, "needed": needed, "missing": missing}
+    unresolved = {one.seed: one.failure for one in run.peering.seeds() if one.failure}
+    detail = {"demand": cluster.ready, "linked": there, "needed": needed, "missing": missing, "unresolved": unresolved}
     return (Condition("membership", met=False, detail=detail),)
 
 

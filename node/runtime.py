@@ -116,6 +116,7 @@ class Runtime:
                     lane_age_s=limits.lane_age,
                 ),
                 environment.network,
+                environment.resolver(config.cluster.dns_servers),
             )
         self.server = Server(self.hub, listeners["client"], limits, self._verbs(), version)
         self.version = version
@@ -129,6 +130,7 @@ class Runtime:
             cluster=cluster.name,
             address=_advertised(cluster, listen),
             seeds=tuple(cluster.seeds),
+            expected=cluster.expected or 2,
             handshake_s=self.config.limits.handshake_timeout,
             peers_max=self.config.limits.peers,
         )

@@ -9,7 +9,7 @@ from random import Random
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
-from liminal_mesh.cluster import SCOPES, PipeHost, PipeNetwork
+from liminal_mesh.cluster import SCOPES, PipeHost, PipeNetwork, Record
 
 from .client import Client
 from .config import ChannelConfig
@@ -43,8 +43,8 @@ class Cluster:
         nodes: how many, named ``a``, ``b``, ...; or their names.
         seed: of everything that is drawn by chance.
         channels: of every node, as names, patterns or configurations; by default any name is a channel.
-        config: more keys of :class:`.NodeConfig`, for every node. Names, channels, addresses and seeds are the
-            cluster's own; ``data_dir`` is a folder in which each node gets its own.
+        config: more keys of :class:`.NodeConfig`, for every node. Names, channels and addresses are the cluster's own,
+            and seeds can only be names (:meth:`name`); ``data_dir`` is a folder in which each node gets its own.
         latency: the shortest and the longest time, in virtual seconds, that anything travels from node to node.
         limit: the virtual second after which a test that still waits is failed.
 
@@ -176,6 +176,20 @@ class Cluster:
         environment, _ = self._environment(name)
         return Client(f"liminal://{url}", name=name, environment=environment)
 
+    def name(self, name: str, *nodes: str) -> None:
+        """Let a DNS name stand for the hosts of these nodes from now on; for none, and it does not exist.
+
+        Seeds such as ``dns://name:7601`` lead there. It may be called before the cluster is entered.
+
+        Raises:
+            KeyError: the cluster has no such node.
+        """
+        records = [Record(self._place(node)) for node in nodes]
+        if records:
+            self._network.names[name] = {"A": records}
+        else:
+            self._network.names.pop(name, None)
+
     async def linked(self, timeout: float = LINKED_S) -> None:
         """Wait until any two running nodes that are not cut off from each other are linked, and know their groups.
 
@@ -290,7 +304,7 @@ class Cluster:
         def wall_ns() -> int:
             return MIDNIGHT_NS + round(clock.time() * 1e9)
 
-        return Environment(host, wall_ns, clock.time, chance.randbytes, http=False), host
+        return Environment(host, lambda _: host, wall_ns, clock.time, chance.randbytes, http=False), host
 
     def _run(self, name: str) -> tuple[VirtualNode, PipeHost]:
         self._place(name)

@@ -29,7 +29,7 @@ OWN: Final = {
     "client.listen": "each node has an address of its own: cluster.client(name) connects to it",
     "cluster.listen": "each node has an address of its own",
     "cluster.advertise": "each node has an address of its own",
-    "cluster.seeds": "the nodes know each other's addresses already",
+    "cluster.seeds": "the nodes know each other's addresses already; only names, such as dns://mesh.test:7601, can be given",
 }
 """Keys that are not the user's to set for all nodes, and what to do instead."""
 
@@ -69,7 +69,11 @@ def node_configs(
     covered = [ChannelConfig(name=one) if isinstance(one, str) else one for one in channels]
     more = dict(config)
     sections = {key: _section(more, key) for key in ("client", "cluster")}
-    given = {*more, *(f"{key}.{name}" for key, section in sections.items() for name in section)}
+    seeds = sections["cluster"].get("seeds")
+    by_name = isinstance(seeds, Sequence) and all("://" in str(seed) for seed in seeds)
+    given = {*more, *(f"{key}.{name}" for key, section in sections.items() for name in section)} - (
+        {"cluster.seeds"} if by_name else set()
+    )
     if problems := [Problem(key, f"cannot be set for all nodes: {why}") for key, why in OWN.items() if key in given]:
         raise ConfigError(problems)
     return {name: _config(name, hosts, covered, more, sections) for name in hosts}
@@ -91,12 +95,12 @@ def _config(
     more: Mapping[str, Any],
     sections: Mapping[str, dict[str, Any]],
 ) -> NodeConfig:
-    seeds = [f"{host}:{MESH_PORT}" for other, host in hosts.items() if other != name]
+    cluster: dict[str, Any] = {"seeds": [f"{host}:{MESH_PORT}" for other, host in hosts.items() if other != name]}
     own: dict[str, Any] = {
         "name": name,
         "channels": channels,
         "client": {**sections["client"], "listen": f"{hosts[name]}:{CLIENT_PORT}"},
-        "cluster": {**sections["cluster"], "listen": f"{hosts[name]}:{MESH_PORT}", "seeds": seeds},
+        "cluster": {**cluster, **sections["cluster"], "listen": f"{hosts[name]}:{MESH_PORT}"},
     }
     folder = more.get("data_dir")
     if isinstance(folder, str | os.PathLike):

@@ -12,7 +12,10 @@ from liminal_mesh.cluster.options import PeeringOptions
 def dialer(me: str = "m", seeds: str = "", **options: float) -> Dialer:
     """Make the plan of node ``me``."""
     addresses = tuple(f"{seed}:1" for seed in seeds.split())
-    return Dialer(me, PeeringOptions("test", f"{me}:1", addresses, **options), Random(1))  # type: ignore[arg-type]
+    plan = Dialer(me, PeeringOptions("test", f"{me}:1", addresses, **options), Random(1))  # type: ignore[arg-type]
+    for address in addresses:
+        plan.stand_for(address, [address], -math.inf)
+    return plan
 
 
 def keys(plan: Dialer, now: float) -> list[str]:

@@ -159,6 +159,7 @@ async def test_readiness_waits_for_the_mesh_that_it_is_to_wait_for(cluster: dict
             "linked": 1,
             "needed": needed,
             "missing": [],
+            "unresolved": {},
         }
         assert status.node(a.running)["state"] == "waiting"
     async with mesh(needed, cluster=cluster) as (a, *_):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from liminal_mesh.cluster.buffer import FrameBuffer
 from liminal_mesh.cluster.codec import LINK_CODEC
-from liminal_mesh.cluster.effects import Close, Dial, Effect, Send
+from liminal_mesh.cluster.effects import Close, Dial, Effect, Resolve, Send
 from liminal_mesh.cluster.errors import ProtocolError
 from liminal_mesh.cluster.frames import LINK_FRAMES, LinkFrame
 from liminal_mesh.cluster.options import PeeringOptions
@@ -133,6 +133,8 @@ class Host:
                     self.world.transmit(end, None)
             case Dial(target, address, timeout_s):
                 self.world.dial(self, target, address, timeout_s)
+            case Resolve(seed, _):
+                self.world.resolve(self, seed)
             case _:
                 pass
 

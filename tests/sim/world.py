@@ -20,6 +20,7 @@ from liminal_mesh.cluster.frames import LinkFrame, Redundant
 from liminal_mesh.cluster.identity import NodeId
 from liminal_mesh.cluster.options import PeeringOptions
 from liminal_mesh.cluster.registry import Registry
+from liminal_mesh.cluster.seeds import parse_seed
 
 from .host import End, Host
 
@@ -29,8 +30,6 @@ KEY = derive_key(b"a cookie of the simulation, 32 +", "test")
 LATENCY_S = (0.0001, 0.002)
 STEPS_MAX = 300_000
 """Far more than any test needs; an endless exchange of frames would take for ever."""
-
-CONNECT_TIMEOUT_REASON = "no answer"
 
 
 def address_of(name: str) -> str:
@@ -45,6 +44,8 @@ class World:
         self.rng = Random(seed)
         self.now = 50_000.0
         self.hosts: dict[str, Host] = {}
+        self.names: dict[str, list[str]] = {}
+        """What names stand for; one that is not here does not exist."""
         self.holes: set[tuple[str, str]] = set()
         self.redundant: list[tuple[float, frozenset[str]]] = []
         self.checks: list[Callable[[Host], None]] = []
@@ -69,11 +70,17 @@ class World:
         address: str = "",
         cluster: str = "test",
         ring_records: int = 1024,
+        expected: int = 2,
+        names: str = "",
         before: Callable[[Host, bytes], None] | None = None,
     ) -> Host:
-        """Start a node; ``seeds`` are names, in one text, and ``before`` is called with it and its run."""
+        """Start a node; ``seeds`` are names of nodes, in one text, and ``names`` seeds as they are written.
+
+        ``before`` is called with it and its run.
+        """
         where = address or address_of(name)
-        options = replace(self._options, cluster=cluster, address=where, seeds=tuple(map(address_of, seeds.split())))
+        known = (*map(address_of, seeds.split()), *names.split())
+        options = replace(self._options, cluster=cluster, address=where, seeds=known, expected=expected)
         registry = Registry(NodeId(name, epoch), ring_records=ring_records)
         run = self.rng.randbytes(8)
         host = Host(self, registry, run, key, options)
@@ -99,12 +106,21 @@ class World:
         """Try to connect: it may be refused, and in a hole it times out."""
         self.later(self._latency(), self._connect, host, target, address, timeout_s)
 
+    def resolve(self, host: Host, seed: str) -> None:
+        """Look a name up."""
+        self.later(self._latency(), self._resolved, host, seed)
+
+    def _resolved(self, host: Host, seed: str) -> None:
+        addresses = self.names.get(parse_seed(seed).host, [])
+        if host.alive:
+            host.do(host.core.resolved(seed, addresses, "" if addresses else "NXDOMAIN", self.now))
+
     def _connect(self, host: Host, target: str, address: str, timeout_s: float) -> None:
         other = self.hosts.get(address)
         if other is not None and self._in_hole(host, other):
-            self.later(timeout_s, self._dial_failed, host, target, CONNECT_TIMEOUT_REASON)
+            self.later(timeout_s, self._dial_failed, host, target, "timeout")
         elif other is None or not host.alive:
-            self.later(self._latency(), self._dial_failed, host, target, "refused")
+            self.later(self._latency(), self._dial_failed, host, target, "nothing-listens")
         else:
             near, far = End(host, self._number()), End(other, self._number())
             near.peer, far.peer = far, near
@@ -120,9 +136,9 @@ class World:
             end.open = False
             self.transmit(end, None)
 
-    def _dial_failed(self, host: Host, target: str, reason: str) -> None:
+    def _dial_failed(self, host: Host, target: str, code: str) -> None:
         if host.alive:
-            host.do(host.core.dial_failed(target, reason, self.now))
+            host.do(host.core.dial_failed(target, code, "", self.now))
 
     def _in_hole(self, host: Host, other: Host) -> bool:
         names = (host.me.name, other.me.name)
