@@ -243,6 +243,11 @@ class Peering:
         """Return who is in the mesh as far as we know, this node included."""
         return self._ledger.membership.members()
 
+    @property
+    def address(self) -> str:
+        """What this node tells its peers to dial."""
+        return self._ledger.options.address
+
     def seeds(self) -> tuple[SeedState, ...]:
         """Return what is known of each seed."""
         return self._ledger.discovery.states()

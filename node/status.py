@@ -20,7 +20,19 @@ if TYPE_CHECKING:
     from .config import ChannelConfig
     from .runtime import Runtime
 
-__all__ = ["Document", "channels", "connections", "events", "groups", "health", "links", "members", "node", "ready"]
+__all__ = [
+    "Document",
+    "channels",
+    "connections",
+    "discovery",
+    "events",
+    "groups",
+    "health",
+    "links",
+    "members",
+    "node",
+    "ready",
+]
 
 Document: TypeAlias = dict[str, Any]
 """A JSON object."""
@@ -96,6 +108,45 @@ def links(run: Runtime) -> Document:
             }
         )
     return {"links": listed, "missing": [{"from": one, "to": other} for one, other in run.peering.missing()]}
+
+
+def discovery(run: Runtime) -> Document:
+    """Return how this node looks for others: what its seeds stand for, whom it dials, whom it turned away, and why.
+
+    ``cluster`` is None without a mesh, and then there is nothing else. ``at`` is None for what has not ended yet.
+    """
+    peering, cluster = run.peering, run.config.cluster
+    facts: Document = {**node(run), "now": run.environment.wall_ns() / 1e9}
+    if peering is None or cluster is None:
+        return facts
+    return facts | {
+        "advertise": peering.address,
+        "expected": cluster.expected,
+        "members": members(run)["members"],
+        "seeds": [
+            {"seed": one.seed, "addresses": list(one.addresses), "failure": one.failure, "at": _at(one.at)}
+            for one in peering.seeds()
+        ],
+        "dials": [
+            {
+                "address": one.address,
+                "seed": one.seed,
+                "peer": one.peer,
+                "code": one.code,
+                "detail": one.detail,
+                "at": _at(one.at),
+            }
+            for one in peering.attempts()
+        ],
+        "callers": [
+            {"peer": one.peer, "address": one.address, "code": one.code, "reason": one.reason, "at": _at(one.at)}
+            for one in peering.turned_away()
+        ],
+    }
+
+
+def _at(loop_time: float | None) -> float | None:
+    return None if loop_time is None else _wall(loop_time)
 
 
 def groups(run: Runtime) -> Document:

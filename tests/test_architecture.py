@@ -22,6 +22,7 @@ NODE_CORES = {
     "batch",
     "client_feed",
     "deadlines",
+    "diagnosis",
     "errors",
     "exchange",
     "inbox",

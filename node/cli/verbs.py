@@ -18,7 +18,20 @@ from .output import emit, say
 
 __all__ = ["VERBS", "run_verb"]
 
-VERBS: Final = ("demo", "serve", "pub", "sub", "members", "groups", "health", "bench", "config", "cookie", "version")
+VERBS: Final = (
+    "demo",
+    "serve",
+    "pub",
+    "sub",
+    "members",
+    "groups",
+    "health",
+    "doctor",
+    "bench",
+    "config",
+    "cookie",
+    "version",
+)
 """The verbs in the order of the help; each is a module of this folder."""
 
 

@@ -33,6 +33,7 @@ _DOCUMENTS: Final[Mapping[str, Callable[[Runtime], status.Document]]] = {
     "/api/v1/node": status.node,
     "/api/v1/members": status.members,
     "/api/v1/links": status.links,
+    "/api/v1/discovery": status.discovery,
     "/api/v1/groups": status.groups,
     "/api/v1/channels": status.channels,
     "/api/v1/connections": status.connections,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from liminal_mesh.cluster.seeds import Seed, parse_dns_server, parse_seed
@@ -35,9 +37,8 @@ def test_the_three_forms_of_a_seed() -> None:
 )
 def test_what_is_no_seed_is_refused_with_what_to_write(text: str, said: str) -> None:
     """Before anything is looked up."""
-    with pytest.raises(ValueError, match="seed|address|look|port|service|write") as caught:
+    with pytest.raises(ValueError, match=re.escape(said)):
         parse_seed(text)
-    assert said in str(caught.value)
 
 
 def test_a_name_counts_as_far_unless_its_text_says_otherwise() -> None:

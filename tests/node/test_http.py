@@ -26,6 +26,7 @@ DOCUMENTS = {
     "/api/v1/node": "addresses",
     "/api/v1/members": "members",
     "/api/v1/links": "missing",
+    "/api/v1/discovery": "cluster",
     "/api/v1/groups": "groups",
     "/api/v1/channels": "channels",
     "/api/v1/connections": "connections",
