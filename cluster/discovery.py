@@ -50,7 +50,7 @@ class Discovery:
     Args:
         options: the seeds, and the times.
         rng: for jitter.
-        wanted: whether it would be good to know more than a seed told so far.
+        wanted: whether it would be good to know more than a seed told so far, although it could be looked up.
     """
 
     def __init__(self, options: PeeringOptions, rng: Random, wanted: Callable[[str], bool]) -> None:
@@ -102,4 +102,4 @@ class Discovery:
             plan.attempts, plan.due = 0, min(plan.due, soon) if plan.due > now else soon
 
     def _rests(self, seed: str, plan: _Plan) -> bool:
-        return plan.busy or not self._wanted(seed)
+        return plan.busy or not (self._states[seed].failure or self._wanted(seed))

@@ -86,9 +86,10 @@ class Ledger:
             del self._turned_away[next(iter(self._turned_away))]
 
     def callers(self) -> tuple[TurnedAway, ...]:
-        """Return the callers that got no session and have none since, the latest last."""
+        """Return the callers that got no session, the latest last; of those linked now only namesakes of them."""
         linked = {contact.name for contact in self.linked()}
-        return tuple(caller for caller in self._turned_away.values() if caller.peer not in linked)
+        callers = self._turned_away.values()
+        return tuple(caller for caller in callers if caller.peer not in linked or caller.code == "name-in-use")
 
     def take(self) -> list[Effect]:
         """Return the effects so far, once."""

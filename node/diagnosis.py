@@ -21,6 +21,10 @@ SKEW_S: Final = 2.0
 """How far two clocks may be apart: it takes no effort to keep them closer."""
 
 
+RECENT_S: Final = 60.0
+"""Whoever is turned away comes again within seconds; whoever has not come for so long has been mended, or has gone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was found. ``name`` is stable, ``about`` is the seed, address or node that it concerns."""
@@ -149,6 +153,8 @@ def _dials(facts: Mapping[str, Any], level: Level) -> Iterator[Finding]:
 
 def _callers(facts: Mapping[str, Any], level: Level) -> Iterator[Finding]:
     for caller in facts["callers"]:
+        if facts["now"] - caller["at"] > RECENT_S:
+            continue
         kind = _DIALS.get(caller["code"], _NO_HANDSHAKE)
         about = f"{caller['peer'] or 'somebody'} (says it is at {caller['address'] or 'nowhere'})"
         text = f"it called this node and got no session: {_told(kind.text, caller['reason'])}"

@@ -29,7 +29,7 @@ OWN: Final = {
     "client.listen": "each node has an address of its own: cluster.client(name) connects to it",
     "cluster.listen": "each node has an address of its own",
     "cluster.advertise": "each node has an address of its own",
-    "cluster.seeds": "the nodes know each other's addresses already; only names, such as dns://mesh.test:7601, can be given",
+    "cluster.seeds": "the nodes know each other's addresses already, and other seeds can only be names",
 }
 """Keys that are not the user's to set for all nodes, and what to do instead."""
 
@@ -71,9 +71,9 @@ def node_configs(
     sections = {key: _section(more, key) for key in ("client", "cluster")}
     seeds = sections["cluster"].get("seeds")
     by_name = isinstance(seeds, Sequence) and all("://" in str(seed) for seed in seeds)
-    given = {*more, *(f"{key}.{name}" for key, section in sections.items() for name in section)} - (
-        {"cluster.seeds"} if by_name else set()
-    )
+    given = {*more, *(f"{key}.{name}" for key, section in sections.items() for name in section)}
+    if by_name:
+        given.discard("cluster.seeds")
     if problems := [Problem(key, f"cannot be set for all nodes: {why}") for key, why in OWN.items() if key in given]:
         raise ConfigError(problems)
     return {name: _config(name, hosts, covered, more, sections) for name in hosts}

@@ -50,6 +50,40 @@ def test_strangers_are_refused_and_keep_dialling(cluster: str, cookie: bytes, co
     assert len(of(Dial, b)) > 4
 
 
+def test_who_was_turned_away_and_why_is_kept_on_both_sides() -> None:
+    """Until it gets its session; a stranger's words are made safe to print."""
+    world = World()
+    a = world.add("a")
+    b = world.add("b", "a", key=derive_key(b"y" * 32, "test"))
+    world.run(3)
+
+    [attempt] = b.core.attempts()
+    assert (attempt.address, attempt.code, attempt.peer) == ("a:7601", "cookie", "")
+    assert attempt.detail
+    [caller] = a.core.turned_away()
+    assert (caller.peer, caller.address, caller.code) == ("b", "b:7601", "cookie")
+
+    world.crash(b)
+    b = world.add("b", "a", epoch=2)
+    world.run_until(lambda: all_linked(a, b), 3)
+    assert a.core.turned_away() == ()
+    assert [attempt.code for attempt in b.core.attempts()] == ["linked", "linked"]
+
+
+def test_how_many_are_remembered_that_were_turned_away_is_bounded() -> None:
+    """Whoever calls may bear any name."""
+    world = World()
+    a = world.add("a")
+    for number in range(100):
+        stranger = world.add(f"s{number}", "a", cluster=f"other\x1b{number}")
+        world.run(0.5)
+        world.crash(stranger)
+
+    callers = a.core.turned_away()
+    assert [caller.peer for caller in callers] == [f"s{number}" for number in range(68, 100)]
+    assert "\x1b" not in callers[0].reason
+
+
 def test_a_node_seldom_dials_an_address_that_is_its_own() -> None:
     """It is recognized by its run and not by the address; by tomorrow another node may be there."""
     world = World()

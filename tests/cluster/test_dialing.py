@@ -221,3 +221,76 @@ def test_a_plan_that_is_stopped_dials_nobody() -> None:
 
     assert keys(plan, 100) == []
     assert plan.next_due() == math.inf
+
+
+def test_what_a_seed_stands_for_changes() -> None:
+    """New addresses are dialled at once, those that are gone not again; a dial in flight comes to its end."""
+    plan = dialer()
+    plan.stand_for("mesh", ["x:1", "y:1"], 0)
+    assert keys(plan, 0) == ["x:1", "y:1"]
+    plan.failed("y:1", 0, "nothing-listens")
+    plan.stand_for("mesh", ["z:1"], 1)
+    assert keys(plan, 10) == ["z:1"]
+    assert [attempt.address for attempt in plan.attempts()] == ["z:1"]
+
+    plan.stand_for("mesh", ["x:1"], 11)  # its dial of before is in flight still
+    assert keys(plan, 12) == []
+    plan.failed("x:1", 12)
+    assert keys(plan, 14) == ["x:1"]
+    plan.stand_for("mesh", [], 15)
+    plan.failed("x:1", 15)
+    plan.failed("z:1", 15)
+    assert (keys(plan, 100), plan.attempts()) == ([], ())
+
+
+def test_an_address_stays_while_any_seed_stands_for_it() -> None:
+    """And is one target."""
+    plan = dialer()
+    plan.stand_for("one", ["x:1"], 0)
+    plan.stand_for("two", ["x:1"], 0)
+    assert keys(plan, 0) == ["x:1"]
+    plan.failed("x:1", 0)
+    plan.stand_for("one", [], 0)
+
+    assert keys(plan, 10) == ["x:1"]
+
+
+def test_a_new_address_of_a_linked_peer_is_not_dialled() -> None:
+    """Whose it is, the peer has told."""
+    plan = dialer()
+    plan.linked("z", 1, "z:1", 0)
+    plan.stand_for("mesh", ["z:1"], 1)
+
+    assert keys(plan, 2) == []
+    assert plan.settled("mesh")
+
+
+def test_a_seed_is_settled_when_all_its_addresses_led_to_peers_or_to_ourselves() -> None:
+    """Then another lookup can tell nothing that matters."""
+    plan = dialer()
+    plan.stand_for("mesh", ["z:1", "m:1"], 0)
+    plan.due(0)
+    assert not plan.settled("mesh")
+    plan.failed("m:1", 0, "self")
+    plan.itself("m:1", 0)
+    plan.reached("z:1", "z")
+    assert not plan.settled("mesh")
+    plan.linked("z", 1, "z:1", 0)
+    assert plan.settled("mesh")
+    plan.unlinked("z", 1)
+    assert not plan.settled("mesh")
+    plan.stand_for("mesh", [], 2)
+    assert not plan.settled("mesh")
+
+
+def test_how_the_last_dial_of_each_target_ended_is_kept() -> None:
+    """Why, and when; a linked one is that and no more."""
+    plan = dialer(seeds="s")
+    plan.learn("z", 1, "z:1", 0)
+    plan.due(0)
+    plan.failed("s:1", 7, "cookie", "they differ")
+    plan.linked("z", 1, "z:1", 8)
+    seed, peer = plan.attempts()
+
+    assert (seed.address, seed.seed, seed.code, seed.detail, seed.at) == ("s:1", True, "cookie", "they differ", 7)
+    assert (peer.address, peer.seed, peer.peer, peer.code, peer.at) == ("z:1", False, "z", "linked", None)

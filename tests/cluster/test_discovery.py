@@ -70,6 +70,21 @@ def test_a_whole_mesh_looks_nothing_up() -> None:
     assert 1001 < plan.core.next_due() <= 1001.5
 
 
+def test_a_whole_mesh_still_asks_where_the_last_answer_was_a_failure() -> None:
+    """Else it would stand in the status for ever, and nobody would know of the next address in time."""
+    plan = Plan(MESH)
+    plan.wanted = False
+    assert plan.core.due(0) == []
+    plan.wanted = True
+    plan.core.due(0)
+    plan.core.answered(MESH, (), "timeout", 0)
+    plan.wanted = False
+
+    assert plan.core.due(8) == [MESH]
+    plan.core.answered(MESH, ("a:1",), "", 8)
+    assert plan.core.due(1000) == []
+
+
 def test_a_failure_takes_nothing_away_and_is_news_once() -> None:
     """Whom the last good answer named is dialled on; another failure is news again, and so is the end of it."""
     plan = Plan(MESH).core
