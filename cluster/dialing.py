@@ -210,9 +210,6 @@ class Dialer:
         target = self._targets.get(key)
         if target is None:
             return
-        if target.retired:
-            del self._targets[key]
-            return
         target.code, target.detail, target.ended = code, detail, now
         options = self._options
         pause = min(options.redial_cap_s, options.redial_base_s * 2.0 ** min(target.attempts, 16))

@@ -9,7 +9,7 @@ from random import Random
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
-from liminal_mesh.cluster import SCOPES, PipeHost, PipeNetwork, Record
+from liminal_mesh.cluster import PipeHost, PipeNetwork, Record
 
 from .client import Client
 from .config import ChannelConfig
@@ -177,18 +177,14 @@ class Cluster:
         return Client(f"liminal://{url}", name=name, environment=environment)
 
     def name(self, name: str, *nodes: str) -> None:
-        """Let a DNS name stand for the hosts of these nodes from now on; for none, and it does not exist.
+        """Let a DNS name stand for these nodes from now on, also before entering; for none, it does not exist.
 
-        Seeds such as ``dns://name:7601`` lead there. It may be called before the cluster is entered.
+        Seeds of ``config`` such as ``dns://name:7601`` lead there.
 
         Raises:
             KeyError: the cluster has no such node.
         """
-        records = [Record(self._place(node)) for node in nodes]
-        if records:
-            self._network.names[name] = {"A": records}
-        else:
-            self._network.names.pop(name, None)
+        self._network.names[name] = {"A": [Record(self._hosts[node]) for node in nodes]} if nodes else "NXDOMAIN"
 
     async def linked(self, timeout: float = LINKED_S) -> None:
         """Wait until any two running nodes that are not cut off from each other are linked, and know their groups.
@@ -335,16 +331,7 @@ class Cluster:
         return self._network.is_cut(here, there) or self._network.is_cut(there, here)
 
     def _knows(self, one: str, other: str) -> bool:
-        run = self[one].running
-        mesh = run.hub.mesh
-        assert mesh is not None
-        link = mesh.links.get(other)
-        epoch = self[other].epoch
-        return (
-            link is not None
-            and link.peer.epoch == epoch
-            and not any(other in run.registry.unsynced(s) for s in range(len(SCOPES)))
-        )
+        return self._run(one)[0].knows(other, self[other].epoch)
 
     def _stuck(self, reason: str) -> bool:
         """Fail whoever entered the cluster, at the very place where it waits; False when it has ended already."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from liminal_mesh.cluster import SCOPES
+
 from .config import NodeConfig
 from .environment import Environment
 from .node import Node
@@ -35,6 +37,14 @@ class VirtualNode(Node):
     def up(self) -> bool:
         """Whether it runs, and does not stop."""
         return self._run is not None and self._stopping is None
+
+    def knows(self, name: str, epoch: int) -> bool:
+        """Whether it is linked with this run of another node, and knows its groups."""
+        hub, registry = self.running.hub, self.running.registry
+        link = hub.mesh.links.get(name) if hub.mesh is not None else None
+        if link is None or link.peer.epoch != epoch:
+            return False
+        return not any(name in registry.unsynced(scope) for scope in range(len(SCOPES)))
 
     async def spawn(self, function: ProcessFunction) -> Process:
         """Run an async function as a process; see :meth:`.Bus.spawn`."""

@@ -238,15 +238,16 @@ def test_a_seed_that_is_the_node_itself(run: Run, mesh: Mesh, server: DnsServer)
     assert (found(ran), found(ran, "note")) == ({"only-itself"}, {"seed-is-itself", "already-running", "resolved"})
 
 
-def test_a_name_that_another_node_bears(run: Run, mesh: Mesh) -> None:
+def test_a_name_that_another_node_bears(run: Run, mesh: Mesh, server: DnsServer) -> None:
     """At the seed itself; and a member tells of a namesake of a peer that called."""
     from liminal_mesh.cluster import NameInUse
 
     a = mesh.start("a")
     assert found(run("doctor", "--config", mesh.file("a", at(a)), "--json")) == {"alone", "name-in-use"}
     mesh.start("b", at(a))
-    with pytest.raises(NameInUse):
-        mesh.start("b", at(a))
+    server.zone({"mesh.test": {"A": ["127.0.0.1"]}})
+    with pytest.raises(NameInUse):  # a start waits until those behind a name were dialled, too
+        mesh.start("b", f"dns://mesh.test:{at(a).rpartition(':')[2]}")
 
     assert ask(run, a, "name-in-use") == {"name-in-use"}
 
