@@ -1,0 +1,209 @@
+"""What this node believes: records merged, suspicions begun, ended and carried out, accusations of itself refuted.
+
+An accusation counts as a confirmation only if it is by somebody whose own probe or link failed. Two things stand
+between a suspicion and a death, which only a mesh can do: whoever just heard of the member over a live link passes
+the accusation on to it instead of believing it, and the member refutes to everybody in one hop.
+"""
+
+from __future__ import annotations
+
+import math
+
+from msgspec.structs import replace
+
+from ..swim_frames import MemberRecord, RecordState, Rumour
+from .board import Board
+from .effects import Superseded
+from .record import LIVE, in_state, weight
+from .suspicion import Suspicion, shortest
+
+__all__ = ["Judge"]
+
+
+class Judge:
+    """The one place where records change."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._suspicions: dict[str, Suspicion] = {}
+        self._refuted_at = -math.inf
+        self._refute_at = math.inf
+        """When the next refutation to everybody is due: those within a short while are one."""
+
+    # --- words of others ----------------------------------------------------------------------------
+
+    def hear(self, rumour: Rumour, now: float, source: str = "") -> None:
+        """Take a rumour that came from ``source``."""
+        record, board = rumour.record, self._board
+        held = board.roster.get(record.name)
+        if record.name == board.name:
+            self._about_us(record, source, now)
+        elif held is None or weight(record) > weight(held):
+            self._admit(rumour, held, now)
+        elif weight(record) == weight(held):
+            self._confirm(rumour)
+        elif source == record.name:
+            # It tells of itself what was overtaken: it is to hear what we hold, and beats that if it lives.
+            board.tell(source, Rumour(held))
+
+    def merge(self, record: MemberRecord, age_s: float, now: float, source: str) -> None:
+        """Take a record out of another's view: whom it holds for dead, we only suspect, so that partitions heal."""
+        board = self._board
+        held = board.roster.get(record.name)
+        if record.state is RecordState.DEAD and held is not None and held.state in LIVE:
+            record = in_state(record, RecordState.SUSPECT)
+        if held is None and record.state not in LIVE and record.name != board.name:
+            if age_s < board.options.forget_s:
+                board.put(record, now, age_s)
+            return
+        self.hear(Rumour(record), now, source)
+
+    def meet(self, record: MemberRecord, now: float) -> None:
+        """Take a peer's word about itself, at first hand, when its link stands."""
+        board, held = self._board, self._board.roster.get(record.name)
+        if held is None or weight(record) > weight(held):
+            if self._adopt(record, held, now):
+                board.spread(Rumour(record), at_once=True)
+        elif held.state is not RecordState.ALIVE:
+            board.tell(record.name, Rumour(held))
+
+    # --- our own findings ---------------------------------------------------------------------------
+
+    def accuse(self, name: str, now: float) -> None:
+        """Suspect a member whose probe, or link, failed from here."""
+        board = self._board
+        held = board.roster.get(name)
+        if held is None or held.state not in LIVE or board.gone:
+            return
+        rumour = Rumour(in_state(held, RecordState.SUSPECT), board.name)
+        if held.state is RecordState.SUSPECT:
+            self._confirm(rumour)
+            return
+        if board.options.mesh:
+            board.tell(name, rumour)
+        self._admit(rumour, held, now)
+
+    def convict(self, name: str, now: float) -> None:
+        """Hold a member for dead, and tell everybody, itself included."""
+        held = self._board.roster.get(name)
+        if held is not None and held.state in LIVE:
+            record = in_state(held, RecordState.DEAD)
+            self._adopt(record, held, now)
+            self._board.spread(Rumour(record), at_once=True)
+
+    def accusation(self, name: str) -> Rumour | None:
+        """Return what a suspect is to be told of, in our own name only if we accused it ourselves."""
+        suspicion = self._suspicions.get(name)
+        if suspicion is None:
+            return None
+        by = self._board.name if self._board.name in suspicion.accusers else ""
+        return Rumour(suspicion.record, by)
+
+    # --- time ---------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Convict whose time is up, and send the refutation that had to wait."""
+        for name in [name for name, one in self._suspicions.items() if one.deadline <= now]:
+            self._expire(name, self._suspicions[name], now)
+        if now >= self._refute_at:
+            self._broadcast_refutation(now)
+
+    def next_due(self) -> float:
+        """Return when :meth:`tick` is wanted."""
+        return min((self._refute_at, *(one.deadline for one in self._suspicions.values())))
+
+    def excuse(self, lateness: float) -> None:
+        """Move all deadlines by the time for which we were stopped."""
+        for suspicion in self._suspicions.values():
+            suspicion.extra_s += lateness
+            suspicion.plan(self._board.options)
+
+    # --- parts --------------------------------------------------------------------------------------
+
+    def _admit(self, rumour: Rumour, held: MemberRecord | None, now: float) -> None:
+        """Take a record that beats what we hold."""
+        record, board = rumour.record, self._board
+        if record.state is RecordState.DEAD and self._vetoed(record, held, now):
+            accused = in_state(record, RecordState.SUSPECT)
+            board.tell(record.name, Rumour(accused))
+            if held is not None and weight(accused) > weight(held):
+                self._admit(Rumour(accused), held, now)
+            return
+        if self._adopt(record, held, now):
+            board.spread(rumour)
+            if record.state is RecordState.SUSPECT:
+                self._suspect(rumour, now)
+
+    def _adopt(self, record: MemberRecord, held: MemberRecord | None, now: float) -> bool:
+        """Hold this record from now on."""
+        if not self._board.put(record, now):
+            return False
+        self._suspicions.pop(record.name, None)
+        if record.state is RecordState.ALIVE and held is not None and held.state is RecordState.DEAD:
+            self._board.flaps.returned(record.name, now)
+        return True
+
+    def _suspect(self, rumour: Rumour, now: float) -> None:
+        board, record = self._board, rumour.record
+        penalty = board.flaps.penalty(record.name, now)
+        suspicion = Suspicion(record, now, board.roster.live, penalty)
+        suspicion.plan(board.options)
+        if rumour.by:
+            suspicion.confirm(rumour.by, board.options)
+        self._suspicions[record.name] = suspicion
+
+    def _confirm(self, rumour: Rumour) -> None:
+        suspicion = self._suspicions.get(rumour.record.name)
+        if suspicion is not None and rumour.by and suspicion.confirm(rumour.by, self._board.options):
+            self._board.spread(rumour)
+
+    def _vetoed(self, record: MemberRecord, held: MemberRecord | None, now: float) -> bool:
+        """Whether we know better than a death notice: bytes came just now, over a link that stands."""
+        board = self._board
+        if not board.options.mesh or held is None or held.epoch != record.epoch or record.name not in board.linked:
+            return False
+        return board.heard_since(record.name, now - board.options.probe_s)
+
+    def _expire(self, name: str, suspicion: Suspicion, now: float) -> None:
+        board, options = self._board, self._board.options
+        if options.mesh and name in board.linked and board.heard_since(name, now - options.probe_s):
+            # It speaks, so it lives; it has yet to refute, and may not have heard that it must.
+            board.tell(name, Rumour(suspicion.record))
+            suspicion.extra_s += shortest(options, suspicion.live)
+            suspicion.plan(options)
+        elif self._isolated(suspicion, now):
+            suspicion.extra_s += options.probe_s
+            suspicion.plan(options)
+        else:
+            self.convict(name, now)
+
+    def _isolated(self, suspicion: Suspicion, now: float) -> bool:
+        """Whether it may well be us who are cut off: nobody is convicted then, for a while."""
+        options = self._board.options
+        longest = options.beta * shortest(options, suspicion.live)
+        if not options.isolation_hold or suspicion.extra_s > longest:
+            return False
+        return self._board.heard_at < now - 2 * options.probe_s
+
+    def _about_us(self, record: MemberRecord, source: str, now: float) -> None:
+        board, me = self._board, self._board.me
+        if record.epoch > me.epoch or (record.epoch == me.epoch and record.state is RecordState.LEFT):
+            if not board.gone:
+                board.out.append(Superseded(record))
+        elif board.gone or record.state is RecordState.ALIVE:
+            return
+        elif weight(record) < weight(me):
+            # They have not heard our last refutation: it is said again, and is no news about our health.
+            board.tell(source, Rumour(me))
+        else:
+            board.put(replace(me, incarnation=record.incarnation + 1, state=RecordState.ALIVE), now)
+            board.health.worse()
+            board.rumours.add(Rumour(board.me))
+            if board.options.mesh:
+                self._refute_at = max(now, self._refuted_at + board.options.refute_s)
+                if self._refute_at <= now:
+                    self._broadcast_refutation(now)
+
+    def _broadcast_refutation(self, now: float) -> None:
+        self._refuted_at, self._refute_at = now, math.inf
+        self._board.broadcast(Rumour(self._board.me))
