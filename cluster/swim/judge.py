@@ -29,6 +29,8 @@ class Judge:
         self._refuted_at = -math.inf
         self._refute_at = math.inf
         """When the next refutation to everybody is due: those within a short while are one."""
+        self._first: float | None = math.inf
+        """The first deadline of all suspicions (None: to be found out again)."""
 
     # --- words of others ----------------------------------------------------------------------------
 
@@ -38,9 +40,9 @@ class Judge:
         held = board.roster.get(record.name)
         if record.name == board.name:
             self._about_us(record, source, now)
-        elif held is None or weight(record) > weight(held):
+        elif held is None or (told := weight(record)) > (known := weight(held)):
             self._admit(rumour, held, now)
-        elif weight(record) == weight(held):
+        elif told == known:
             self._confirm(rumour)
         elif source == record.name:
             # It tells of itself what was overtaken: it is to hear what we hold, and beats that if it lives.
@@ -103,6 +105,8 @@ class Judge:
 
     def tick(self, now: float) -> None:
         """Convict whose time is up, and send the refutation that had to wait."""
+        if self.next_due() > now:
+            return
         for name in [name for name, one in self._suspicions.items() if one.deadline <= now]:
             self._expire(name, self._suspicions[name], now)
         if now >= self._refute_at:
@@ -110,13 +114,14 @@ class Judge:
 
     def next_due(self) -> float:
         """Return when :meth:`tick` is wanted."""
-        return min((self._refute_at, *(one.deadline for one in self._suspicions.values())))
+        if self._first is None:
+            self._first = min((one.deadline for one in self._suspicions.values()), default=math.inf)
+        return min(self._first, self._refute_at)
 
     def excuse(self, lateness: float) -> None:
         """Move all deadlines by the time for which we were stopped."""
         for suspicion in self._suspicions.values():
-            suspicion.extra_s += lateness
-            suspicion.plan(self._board.options)
+            self._extend(suspicion, lateness)
 
     # --- parts --------------------------------------------------------------------------------------
 
@@ -138,7 +143,8 @@ class Judge:
         """Hold this record from now on."""
         if not self._board.put(record, now):
             return False
-        self._suspicions.pop(record.name, None)
+        if self._suspicions.pop(record.name, None) is not None:
+            self._first = None
         if record.state is RecordState.ALIVE and held is not None and held.state is RecordState.DEAD:
             self._board.flaps.returned(record.name, now)
         return True
@@ -151,10 +157,12 @@ class Judge:
         if rumour.by:
             suspicion.confirm(rumour.by, board.options)
         self._suspicions[record.name] = suspicion
+        self._first = None
 
     def _confirm(self, rumour: Rumour) -> None:
         suspicion = self._suspicions.get(rumour.record.name)
         if suspicion is not None and rumour.by and suspicion.confirm(rumour.by, self._board.options):
+            self._first = None
             self._board.spread(rumour)
 
     def _vetoed(self, record: MemberRecord, held: MemberRecord | None, now: float) -> bool:
@@ -169,13 +177,16 @@ class Judge:
         if options.mesh and name in board.linked and board.heard_since(name, now - options.probe_s):
             # It speaks, so it lives; it has yet to refute, and may not have heard that it must.
             board.tell(name, Rumour(suspicion.record))
-            suspicion.extra_s += shortest(options, suspicion.live)
-            suspicion.plan(options)
+            self._extend(suspicion, shortest(options, suspicion.live))
         elif self._isolated(suspicion, now):
-            suspicion.extra_s += options.probe_s
-            suspicion.plan(options)
+            self._extend(suspicion, options.probe_s)
         else:
             self.convict(name, now)
+
+    def _extend(self, suspicion: Suspicion, by_s: float) -> None:
+        suspicion.extra_s += by_s
+        suspicion.plan(self._board.options)
+        self._first = None
 
     def _isolated(self, suspicion: Suspicion, now: float) -> bool:
         """Whether it may well be us who are cut off: nobody is convicted then, for a while."""
