@@ -72,7 +72,9 @@ class Evidence:
         self._losses.append(now)
         self._weigh_ourselves(now)
         case = self._open(name, record.epoch, now)
-        case.lost_at, case.strong, case.closes_at = now, loss == "reset", now + options.evidence_s
+        case.lost_at, case.strong = now, loss == "reset"
+        # What can convict nobody is a suspicion as soon as nobody has objected.
+        case.closes_at = now + (options.evidence_s if case.strong else options.veto_s)
         case.up.discard(board.name)
         others = board.live_links()
         if len(others) > TELL_ALL_MAX:
@@ -90,7 +92,7 @@ class Evidence:
     def dial_failed(self, name: str, outcome: DialOutcome, now: float) -> None:
         """Take how a dial to a member failed."""
         case = self._cases.get(name)
-        if case is None:
+        if case is None or case.lost_at == math.inf:
             return
         if outcome in {"refused", "closed"}:
             case.refused.append(now)
@@ -98,7 +100,7 @@ class Evidence:
         elif outcome == "rejected":
             del self._cases[name]  # somebody answered: that is no sign of death
         else:
-            case.strong = False
+            case.strong, case.closes_at = False, max(now, case.lost_at + self._board.options.veto_s)
 
     def told_down(self, word: SwimLinkDown, peer: str, now: float) -> None:
         """Take a peer's word that it lost its link, and object if we have one."""

@@ -1,8 +1,8 @@
 """What this node believes: records merged, suspicions begun, ended and carried out, accusations of itself refuted.
 
 An accusation counts as a confirmation only if it is by somebody whose own probe or link failed. Two things stand
-between a suspicion and a death, which only a mesh can do: whoever just heard of the member over a live link passes
-the accusation on to it instead of believing it, and the member refutes to everybody in one hop.
+between a suspicion and a death, which only a mesh can do: whoever has a link to the member does not believe in its
+death before it had time to object, and passes the accusation on to it; and the member refutes to everybody in one hop.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..swim_frames import MemberRecord, RecordState, Rumour
 from .board import Board
 from .effects import Superseded
 from .record import LIVE, in_state, weight
-from .suspicion import Suspicion, shortest
+from .suspicion import Suspicion, refutation_s, shortest
 
 __all__ = ["Judge"]
 
@@ -85,6 +85,11 @@ class Judge:
             board.tell(name, rumour)
         self._admit(rumour, held, now)
 
+    def confirm(self, name: str, silent_s: float, now: float) -> None:
+        """Add our word to a suspicion, if there is one and nothing came from the member for so long."""
+        if name in self._suspicions and not self._board.heard_since(name, now - silent_s):
+            self.accuse(name, now)
+
     def convict(self, name: str, now: float) -> None:
         """Hold a member for dead, and tell everybody, itself included."""
         held = self._board.roster.get(name)
@@ -92,6 +97,10 @@ class Judge:
             record = in_state(held, RecordState.DEAD)
             self._adopt(record, held, now)
             self._board.spread(Rumour(record), at_once=True)
+
+    def suspects(self) -> list[str]:
+        """Return who is under suspicion."""
+        return list(self._suspicions)
 
     def accusation(self, name: str) -> Rumour | None:
         """Return what a suspect is to be told of, in our own name only if we accused it ourselves."""
@@ -128,11 +137,8 @@ class Judge:
     def _admit(self, rumour: Rumour, held: MemberRecord | None, now: float) -> None:
         """Take a record that beats what we hold."""
         record, board = rumour.record, self._board
-        if record.state is RecordState.DEAD and self._vetoed(record, held, now):
-            accused = in_state(record, RecordState.SUSPECT)
-            board.tell(record.name, Rumour(accused))
-            if held is not None and weight(accused) > weight(held):
-                self._admit(Rumour(accused), held, now)
+        if record.state is RecordState.DEAD and held is not None and self._vetoed(record, held, now):
+            self._doubt(record, held, now)
             return
         if self._adopt(record, held, now):
             board.spread(rumour)
@@ -165,12 +171,31 @@ class Judge:
             self._first = None
             self._board.spread(rumour)
 
-    def _vetoed(self, record: MemberRecord, held: MemberRecord | None, now: float) -> bool:
-        """Whether we know better than a death notice: bytes came just now, over a link that stands."""
+    def _vetoed(self, record: MemberRecord, held: MemberRecord, now: float) -> bool:
+        """Whether a death notice is not believed: a link to the member stands, and it had no time to object.
+
+        It is heard of right now, or was not suspected here for long enough to refute. A node that was cut off
+        brings such notices about everybody when it comes back.
+        """
         board = self._board
-        if not board.options.mesh or held is None or held.epoch != record.epoch or record.name not in board.linked:
+        if not board.options.mesh or held.epoch != record.epoch or record.name not in board.linked:
             return False
-        return board.heard_since(record.name, now - board.options.probe_s)
+        suspicion = self._suspicions.get(record.name)
+        if suspicion is None or board.heard_since(record.name, now - board.options.probe_s):
+            return True
+        return now < suspicion.started + refutation_s(board.options, suspicion.live)
+
+    def _doubt(self, notice: MemberRecord, held: MemberRecord, now: float) -> None:
+        """Take a death notice for a suspicion, and pass it on to its member: a short time will show."""
+        board = self._board
+        accused = in_state(notice, RecordState.SUSPECT)
+        board.tell(notice.name, Rumour(accused))
+        if weight(accused) > weight(held):
+            self._admit(Rumour(accused), held, now)
+        suspicion = self._suspicions.get(notice.name)
+        if suspicion is not None:
+            suspicion.noticed = True
+            self._extend(suspicion, 0.0)
 
     def _expire(self, name: str, suspicion: Suspicion, now: float) -> None:
         board, options = self._board, self._board.options
@@ -191,10 +216,9 @@ class Judge:
     def _isolated(self, suspicion: Suspicion, now: float) -> bool:
         """Whether it may well be us who are cut off: nobody is convicted then, for a while."""
         options = self._board.options
+        silent_s = now - self._board.heard_at
         longest = options.beta * shortest(options, suspicion.live)
-        if not options.isolation_hold or suspicion.extra_s > longest:
-            return False
-        return self._board.heard_at < now - 2 * options.probe_s
+        return options.isolation_hold and 2 * options.probe_s < silent_s < longest
 
     def _about_us(self, record: MemberRecord, source: str, now: float) -> None:
         board, me = self._board, self._board.me

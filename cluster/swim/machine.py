@@ -149,6 +149,8 @@ class Swim:
         """Note how a dial failed; ``name`` is that of the effect (empty: a seed)."""
         self._redial.failed(name, now)
         self._evidence.dial_failed(name, outcome, now)
+        if outcome not in {"rejected", "other"}:
+            self._judge.confirm(name, self._board.options.connect_s, now)
         return self._done(now)
 
     def heard(self, name: str, now: float) -> None:

@@ -56,6 +56,8 @@ class Prober:
         self._round: _Round | None = None
         self._next_at = now + board.rng.random() * board.options.probe_s
         self._rtt_s: dict[str, float] = {}
+        self._blamed: set[str] = set()
+        """Relays whose silence we took for our own fault."""
 
     def acked(self, ack: SwimAck, source: str, now: float) -> None:
         """Take an ack: of the target, or by way of a relay."""
@@ -101,9 +103,11 @@ class Prober:
     def forget(self, name: str) -> None:
         """Drop what is held of a name."""
         self._rtt_s.pop(name, None)
+        self._blamed.discard(name)
 
     def _begin(self, now: float) -> None:
         board = self._board
+        self._forgive()
         interval = board.options.interval(board.health.score)
         self._next_at = now + interval
         target = self._ring.next(board.roster.names, lambda name: name != board.name and board.live(name))
@@ -121,7 +125,7 @@ class Prober:
     def _relay(self, current: _Round) -> None:
         board = self._board
         current.relayed = True
-        around = (board.name, current.target)
+        around = {board.name, current.target, *self._judge.suspects()}
         for name in board.roster.pick(board.rng, board.options.relays, board.linked, around):
             request = SwimPingRequest(current.number, current.target, board.rumours.take(board.roster.live))
             board.send(name, request)
@@ -129,6 +133,7 @@ class Prober:
 
     def _succeed(self) -> None:
         self._round = None
+        self._blamed.clear()
         self._board.health.better()
 
     def _finish(self, current: _Round, now: float) -> None:
@@ -137,13 +142,17 @@ class Prober:
             self._succeed()
             return
         self._round = None
-        # A relay that is itself suspected owes us no answer: it may be on the far side of a cut.
-        silent = sum(1 for name in current.asked if self._judge.accusation(name) is None)
-        if current.asked or current.nacked:
-            board.health.worse(silent)
-        else:
-            board.health.worse()
+        silent = current.asked.difference(self._judge.suspects())
+        board.health.worse(len(silent) if current.asked or current.nacked else 1)
+        self._blamed |= silent
         self._judge.accuse(current.target, now)
+
+    def _forgive(self) -> None:
+        """Take back what we blamed on ourselves: a relay that is itself suspected may be on the far side of a cut."""
+        if self._board.options.mesh:
+            for name in self._blamed.intersection(self._judge.suspects()):
+                self._blamed.discard(name)
+                self._board.health.better()
 
     def _measure(self, name: str, rtt_s: float) -> None:
         before = self._rtt_s.get(name, rtt_s)

@@ -12,12 +12,17 @@ from dataclasses import dataclass, field
 from ..swim_frames import MemberRecord
 from .options import SwimOptions
 
-__all__ = ["Suspicion", "shortest", "suspicion_s"]
+__all__ = ["Suspicion", "refutation_s", "shortest", "suspicion_s"]
 
 
 def shortest(options: SwimOptions, live: int) -> float:
     """Return the shortest suspicion in a mesh of ``live`` members, in seconds."""
     return options.alpha * max(1.0, math.log10(max(live, 1))) * options.probe_s
+
+
+def refutation_s(options: SwimOptions, live: int) -> float:
+    """Return how long a member has to refute before a death notice by somebody else is believed."""
+    return shortest(options, live) / 2
 
 
 def suspicion_s(options: SwimOptions, live: int, confirmations: int) -> float:
@@ -38,13 +43,18 @@ def suspicion_s(options: SwimOptions, live: int, confirmations: int) -> float:
 
 @dataclass(slots=True)
 class Suspicion:
-    """One member under suspicion. ``accusers`` are those whose own probe or link failed, the first one included."""
+    """One member under suspicion.
+
+    ``accusers`` are those whose own probe or link failed, the first one included. ``noticed`` says that somebody
+    already holds it for dead: then it has only the time that a refutation needs.
+    """
 
     record: MemberRecord
     started: float
     live: int
     penalty: int = 1
     extra_s: float = 0.0
+    noticed: bool = False
     accusers: set[str] = field(default_factory=set)
     deadline: float = 0.0
 
@@ -60,4 +70,6 @@ class Suspicion:
     def plan(self, options: SwimOptions) -> None:
         """Work the deadline out anew."""
         length = suspicion_s(options, self.live, max(0, len(self.accusers) - 1))
+        if self.noticed:
+            length = min(length, refutation_s(options, self.live))
         self.deadline = self.started + self.penalty * length + self.extra_s
