@@ -44,10 +44,14 @@ class CloseLink:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Refuse the link of a newcomer whose name belongs to ``bearer``, which has just shown that it lives."""
+    """Refuse the link of ``newcomer``.
+
+    Its name belongs to ``bearer``, which has just shown that it lives or is a later run; or (None) there is no room
+    for one more name. A run that is refused for a later one is over.
+    """
 
     newcomer: NodeId
-    bearer: MemberRecord
+    bearer: MemberRecord | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,12 @@ class Evidence:
         for name, case in [(name, case) for name, case in self._cases.items() if self._due(case) <= now]:
             case.weighed_at = now
             self._weigh(name, now)
-            if now >= case.closes_at and self._cases.pop(name, case) is case and case.lost_at < math.inf and not case.up:
+            if (
+                now >= case.closes_at
+                and self._cases.pop(name, case) is case
+                and case.lost_at < math.inf
+                and not case.up
+            ):
                 self._judge.accuse(name, now)
 
     def next_due(self) -> float:

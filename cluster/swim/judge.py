@@ -129,6 +129,7 @@ class Judge:
 
     def excuse(self, lateness: float) -> None:
         """Move all deadlines by the time for which we were stopped."""
+        self._refute_at += lateness
         for suspicion in self._suspicions.values():
             self._extend(suspicion, lateness)
 

@@ -33,7 +33,7 @@ from ..swim_frames import (
     SwimView,
 )
 from .board import Board
-from .effects import CloseLink, SwimEffect
+from .effects import CloseLink, Refuse, SwimEffect
 from .evidence import DialOutcome, Evidence, LinkLoss
 from .exchange import Exchange
 from .farewell import Farewell
@@ -118,13 +118,17 @@ class Swim:
             now: the time.
         """
         board, name = self._board, record.name
+        if name == board.name:
+            # Two runs of one name have met, and we live: whichever of them is the later, the other has to go.
+            board.out.append(Refuse(NodeId(name, record.epoch), board.me))
+            return self._done(now)
         if self._succession.holds_back(record, now):
             return self._done(now)
         self._judge.meet(record, now)
         held = board.roster.get(name)
         if held is None or held.epoch != record.epoch:
             # An earlier run than the one we know, or one name too many.
-            board.out.append(CloseLink(name, "not a member"))
+            board.out.append(Refuse(NodeId(name, record.epoch), held))
             return self._done(now)
         self._close_outdated()
         board.link(name, True)

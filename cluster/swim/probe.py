@@ -26,9 +26,13 @@ _SMOOTHING = 0.125
 """How much of a new round trip goes into the mean, as in TCP."""
 
 
+_PATIENCE = 4
+"""A slow link stretches the timeout at most so many times: an ack that waited for a retransmission is no round trip."""
+
+
 def probe_timeout(options: SwimOptions, health: int, rtt_s: float) -> float:
     """Return what a direct ping has, given the mean round trip to that member."""
-    slow = 3 * rtt_s + 0.05 if options.mesh else 0.0
+    slow = min(3 * rtt_s + 0.05, _PATIENCE * options.timeout_s) if options.mesh else 0.0
     return max(options.timeout_s, slow) * (health + 1)
 
 

@@ -13,6 +13,10 @@ from liminal_mesh.cluster.swim import Swim, SwimEffect
 __all__ = ["Clock", "Node"]
 
 
+AT_ONCE_MAX = 20_000
+"""More than ever happens in one moment: a machine that asks to be woken and does nothing would take for ever."""
+
+
 class Clock:
     """A heap of what happens, ordered by time and then by number, so that a run repeats exactly."""
 
@@ -21,6 +25,7 @@ class Clock:
         self.rng = Random(seed)
         self.now = 0.0
         self.events = 0
+        self._at_once = 0
         self._heap: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
 
     def at(self, when: float, call: Callable[..., None], *arguments: object) -> None:
@@ -50,6 +55,8 @@ class Clock:
 
     def _step(self) -> None:
         when, _, call, arguments = heapq.heappop(self._heap)
+        self._at_once = 0 if when > self.now else self._at_once + 1
+        assert self._at_once < AT_ONCE_MAX, f"seed {self.seed}: time stands still at {self.now}: {call} {arguments}"
         self.now = max(self.now, when)
         call(*arguments)
 

@@ -204,9 +204,10 @@ class Mesh:
             case CloseLink(name, _):
                 if name in node.ends:
                     self._close(node.ends[name], "reset")
-            case Refuse(newcomer, _):
-                end, _, _ = node.held_back.pop(newcomer)
-                self._close(end, "local")
+            case Refuse(newcomer, bearer):
+                if newcomer in node.held_back:
+                    self._close(node.held_back.pop(newcomer)[0], "local")
+                self._refused(newcomer, bearer)
             case Admit(newcomer):
                 if newcomer in node.held_back:
                     self.clock.at(self.clock.now, self._greeted, *node.held_back.pop(newcomer))
@@ -255,18 +256,21 @@ class Mesh:
         target.do(target.swim.linked(record, digest, self.clock.now))
         if newcomer not in target.held_back:
             return
-        held = target.swim._board
-        known = held.roster.get(record.name)
-        if record.name not in held.linked or known is None or known.epoch != record.epoch:
-            if known is not None and known.epoch >= record.epoch:
-                del target.held_back[newcomer]
-                self._close(far, "local")
-            return
+        board = target.swim._board
+        known = board.roster.get(record.name)
+        if record.name not in board.linked or known is None or known.epoch != record.epoch:
+            return  # the bearer of the name is asked first
         del target.held_back[newcomer]
         self._install(target, record.name, far)
         arrival = max(self.clock.now + self._latency(), far.arrival)
         far.arrival = arrival
         self.clock.at(arrival, self._answered, near, target.swim.record, target.swim.digest)
+
+    def _refused(self, newcomer: NodeId, bearer: MemberRecord | None) -> None:
+        """Whoever hears that it is an earlier run than another gives up."""
+        for node in tuple(self.nodes.values()):
+            if node.me == newcomer and bearer is not None and bearer.epoch > newcomer.epoch:
+                self.clock.at(self.clock.now, self.crash, node)
 
     def _take_over(self, target: MeshNode, name: str, newcomer: NodeId) -> None:
         """What is linked already of the very same run is replaced without a word."""

@@ -81,7 +81,9 @@ def spread_rounds(seed: int, count: int) -> tuple[float, float]:
     return (max(informed.values()) - begin) / SWIM.gossip_s, len(informed) / count
 
 
-def false_suspicions(seed: int, *, delivered: float, relays: int, count: int = 64, periods: int = 200) -> tuple[int, int]:
+def false_suspicions(
+    seed: int, *, delivered: float, relays: int, count: int = 64, periods: int = 200
+) -> tuple[int, int]:
     """Return how many probe rounds of live members failed under loss, and how many rounds there were (SWIM, 3.1)."""
     world = Datagrams(seed, count, replace(SWIM, relays=relays), loss=1 - delivered)
     failed = 0
@@ -104,7 +106,9 @@ class Detection:
     full_s: list[float] = field(default_factory=list)
 
 
-def threshold(seed: int, options: SwimOptions, *, count: int = 128, blocked: int = 8, block_s: float = 32.768) -> Detection:
+def threshold(
+    seed: int, options: SwimOptions, *, count: int = 128, blocked: int = 8, block_s: float = 32.768
+) -> Detection:
     """Block some members once, for long, all at the same time (Lifeguard, Table V)."""
     world = Datagrams(seed, count, options)
     world.run(QUIET_S)
@@ -147,7 +151,9 @@ class Storm:
         self.sent_bytes += other.sent_bytes
 
 
-def interval(seed: int, options: SwimOptions, *, blocked: int, block_s: float, pause_s: float, count: int = 128) -> Storm:
+def interval(
+    seed: int, options: SwimOptions, *, blocked: int, block_s: float, pause_s: float, count: int = 128
+) -> Storm:
     """Block some members again and again for two minutes (Lifeguard, Tables IV, VI and VII)."""
     world = Datagrams(seed, count, options, sized=True)
     world.run(QUIET_S)
