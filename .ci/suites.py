@@ -21,13 +21,13 @@ PYTEST = ["pytest", "-q", "--durations=5", "--durations-min=1"]
 SUITES: dict[str, list[list[str]]] = {
     "lint": [["ruff", "check", "."], ["ruff", "format", "--check", "."]],
     "types": [["mypy"]],
-    "unit": [[*PYTEST, "tests", "--ignore=tests/sim", "--ignore=tests/live"]],
-    "sim": [[*PYTEST, "tests/sim"]],
+    "unit": [[*PYTEST, "tests", "--ignore=tests/sim", "--ignore=tests/swim_sim", "--ignore=tests/live"]],
+    "sim": [[*PYTEST, "tests/sim", "tests/swim_sim"]],
     "live": [[*PYTEST, "tests/live"]],
     "prove": [
         [*PYTEST, "tests/cluster/test_fuzz.py", "tests/node/test_delivery_accounting.py"],
         [*PYTEST, "tests/node/test_client_resumption.py", "tests/history", "tests/live"],
-        [*PYTEST, "tests/sim"],
+        [*PYTEST, "tests/sim", "tests/swim_sim"],
     ],
 }
 PROOFS = {"LIMINAL_FUZZ_FRAMES": "1000000", "LIMINAL_SIM_SEEDS": "5000", "LIMINAL_PROVE": "1"}

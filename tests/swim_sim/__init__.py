@@ -1,1 +1,1 @@
-"""The shipped membership machine in simulated networks: the published figures, our own targets, and swarms of faults."""
+"""The shipped membership machine in simulated networks: published figures, our own targets, swarms of faults."""

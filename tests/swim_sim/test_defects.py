@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -57,13 +57,13 @@ def _without_redial(patch: pytest.MonkeyPatch) -> None:
         changed(self, name, before, None if after is None or after.state == "dead" else after, now)  # type: ignore
 
     patch.setattr(Redial, "changed", living_only)
-    patch.setattr(Redial, "seeds", lambda self, addresses, now: self._seeds or _seed_once(self, addresses))
+    patch.setattr(Redial, "seeds", _seed_once)
 
 
-def _seed_once(redial: Redial, addresses: object) -> None:
-    redial._seeds = tuple(addresses)  # type: ignore[arg-type]
-    for address in redial._seeds:
-        redial._board.out.append(DialAddress(address, "", 1.0))
+def _seed_once(redial: Redial, addresses: Iterable[str], _: float) -> None:
+    if not redial._seeds:
+        redial._seeds = tuple(addresses)
+        redial._board.out += [DialAddress(address, "", 1.0) for address in redial._seeds]
 
 
 def _without_expiry(patch: pytest.MonkeyPatch) -> None:
@@ -122,8 +122,12 @@ def test_a_planted_defect_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch
     plant(monkeypatch)
 
     with pytest.raises(AssertionError, match=r"seed \d+"):
-        for seed in range(SEEDS_MAX):
-            chaos(seed)
+        _hunt()
+
+
+def _hunt() -> None:
+    for seed in range(SEEDS_MAX):
+        chaos(seed)
 
 
 def test_without_a_veto_whoever_comes_back_kills(monkeypatch: pytest.MonkeyPatch) -> None:

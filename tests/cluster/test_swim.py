@@ -1,0 +1,245 @@
+"""The membership machine by itself: its order of records, its formulas, its bounds, and single exchanges of frames."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liminal_mesh.cluster.errors import ProtocolError
+from liminal_mesh.cluster.identity import NodeId
+from liminal_mesh.cluster.membership import MemberChanged
+from liminal_mesh.cluster.swim import (
+    LAN,
+    Departed,
+    DialAddress,
+    Refuse,
+    Roster,
+    SendTo,
+    Superseded,
+    Swim,
+    SwimEffect,
+    SwimOptions,
+)
+from liminal_mesh.cluster.swim.record import weight
+from liminal_mesh.cluster.swim.rumours import Rumours
+from liminal_mesh.cluster.swim.suspicion import suspicion_s
+from liminal_mesh.cluster.swim_frames import (
+    SWIM_CODEC,
+    SWIM_FRAMES,
+    MemberRecord,
+    RecordState,
+    Rumour,
+    SwimAck,
+    SwimFrame,
+    SwimGossip,
+    SwimPing,
+)
+
+RECORDS = st.builds(
+    MemberRecord,
+    st.just("b"),
+    st.integers(1, 3),
+    st.integers(0, 3),
+    st.sampled_from(RecordState),
+    st.just("b:1"),
+)
+
+
+def _swim(*peers: str, options: SwimOptions = LAN) -> Swim:
+    """A machine named ``a`` with links to peers."""
+    swim = Swim(NodeId("a", 5), "a:1", options, Random(1), 0.0)
+    for peer in peers:
+        swim.linked(_record(peer), swim.digest, 0.0)
+    return swim
+
+
+def _record(name: str, epoch: int = 1, incarnation: int = 0, state: RecordState = RecordState.ALIVE) -> MemberRecord:
+    return MemberRecord(name, epoch, incarnation, state, f"{name}:1")
+
+
+def _sent(effects: Iterable[object], name: str) -> list[SwimFrame]:
+    return [effect.frame for effect in effects if isinstance(effect, SendTo) and effect.name == name]
+
+
+def _advance(swim: Swim, until: float) -> list[SwimEffect]:
+    """Tick as a driver does, up to a moment."""
+    effects: list[SwimEffect] = []
+    while swim.next_tick() <= until:
+        effects += swim.tick(swim.next_tick())
+    return effects
+
+
+def _states(swim: Swim) -> dict[str, str]:
+    return {member.name: member.state for member in swim.members()}
+
+
+@given(st.lists(RECORDS, min_size=1, max_size=4))
+def test_records_merge_to_the_same_in_any_order_and_however_often(records: list[MemberRecord]) -> None:
+    """The order of records is total, so what counts in the end does not depend on the way."""
+    ends = {max((*some, *some), key=weight) for some in itertools.permutations(records)}
+
+    assert len({weight(end) for end in ends}) == 1
+
+
+@given(st.lists(RECORDS, min_size=1, max_size=4))
+def test_two_machines_that_hear_the_same_in_another_order_agree(records: list[MemberRecord]) -> None:
+    """The machine merges as the order says, without links by which it could know better."""
+    views = []
+    for order in (records, records[::-1]):
+        swim = _swim("c")
+        swim.received(NodeId("c", 1), SwimGossip([Rumour(record, "c") for record in order]), 0.1)
+        views.append([member for member in swim.members() if member.name == "b"])
+
+    assert views[0] == views[1]
+
+
+@pytest.mark.parametrize(
+    ("live", "confirmations", "expected"),
+    [(2, 0, 2.0), (3, 0, 12.0), (3, 1, 2.0), (100, 0, 24.0), (100, 3, 4.0), (100, 1, 14.0)],
+)
+def test_a_suspicion_gets_shorter_with_each_accuser(live: int, confirmations: int, expected: float) -> None:
+    """From the longest, which a lone accuser waits, down to the shortest; of two nodes nobody can confirm."""
+    assert suspicion_s(LAN, live, confirmations) == pytest.approx(expected)
+
+
+def test_a_rumour_is_told_so_often_and_no_oftener() -> None:
+    """Four times the logarithm of the members, the least told first, and never more bytes than fit."""
+    rumours = Rumours(4, 100)
+    for number in range(20):
+        rumours.add(Rumour(_record(f"n{number}"), "a"))
+    told: dict[str, int] = {}
+    while rumours:
+        taken = rumours.take(99)
+        assert sum(len(SWIM_CODEC.encode(SwimGossip([one]))) - 7 for one in taken) <= 100
+        for one in taken:
+            told[one.record.name] = told.get(one.record.name, 0) + 1
+        assert max(told.values()) - min(told.get(f"n{number}", 0) for number in range(20)) <= 1 or len(told) == 20
+
+    assert told == dict.fromkeys((f"n{number}" for number in range(20)), 8)
+
+
+def test_tombstones_are_bounded_in_number_and_in_time() -> None:
+    """The oldest goes first, and none stays for ever; the age that others told counts."""
+    roster = Roster()
+    for number in range(5):
+        roster.put(_record(f"n{number}", state=RecordState.DEAD), 100.0, age_s=10.0 * number)
+
+    assert roster.overdue(100.0, 1000.0, 3) == ["n4", "n3"]
+    assert roster.overdue(175.0, 100.0, 5) == ["n4", "n3"]
+
+
+def test_an_accusation_is_refuted_to_everybody_at_once() -> None:
+    """In one hop, with the next incarnation; and older accusations get the same answer and raise nothing."""
+    swim = _swim("b", "c")
+    accused = Rumour(_record("a", 5, 0, RecordState.SUSPECT), "b")
+
+    effects = swim.received(NodeId("b", 1), SwimGossip([accused]), 1.0)
+    again = swim.received(NodeId("c", 1), SwimGossip([accused]), 2.0)
+
+    refutation = SwimGossip([Rumour(_record("a", 5, 1))])
+    assert _sent(effects, "b") == _sent(effects, "c") == [refutation]
+    assert _sent(again, "c") == [refutation]
+    assert swim.record.incarnation == 1
+
+
+def test_a_death_notice_is_not_believed_while_its_member_speaks() -> None:
+    """It becomes a suspicion, and the accusation is passed on over the link that stands."""
+    swim = _swim("b", "c")
+    swim.heard("b", 0.9)
+
+    effects = swim.received(NodeId("c", 1), SwimGossip([Rumour(_record("b", state=RecordState.DEAD))]), 1.0)
+
+    assert _states(swim)["b"] == "suspect"
+    assert _sent(effects, "b") == [SwimGossip([Rumour(_record("b", state=RecordState.SUSPECT))])]
+
+
+def test_a_later_run_takes_the_name_at_another_address() -> None:
+    """A node that was restarted is another run: nobody waits for the old one to be found dead."""
+    swim = _swim("b", "c")
+    swim.unlinked("b", "reset", 1.0)
+
+    newcomer = MemberRecord("b", 2, 0, RecordState.ALIVE, "elsewhere:1")
+    swim.linked(newcomer, 0, 1.1)
+
+    (member,) = (member for member in swim.members() if member.name == "b")
+    assert (member.epoch, member.address, member.reachable) == (2, "elsewhere:1", True)
+
+
+def test_a_name_whose_bearer_answers_is_refused_to_a_newcomer() -> None:
+    """The link of the newcomer is held back while the bearer is asked."""
+    swim = _swim("b")
+    newcomer = MemberRecord("b", 2, 0, RecordState.ALIVE, "elsewhere:1")
+
+    asked = swim.linked(newcomer, 0, 0.1)
+    swim.received(NodeId("b", 1), SwimAck(1, swim.digest), 0.2)
+    effects = _advance(swim, 0.7)
+
+    assert isinstance(_sent(asked, "b")[0], SwimPing)
+    assert Refuse(NodeId("b", 2), _record("b")) in effects
+    assert _states(swim)["b"] == "alive"
+
+
+def test_a_run_that_hears_of_a_later_one_is_over() -> None:
+    """Two runs of one name never argue by incarnations."""
+    effects = _swim("b").received(NodeId("b", 1), SwimGossip([Rumour(_record("a", 6))]), 1.0)
+
+    assert Superseded(_record("a", 6)) in effects
+
+
+def test_who_leaves_is_gone_and_not_dead_and_is_not_dialled() -> None:
+    """The goodbye is confirmed by the living, and nobody looks for who left."""
+    left, stays = _swim("b"), Swim(NodeId("b", 1), "b:1", LAN, Random(2), 0.0)
+    stays.linked(left.record, 0, 0.0)
+    goodbye = _sent(left.leave(1.0), "b")
+    answers = [effect for frame in goodbye for effect in stays.received(NodeId("a", 5), frame, 1.1)]
+    effects = [effect for frame in _sent(answers, "a") for effect in left.received(NodeId("b", 1), frame, 1.2)]
+    after = stays.unlinked("a", "reset", 1.3)
+
+    assert Departed(1) in effects
+    assert _states(stays)["a"] == "left"
+    assert not [effect for effect in (*after, *stays.tick(1.35)) if isinstance(effect, DialAddress)]
+
+
+def test_a_node_that_was_stopped_blames_nobody() -> None:
+    """A tick that comes far too late moves all deadlines: what was sent meanwhile is still to be read."""
+    swim = _swim("b", "c")
+    swim.received(NodeId("c", 1), SwimGossip([Rumour(_record("b", state=RecordState.SUSPECT), "c")]), 0.1)
+
+    effects = swim.tick(60.0)
+
+    assert not [effect for effect in effects if isinstance(effect, MemberChanged)]
+    assert swim.health == LAN.health_max
+    assert "dead" not in _states(swim).values()
+
+
+def test_no_more_names_are_learned_than_there_is_room_for() -> None:
+    """A flood of names fills no memory."""
+    swim = _swim("b", options=replace(LAN, members_max=10))
+
+    swim.received(NodeId("b", 1), SwimGossip([Rumour(_record(f"n{number}")) for number in range(100)]), 1.0)
+
+    assert len(swim.members()) == 10
+
+
+def test_a_frame_of_another_run_is_fenced() -> None:
+    """What a link to an earlier run still carries says nothing."""
+    swim = _swim("b")
+
+    assert swim.received(NodeId("b", 0), SwimPing(1), 1.0) == []
+    assert swim.fenced == 1
+
+
+@given(st.sampled_from(sorted(SWIM_FRAMES)), st.binary(max_size=64))
+def test_random_bytes_are_no_frame_or_a_whole_one(kind: int, body: bytes) -> None:
+    """The decoder raises its one error, and nothing else."""
+    try:
+        frame = SWIM_CODEC.decode(kind, body)
+    except ProtocolError:
+        return
+    assert isinstance(frame, SWIM_FRAMES[kind].kind)
