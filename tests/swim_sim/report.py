@@ -92,7 +92,8 @@ def _rest(pool: ProcessPoolExecutor, scale: int, largest: int) -> list[str]:
         load = mean(run.load for run in runs)
         rows.append((size, f"{load:.2f}", f"{periods:.3f}", f"{rounds:.1f}", f"{100 * reached:.0f} %"))
     note = (
-        f"Seeds 0 to {3 * scale - 1}, at 10,000 members to {scale - 1}. Published: 2.0 messages a member and period (SWIM, Fig. 2); e / (e - 1) = 1.582 "
+        f"Seeds 0 to {3 * scale - 1}, at 10,000 members to {scale - 1}. Published: 2.0 messages "
+        "a member and period (SWIM, Fig. 2); e / (e - 1) = 1.582 "
         "periods\nto the first probe of a dead member, whatever the size (Fig. 3a);\n"
         "rounds of gossip that grow with log n (4.1)."
     )
@@ -170,7 +171,8 @@ def _storms(pool: ProcessPoolExecutor, seeds: int) -> list[str]:
         rows.append((name, total.false, total.false_at_healthy, *shares, *PUBLISHED_STORM[name]))
     note = (
         f"Seeds 0 to {seeds - 1} in each of {len(CELLS)} cells (4, 16, 32 members blocked for 16.384 or\n"
-        "32.768 s, 1 ms apart, for two minutes), papers' network, 128 members: deaths of members that were never blocked\n"
+        "32.768 s, 1 ms apart, for two minutes), papers' network, 128 members: "
+        "deaths of members that were never blocked\n"
         "(FP), those reported by such members (FP-), and what was sent, in percent of SWIM\n"
         "(Tables IV and VI; the paper sums 432 cells)."
     )
