@@ -24,6 +24,7 @@ from .envelope import BATCH_MAX, U64, Name
 from .frame import LinkFrame, Row
 
 __all__ = [
+    "INCARNATION_MAX",
     "SWIM_CODEC",
     "SWIM_FRAMES",
     "AgedRecord",
@@ -53,12 +54,18 @@ class RecordState(IntEnum):
     LEFT = 3
 
 
+INCARNATION_MAX: Final = 2**32 - 1
+"""A run whose incarnations are used up is over; honest ones would last for years."""
+
+Incarnation = Annotated[int, Meta(ge=0, le=INCARNATION_MAX)]
+
+
 class MemberRecord(Struct, array_like=True, frozen=True):
     """One run of a named node, as somebody knows it. Only the node itself raises its incarnation."""
 
     name: Name
     epoch: U64
-    incarnation: U64
+    incarnation: Incarnation
     state: RecordState
     address: Name
 
@@ -78,7 +85,7 @@ class Known(Struct, array_like=True, frozen=True):
 
     name: Name
     epoch: U64
-    incarnation: U64
+    incarnation: Incarnation
     state: RecordState
 
 

@@ -10,6 +10,8 @@ import math
 from collections.abc import MutableSet
 from typing import TYPE_CHECKING
 
+from ..errors import ProtocolError
+from ..identity import NODE_NAME
 from ..membership import Member, MemberChanged, MemberState
 from ..swim_frames import MemberRecord, RecordState, Rumour, SwimFrame, SwimGossip
 from .effects import SendTo, SwimEffect
@@ -87,10 +89,17 @@ class Board:
         return Member(name, record.epoch, record.incarnation, state, reachable, name in self._stalled, record.address)
 
     def put(self, record: MemberRecord, now: float, age_s: float = 0.0) -> bool:
-        """Set what is held of a name, and say what changed; returns False if there is no room for one more name."""
+        """Set what is held of a name, and say what changed; returns False if there is no room for one more name.
+
+        Raises:
+            ProtocolError: no node can bear that name.
+        """
         name = record.name
-        if name not in self.roster and len(self.roster.names) >= self.options.members_max:
-            return False
+        if name not in self.roster:
+            if not NODE_NAME.match(name):
+                raise ProtocolError("a member whose name no node can bear")
+            if len(self.roster.names) >= self.options.members_max:
+                return False
         before = self.member(name)
         self.roster.put(record, now, age_s)
         if record.state not in LIVE:

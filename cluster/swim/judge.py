@@ -11,7 +11,7 @@ import math
 
 from msgspec.structs import replace
 
-from ..swim_frames import MemberRecord, RecordState, Rumour
+from ..swim_frames import INCARNATION_MAX, MemberRecord, RecordState, Rumour
 from .board import Board
 from .effects import Superseded
 from .record import LIVE, in_state, weight
@@ -63,11 +63,8 @@ class Judge:
     def meet(self, record: MemberRecord, now: float) -> None:
         """Take a peer's word about itself, at first hand, when its link stands."""
         board, held = self._board, self._board.roster.get(record.name)
-        if held is None or weight(record) > weight(held):
-            if self._adopt(record, held, now):
-                board.spread(Rumour(record), at_once=True)
-        elif held.state is not RecordState.ALIVE:
-            board.tell(record.name, Rumour(held))
+        if (held is None or weight(record) > weight(held)) and self._adopt(record, held, now):
+            board.spread(Rumour(record), at_once=True)
 
     # --- our own findings ---------------------------------------------------------------------------
 
@@ -223,7 +220,8 @@ class Judge:
 
     def _about_us(self, record: MemberRecord, source: str, now: float) -> None:
         board, me = self._board, self._board.me
-        if record.epoch > me.epoch or (record.epoch == me.epoch and record.state is RecordState.LEFT):
+        final = record.state is RecordState.LEFT or record.incarnation == INCARNATION_MAX
+        if record.epoch > me.epoch or (record.epoch == me.epoch and final):
             if not board.gone:
                 board.out.append(Superseded(record))
         elif board.gone or record.state is RecordState.ALIVE:

@@ -162,7 +162,11 @@ class Swim:
         self._board.hear(name, now)
 
     def received(self, peer: NodeId, frame: SwimFrame, now: float) -> list[SwimEffect]:
-        """Take a frame that came over the link to ``peer``."""
+        """Take a frame that came over the link to ``peer``.
+
+        Raises:
+            ProtocolError: it tells of a member that cannot be; the link is to be closed.
+        """
         held = self._board.roster.get(peer.name)
         if held is None or held.epoch != peer.epoch or peer.name not in self._board.linked:
             self.fenced += 1

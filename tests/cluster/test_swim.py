@@ -30,6 +30,7 @@ from liminal_mesh.cluster.swim.record import weight
 from liminal_mesh.cluster.swim.rumours import Rumours
 from liminal_mesh.cluster.swim.suspicion import suspicion_s
 from liminal_mesh.cluster.swim_frames import (
+    INCARNATION_MAX,
     SWIM_CODEC,
     SWIM_FRAMES,
     MemberRecord,
@@ -225,6 +226,21 @@ def test_no_more_names_are_learned_than_there_is_room_for() -> None:
     swim.received(NodeId("b", 1), SwimGossip([Rumour(_record(f"n{number}")) for number in range(100)]), 1.0)
 
     assert len(swim.members()) == 10
+
+
+def test_a_name_that_no_node_can_bear_is_an_error() -> None:
+    """What is shown and dialled is checked where it comes in."""
+    with pytest.raises(ProtocolError, match="name"):
+        _swim("b").received(NodeId("b", 1), SwimGossip([Rumour(_record("no name"))]), 1.0)
+
+
+def test_a_run_whose_incarnations_are_used_up_is_over() -> None:
+    """It cannot refute any more; the next run can."""
+    accusation = _record("a", 5, INCARNATION_MAX, RecordState.SUSPECT)
+
+    effects = _swim("b").received(NodeId("b", 1), SwimGossip([Rumour(accusation)]), 1.0)
+
+    assert Superseded(accusation) in effects
 
 
 def test_a_frame_of_another_run_is_fenced() -> None:
