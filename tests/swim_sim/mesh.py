@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from random import Random
 
 from liminal_mesh.cluster.identity import NodeId
@@ -33,6 +32,7 @@ from liminal_mesh.cluster.swim.evidence import DialOutcome
 from liminal_mesh.cluster.swim_frames import SWIM_CODEC, MemberRecord, SwimFrame
 
 from .clock import Clock, Node
+from .ends import End, MeshNode
 
 __all__ = ["Mesh", "MeshNode"]
 
@@ -41,44 +41,6 @@ STALL_S = 0.3
 """How long after a hole opened the opposite direction still flows: what fits into the windows."""
 USER_TIMEOUT_S = 5.0
 RETRANSMIT_S = 0.2
-
-
-@dataclass(eq=False)
-class End:
-    """One end of a link: what it sends arrives in order at ``peer``, or waits."""
-
-    node: MeshNode
-    other: End | None = None
-    open: bool = True
-    up: bool = False
-    arrival: float = 0.0
-    stuck: deque[SwimFrame | LinkLoss] = field(default_factory=deque)
-
-    @property
-    def peer(self) -> End:
-        """The other end."""
-        assert self.other is not None
-        return self.other
-
-
-class MeshNode(Node):
-    """A node with links; ``ends`` are those that it has, by the peer's name."""
-
-    address: str
-
-    def __init__(
-        self, clock: Clock, swim: Swim, me: NodeId, address: str, carry_out: Callable[[Node, SwimEffect], None]
-    ) -> None:
-        super().__init__(clock, swim, me, carry_out)
-        self.address = address
-        self.ends: dict[str, End] = {}
-        self.held_back: dict[NodeId, tuple[End, MemberRecord, int]] = {}
-        self.waiting: list[tuple[Callable[..., None], tuple[object, ...]]] = []
-        self.departed = False
-
-    def states(self) -> dict[str, str]:
-        """Return the state of each member in this node's view."""
-        return {member.name: member.state for member in self.swim.members()}
 
 
 class Mesh:
