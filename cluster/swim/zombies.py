@@ -47,6 +47,7 @@ class Zombies:
         """Remind who is due, and close the links that were kept long enough."""
         for name, zombie in list(self._zombies.items()):
             if now >= zombie.closes_at:
+                del self._zombies[name]
                 self._board.out.append(CloseLink(name, "dead, and silent"))
                 self._board.link(name, False)
             elif now >= zombie.told_at + self._board.options.remind_s:

@@ -16,6 +16,7 @@ from liminal_mesh.cluster.identity import NodeId
 from liminal_mesh.cluster.membership import MemberChanged
 from liminal_mesh.cluster.swim import (
     LAN,
+    CloseLink,
     Departed,
     DialAddress,
     Refuse,
@@ -42,6 +43,7 @@ from liminal_mesh.cluster.swim_frames import (
     SwimPing,
 )
 
+DEAD = RecordState.DEAD
 RECORDS = st.builds(
     MemberRecord,
     st.just("b"),
@@ -226,6 +228,20 @@ def test_no_more_names_are_learned_than_there_is_room_for() -> None:
     swim.received(NodeId("b", 1), SwimGossip([Rumour(_record(f"n{number}")) for number in range(100)]), 1.0)
 
     assert len(swim.members()) == 10
+
+
+def test_the_silent_link_of_a_dead_member_is_kept_for_a_while_and_closed_once() -> None:
+    """Who wakes up reads there that it is dead; who does not costs a link no longer than that."""
+    swim = _swim("b", "c")
+    swim.unlinked("c", "local", 0.0)
+    accused = SwimGossip([Rumour(_record("b", state=RecordState.SUSPECT), "b")])
+    swim.received(NodeId("b", 1), accused, 0.1)
+
+    effects = _advance(swim, LAN.zombie_s + 60.0)
+
+    reminders = [frame for frame in _sent(effects, "b") if frame == SwimGossip([Rumour(_record("b", state=DEAD))])]
+    assert len(reminders) > LAN.zombie_s / LAN.remind_s - 2
+    assert len([effect for effect in effects if isinstance(effect, CloseLink)]) == 1
 
 
 def test_a_name_that_no_node_can_bear_is_an_error() -> None:

@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from .chaos import chaos
-from .report import write
+from .report import sections
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "membership-simulation.md"
 
@@ -45,8 +45,11 @@ def _hunt(seeds: int = 1000, first: int = 0) -> int:
 def main(command: str = "", *numbers: str) -> int:
     """Do what was asked for; returns the exit code."""
     if command == "report":
-        PAGE.write_text(write(*map(int, numbers)), encoding="utf-8")
-        print(f"{PAGE.name} is made")
+        lines: list[str] = []
+        for section in sections(*map(int, numbers)):
+            lines += section
+            PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            print(f"{PAGE.name}: {len(lines)} lines", flush=True)
         return 0
     if command == "chaos":
         return bool(_hunt(*map(int, numbers)))

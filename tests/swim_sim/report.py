@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import product
@@ -16,7 +16,7 @@ from .datagrams import LIFEGUARD, SWIM
 from .published import Detection, Storm, false_suspicions, idle, interval, spread_rounds, threshold
 from .scenarios import ROWS, SIZES, UNSEEN_S, Row
 
-__all__ = ["write"]
+__all__ = ["sections"]
 
 OURS = replace(LIFEGUARD, probe_s=0.5, timeout_s=0.25, alpha=4.0, mesh=True, isolation_hold=True)
 """Our defaults, in the papers' network: no evidence of links, nothing known of the block, and gossip above 64."""
@@ -48,23 +48,20 @@ CELLS = tuple(product((4, 16, 32), (16.384, 32.768), (0.001,)))
 """The members blocked, for how long, and the pause between two blocks."""
 
 
-def write(scale: int = 1, largest: int = 1000) -> str:
-    """Return the page.
+def sections(scale: int = 1, largest: int = 1000) -> Iterator[list[str]]:
+    """Yield the page, section by section, as lines.
 
     Args:
         scale: how many seeds for each cell of a storm; the other experiments have some multiple of it.
         largest: the most members in the experiments at rest and of gossip, up to 10,000.
     """
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        parts = [
-            _HEAD.format(scale=scale, largest=largest),
-            *_rest(pool, scale, largest),
-            *_loss(pool, scale),
-            *_detection(pool, 8 * scale),
-            *_storms(pool, scale),
-            *_targets(pool, 5 * scale),
-        ]
-    return "\n".join(parts) + "\n"
+        yield _HEAD.format(scale=scale, largest=largest).splitlines()
+        yield _rest(pool, scale, largest)
+        yield _loss(pool, scale)
+        yield _detection(pool, 8 * scale)
+        yield _targets(pool, 5 * scale)
+        yield _storms(pool, scale)
 
 
 _HEAD = """# Membership, simulated
