@@ -85,7 +85,7 @@ class Node:
         for effect in effects:
             self._carry_out(self, effect)
         due = self.swim.next_tick()
-        if due < self._wake or self._wake <= self.clock.now:
+        if due < self._wake:
             self._wake = due
             self._planned += 1
             if due < math.inf:
