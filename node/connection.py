@@ -250,11 +250,12 @@ class Connection:
         if len(self._waits) >= most:
             raise LimitExceeded("waits_per_connection", most)
 
-    def wait_for(self, waiting: Coroutine[None, None, None]) -> None:
+    def wait_for(self, waiting: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Run what waits for peers, until the connection ends; :meth:`check_waits` comes before it."""
         task = self._server.loop.create_task(waiting)
         self._waits.add(task)
         task.add_done_callback(self._waits.discard)
+        return task
 
     # --- requests ---
 
@@ -274,7 +275,8 @@ class Connection:
         except LimitExceeded:
             result.close()
             raise
-        self.wait_for(self._reply(ref, result))
+        # Closed in any case: the connection may end before the task has begun, and nobody would ever await it.
+        self.wait_for(self._reply(ref, result)).add_done_callback(lambda _: result.close())
 
     async def _reply(self, ref: int, result: Coroutine[None, None, object]) -> None:
         try:

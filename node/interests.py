@@ -94,7 +94,11 @@ class Interests:
         pid = self._hub.processes.spawn("subscription", lambda reason: ended[0](reason), follows=owner)
         subscriber = Subscriber(pid, pattern, inbox, listener)
         ended.append(partial(self._unsubscribed, subscriber, exited, owner))
-        self._hub.exchange.subscribe(subscriber)
+        try:
+            self._hub.exchange.subscribe(subscriber)
+        except BaseException:  # a listener that cannot be told leaves no member behind
+            self._hub.processes.exit(pid, NORMAL)
+            raise
         self._changed()
         return subscriber
 
@@ -143,7 +147,11 @@ class Interests:
             groups.resolve(group)  # from now on there is room for what peers send to it
             member = Subscriber(pid, group, inbox, listener)
             self._hub.shared.mailboxes[inbox] = listener
-            groups.subscribe(member)
+            try:
+                groups.subscribe(member)
+            except BaseException:  # as above
+                self.leave(member)
+                raise
             self._changed()
         return member
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
 
+from liminal_mesh.cluster import SCOPES
+from liminal_mesh.node.bell import Bell
 from liminal_mesh.node.config import ChannelConfig, LimitsConfig, RestartConfig
 from liminal_mesh.node.errors import ChannelFailed, DeadlineExceeded, NoProcess
 from liminal_mesh.node.inbox import Inbox, Run
@@ -16,7 +19,7 @@ from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.process import Process
 from liminal_mesh.node.status import channels as channels_document
-from liminal_mesh.node.values import Gap
+from liminal_mesh.node.values import Gap, GroupSnapshot, Joined, Left
 
 from ..nodes import DEADLINE_S, mesh, node_config, until
 from .holders import Pair, holder, message, payloads, take
@@ -279,3 +282,38 @@ async def test_a_spawned_function_that_heeds_nothing_cannot_hold_up_the_end_of_i
         assert process.task is not None
         await process.task
         assert await run.programs.close(0.0)
+
+
+@pytest.mark.parametrize("scope", ["channel", "group"])
+async def test_a_listener_that_cannot_be_told_of_its_beginning_leaves_no_member_behind(
+    scope: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asked gets the error; nothing is subscribed, joined or alive."""
+
+    def crash(self: Bell, origin: object, heads: object) -> None:
+        raise Poisoned("it was poisoned")
+
+    async with mesh(1, channels=CHANNELS) as (node,), node.watch_group("ticks", scope) as watch:
+        assert await anext(watch) == GroupSnapshot(())
+        before = node.running.hub.processes.statistics().processes
+        monkeypatch.setattr(Bell, "anchored", crash)
+        with pytest.raises(Poisoned):
+            await (node.subscribe("ticks").__aenter__() if scope == "channel" else node.join("ticks"))
+
+        assert isinstance(await anext(watch), Joined)
+        assert isinstance(await anext(watch), Left)
+        assert node.running.registry.members(SCOPES.index(scope), "ticks") == ()
+        assert node.running.hub.processes.statistics().processes == before
+
+
+async def test_a_request_that_waits_is_closed_with_its_connection_though_it_has_not_begun() -> None:
+    """Else its coroutine would never be awaited, and Python says so."""
+    async with mesh(1, channels=CHANNELS) as (node,), holder("client", node):
+        [connection] = node.running.server.connections.values()
+        waiting = node.running.hub.interests.ready(DEADLINE_S)
+        connection._reply_later(1, waiting)
+        connection.exited("noconnection")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+        assert inspect.getcoroutinestate(waiting) == inspect.CORO_CLOSED
