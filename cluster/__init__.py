@@ -40,6 +40,7 @@ from .client_process_frames import (
     WatchGroup,
 )
 from .codec import CLIENT_CODEC, encode_envelope, encode_envelopes
+from .control import Control
 from .dialing import Attempt
 from .discovery import SeedState
 from .dns import DnsResolver
@@ -72,6 +73,7 @@ from .registry import Registry
 from .resolver import Answer, Record, Resolution, Resolver, resolve
 from .scopes import CHANNEL_SCOPE, GROUP_SCOPE, SCOPES
 from .seeds import Seed, parse_dns_server, parse_seed
+from .swim import LAN, TEST, WAN, SwimOptions
 from .tcp import TcpNetwork
 from .trial import Trial, try_address
 from .trie import TokenTrie
@@ -84,9 +86,12 @@ __all__ = [
     "CLIENT_FRAMES",
     "CLIENT_PROTO",
     "GROUP_SCOPE",
+    "LAN",
     "LINK_PROTO",
     "NODE_NAME",
     "SCOPES",
+    "TEST",
+    "WAN",
     "Address",
     "AddressInUse",
     "Anchored",
@@ -99,6 +104,7 @@ __all__ = [
     "Confirm",
     "Connect",
     "Connected",
+    "Control",
     "CookieRejected",
     "Credit",
     "Deliver",
@@ -169,6 +175,7 @@ __all__ = [
     "StaleEpoch",
     "Subscribe",
     "Subscribed",
+    "SwimOptions",
     "TcpNetwork",
     "TokenTrie",
     "Trial",

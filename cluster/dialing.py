@@ -49,10 +49,9 @@ class Attempt:
 class Target:
     """One address that is dialled.
 
-    ``name`` is the peer it leads to, as far as known; ``busy`` says that a dial, or the connection made by it,
-    has not come to an end; ``seen`` is when the peer was last linked or first learned of. ``retired`` is an address
-    that no seed stands for any more, while its dial is in flight. ``code``, ``detail`` and ``ended`` say how the last
-    dial ended.
+    ``name`` is the peer it leads to, as far as known, and ``left`` says that this peer is gone. ``busy`` says that a
+    dial, or the connection made by it, has not come to an end. ``retired`` is an address that no seed stands for any
+    more, while its dial is in flight. ``code``, ``detail`` and ``ended`` say how the last dial ended.
     """
 
     key: str
@@ -64,7 +63,6 @@ class Target:
     attempts: int = 0
     busy: bool = False
     left: bool = False
-    seen: float = 0.0
     retired: bool = False
     code: str = ""
     detail: str = ""
@@ -163,7 +161,7 @@ class Dialer:
             if name == self._me or self._learned() >= self._options.peers_max:
                 return
             due = now + self._head_start(name, self._options.yield_first_s)
-            self._targets[name] = Target(name, address, False, due, name, epoch, seen=now)
+            self._targets[name] = Target(name, address, False, due, name, epoch)
         elif epoch > target.epoch:
             # A later run counts for more than what we were told before, a goodbye included.
             target.epoch, target.address, target.left = epoch, address, False
@@ -172,7 +170,7 @@ class Dialer:
         """Note that a session stands with this peer; what it says of itself overrules what others said."""
         self._linked.add(name)
         target = self._targets.setdefault(name, Target(name, address, False, now, name))
-        target.epoch, target.address, target.left, target.seen = epoch, address, False, now
+        target.epoch, target.address, target.left = epoch, address, False
         for other in self._targets.values():
             # A seed that was not reached yet is this peer's all the same, if that is what the peer says.
             if other.address == address and not other.name:
@@ -186,13 +184,28 @@ class Dialer:
         pause = self._head_start(name, self._options.yield_again_s) + self._rng.random() * self._options.redial_base_s
         for target in self._leading_to(name):
             target.due = now + pause
-        if name in self._targets:
-            self._targets[name].seen = now
 
-    def departed(self, name: str) -> None:
-        """Note that this peer said goodbye."""
+    def rest(self, name: str) -> None:
+        """Note that this peer said goodbye, or is dead: it is dialled no more until it is :meth:`back`."""
         if name in self._targets:
             self._targets[name].left = True
+
+    def back(self, name: str, epoch: int, address: str, now: float) -> None:
+        """Note that this run of a peer is alive."""
+        self.learn(name, epoch, address, now)
+        target = self._targets.get(name)
+        if target is not None and target.epoch == epoch and target.left:
+            target.left, target.attempts, target.due = (
+                False,
+                0,
+                now + self._head_start(name, self._options.yield_again_s),
+            )
+
+    def drop(self, name: str) -> None:
+        """Forget a peer that is no member any more."""
+        target = self._targets.get(name)
+        if target is not None and not target.seed and name not in self._linked:
+            del self._targets[name]
 
     def reached(self, key: str, name: str) -> None:
         """Note who answered at a target."""
@@ -222,18 +235,6 @@ class Dialer:
             target.attempts, target.due, target.name = 0, now + self._options.redial_self_s, self._me
         elif target is not None:
             del self._targets[key]
-
-    def forget(self, now: float) -> list[str]:
-        """Drop the peers that were not linked for too long, and return their names."""
-        horizon = now - self._options.forget_s
-        names = [
-            target.key
-            for target in self._targets.values()
-            if not target.seed and target.key not in self._linked and target.seen < horizon
-        ]
-        for name in names:
-            del self._targets[name]
-        return names
 
     def _rests(self, target: Target, flying: _Flying) -> bool:
         if self._stopped or target.retired or target.busy or target.name in self._linked or flying.leads_to(target):

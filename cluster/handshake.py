@@ -25,7 +25,7 @@ knows more fields computes the same ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -34,7 +34,10 @@ from .errors import ProtocolError
 from .frames import Auth, Hello, LinkFrame, Refusal, Welcome
 from .identity import NODE_NAME, NodeId, parse_address
 
-__all__ = ["NO_FACTS", "Facts", "Handshake", "HandshakeState", "check_form"]
+__all__ = ["CONTROL", "NO_FACTS", "Facts", "Handshake", "HandshakeState", "check_form"]
+
+CONTROL: Final = "control"
+"""What a Hello has among its capabilities if its connection is to be a control link, and not a data link."""
 
 HandshakeState = Literal["hello", "welcome", "auth", "done", "refused"]
 """The frame that is awaited, or how it ended."""
@@ -169,6 +172,8 @@ class Handshake:
             )
         if hello.cluster != mine.cluster:
             return Refusal("cluster", f"this node is of another cluster than {hello.cluster!r}")
+        if (CONTROL in hello.capabilities) != (CONTROL in mine.capabilities):
+            return Refusal("protocol", "one side means a control link, and the other a data link")
         if (hello.name, hello.run) == (mine.name, mine.run):
             return Refusal("self", "this is the very node that dialled")
         check_form(hello.name, hello.address)

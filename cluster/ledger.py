@@ -12,7 +12,7 @@ from .discovery import Discovery
 from .effects import Effect, Level, Send
 from .frames import LinkFrame
 from .identity import NodeId
-from .membership import LinkMembership
+from .membership import MeshMembership
 from .notices import Notices
 from .options import PeeringOptions
 from .session import Pair
@@ -52,7 +52,7 @@ class Ledger:
         self.me = me
         self.run = run
         self.options = options
-        self.membership = LinkMembership(me, options.address)
+        self.membership = MeshMembership(me, options.address)
         self.dialer = Dialer(me.name, options, rng)
         self.discovery = Discovery(options, rng, self._wanted)
         for seed in self.discovery.states():
@@ -116,17 +116,16 @@ class Ledger:
             if pair.check is not None:
                 pair.check.deadline += lateness
 
-    def forget(self, now: float) -> None:
-        """Drop the peers that were gone for too long."""
-        for name in self.dialer.forget(now):
-            self.membership.forget(name)
-            if name in self.pairs and self.pairs[name].conn is None:
-                del self.pairs[name]
-
     def _wanted(self, seed: str) -> bool:
         """Whether to look a seed up again: somebody is missing, or its last answer leads to nobody we know."""
         size = 1 + len(self.linked())
         return size < max(self.options.expected, 2) or not self.dialer.settled(seed)
+
+    def session_with(self, name: str) -> Contact | None:
+        """Return the session with the peer of this name, if one stands."""
+        pair = self.pairs.get(name)
+        contact = self.contacts.get(pair.conn) if pair is not None and pair.conn is not None else None
+        return contact if contact is not None and contact.pulse is not None else None
 
     def linked(self) -> list[Contact]:
         """Return the connections that are sessions."""

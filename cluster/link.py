@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -38,6 +39,8 @@ class Link:
         self.g = g
         self.wire = wire
         self.lane = lane
+        self.heard_at = -math.inf
+        """When the membership was last told that bytes came from this peer."""
         self._watch = watch
 
     def wake(self) -> None:

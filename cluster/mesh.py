@@ -13,28 +13,34 @@ from collections.abc import Mapping
 from typing import Final
 
 from .codec import LINK_CODEC
+from .control import Control
+from .control_frames import CONTROL_HELLO
+from .control_plane import ControlPlane
 from .effects import Close, Dial, Effect, Failed, Notice, Resolve, SeedChanged, Send, SessionDown, SessionUp
 from .errors import ProtocolError
+from .first_round import FirstRound
 from .frames import LINK_FRAMES, Heads, LinkFrame, Lost, Publish, Receipt
-from .identity import NodeId, parse_address
+from .identity import NodeId
+from .lane_watch import LaneWatch
 from .lanes import PeerLane
 from .link import Link, MeshBus, MeshLimits
 from .listener import Listener
+from .membership import MemberChanged
 from .network import Network
+from .outbound import Outbound
 from .peering import Peering
 from .process_frames import ProcessFrame
 from .registry import Registry
 from .resolver import Resolution, Resolver, resolve
 from .seeds import parse_seed
-from .trial import connect_failure
 from .wire import Wire
 
 __all__ = ["Mesh"]
 
 log = logging.getLogger("liminal.mesh")
 
-WATCH_S: Final = 0.1
-"""How often the age of what waits for a slow peer is looked at."""
+HEARD_S: Final = 0.1
+"""How often the membership is told, at most, that bytes came from a peer."""
 
 _BUS_FRAMES: Final = Publish | Lost | Heads | Receipt | ProcessFrame
 """What goes from a session to the bus, and does not concern the core."""
@@ -47,6 +53,7 @@ class Mesh:
 
     Args:
         core: the session core; its seeds and advertised address are settled.
+        control: the membership core.
         registry: the same one as the core's.
         bus: gets what arrives.
         me: this node.
@@ -60,6 +67,7 @@ class Mesh:
     def __init__(
         self,
         core: Peering,
+        control: Control,
         registry: Registry,
         bus: MeshBus,
         me: NodeId,
@@ -74,9 +82,8 @@ class Mesh:
         self._bus = bus
         self._me = me
         self._listener = listener
-        self._overrides = {name: parse_address(address) for name, address in dial_overrides.items()}
         self._limits = limits
-        self._network = network
+        self._outbound = Outbound(network, dial_overrides)
         self._resolver = resolver
         self._loop = asyncio.get_running_loop()
         self._wires: dict[int, Wire] = {}
@@ -87,11 +94,14 @@ class Mesh:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._changed_scheduled = False
-        self._watcher: asyncio.TimerHandle | None = None
+        self._watch = LaneWatch(self._loop, self.links, bus)
         self._draining = False
-        self._first: set[str] | None = None
+        self.departed = False
+        """Whether the members have heard our goodbye, or had the time for it."""
+        self._first = FirstRound()
         self._targets: dict[int, str] = {}
         self.unknown_frames = 0
+        self._control = ControlPlane(control, self, self._outbound, limits)
 
     async def run(self) -> None:
         """Dial, accept and keep links until cancelled."""
@@ -99,16 +109,18 @@ class Mesh:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 tasks.create_task(self._listener.run(self._accepted), name="mesh-accept")
+                tasks.create_task(self._control.run(), name="control")
                 effects = self._core.start(self._loop.time())
-                self._first = _asked(effects)
+                self._first.begin(effects)
                 self._do(effects)
+                self._control.seeds(self._core.seeded())
                 await asyncio.get_running_loop().create_future()
         finally:
             self._tasks = None
             self._listener.close()
-            for timer in (self._timer, self._watcher):
-                if timer is not None:
-                    timer.cancel()
+            self._watch.close()
+            if self._timer is not None:
+                self._timer.cancel()
             for wire in tuple(self._wires.values()):
                 wire.abort("the node stops")
 
@@ -124,18 +136,17 @@ class Mesh:
         self._do(self._core.drain(reason, self._loop.time()))
         for link in tuple(self.links.values()):
             link.wire.close(reason)
+        self._control.leave()
 
     @property
     def tried(self) -> bool:
         """Whether each seed was looked up and dialled once, and it is known how that ended."""
-        return self._first is not None and not self._first
+        return self._first.over
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits for any peer; what the system has not taken yet is written out by closing."""
         return not any(link.lane for link in self.links.values())
-
-    # --- the wires' events ---
 
     def wire_opened(self, wire: Wire) -> None:
         """A connection stands (the dialler's side is told by the dial)."""
@@ -143,7 +154,12 @@ class Mesh:
 
     def wire_heard(self, wire: Wire) -> None:
         """Some bytes came: the peer lives."""
-        self._core.heard(wire.tag, self._loop.time())
+        now = self._loop.time()
+        self._core.heard(wire.tag, now)
+        link = self._by_wire.get(wire.tag)
+        if link is not None and now >= link.heard_at + HEARD_S:
+            link.heard_at = now
+            self._control.heard(link.peer.name)
 
     def wire_frame(self, wire: Wire, kind: int, body: memoryview) -> None:
         """A frame came."""
@@ -156,10 +172,14 @@ class Mesh:
                     raise ProtocolError("a frame in the name of another node")
                 self._bus.link_frame(link, frame)
                 return
-        if kind not in LINK_FRAMES and self._core.state(wire.tag) in {"adopting", "session"}:
-            self.unknown_frames += 1
-            return
         if kind not in LINK_FRAMES:
+            state = self._core.state(wire.tag)
+            if kind == CONTROL_HELLO and state == "hello":
+                self._hand_over(wire, body)
+                return
+            if state in {"adopting", "session"}:
+                self.unknown_frames += 1
+                return
             raise ProtocolError(f"frame type {kind:#04x} before the handshake was done: this is no liminal peer")
         frame = LINK_CODEC.decode(kind, body)
         assert isinstance(frame, LinkFrame)
@@ -175,14 +195,14 @@ class Mesh:
     def wire_closed(self, wire: Wire, reason: str) -> None:
         """A connection is gone."""
         self._admitted(wire)
-        self._tried(self._targets.pop(wire.tag, ""))
+        self._first.answered(self._targets.pop(wire.tag, ""))
         self._core.late(wire.tag, wire.late_frames)
         if self._wires.pop(wire.tag, None) is not None:
             self._do(self._core.closed(wire.tag, reason, self._loop.time()))
 
     def wire_paused(self, wire: Wire) -> None:
         """A peer does not take what we write: look at the age of what waits for it, until it does again."""
-        self._watch()
+        self._watch.start()
 
     def wire_pull(self, wire: Wire, bytes_max: int) -> list[bytes]:
         """Return data to write."""
@@ -201,6 +221,25 @@ class Mesh:
         if not link.lane and self._draining:
             self._loop.call_soon(self._bus.mesh_changed)
         return frames
+
+    # --- the membership's events ---
+
+    def member_changed(self, change: MemberChanged) -> None:
+        """The nodes hold something else of a member."""
+        self._do(self._core.gossiped(change, self._loop.time()))
+
+    def member_doubted(self, name: str) -> None:
+        """A member did not answer over its control link."""
+        self._do(self._core.doubted(name, self._loop.time()))
+
+    def member_departed(self) -> None:
+        """Our goodbye is told."""
+        self.departed = True
+        self._bus.mesh_changed()
+
+    def mesh_failed(self, error: Exception) -> None:
+        """The node cannot go on in this mesh."""
+        self._bus.mesh_failed(error)
 
     # --- the core's effects ---
 
@@ -225,6 +264,7 @@ class Mesh:
                 if self._tasks is not None:
                     self._tasks.create_task(self._resolve(seed, timeout_s), name=f"resolve-{seed}")
             case SeedChanged(seed, addresses, failure):
+                self._control.seeds(self._core.seeded())
                 self._bus.seed_changed(seed, addresses, failure)
             case SessionUp():
                 self._session_up(effect)
@@ -238,9 +278,10 @@ class Mesh:
     def _session_up(self, effect: SessionUp) -> None:
         lane = PeerLane(self._me.epoch, self._limits.lane_bytes, self._limits.lane_age_s)
         lane.limit_frames(self._limits.frame)
-        link = Link(effect.peer, effect.address, effect.g, self._wires[effect.conn], lane, self._watch)
-        self._tried(self._targets.get(effect.conn, ""))
+        link = Link(effect.peer, effect.address, effect.g, self._wires[effect.conn], lane, self._watch.start)
+        self._first.answered(self._targets.get(effect.conn, ""))
         self._by_wire[effect.conn] = self.links[effect.peer.name] = link
+        self._control.met(effect.peer, effect.address)
         self._bus.link_up(link)
 
     def _session_down(self, effect: SessionDown) -> None:
@@ -250,14 +291,11 @@ class Mesh:
             self._bus.link_down(link, effect.reason)
 
     async def _dial(self, target: str, address: str, timeout_s: float) -> None:
-        where = self._overrides.get(target) or self._overrides.get(address) or parse_address(address)
         wire = Wire(self._loop, self, self._limits.preauth)
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._network.connect(lambda: wire, where)
-        except (OSError, ValueError) as error:  # a host name can be no name at all, and peers tell us of hosts
-            self._tried(target)
-            self._do(self._core.dial_failed(target, *connect_failure(error, timeout_s), self._loop.time()))
+        failure = await self._outbound.connect(wire, target, address, timeout_s)
+        if failure is not None:
+            self._first.answered(target)
+            self._do(self._core.dial_failed(target, *failure, self._loop.time()))
             return
         conn = self._adopt(wire)
         self._targets[conn] = target
@@ -270,9 +308,7 @@ class Mesh:
         except TimeoutError:
             found = Resolution((), "timeout", ())
         effects = self._core.resolved(seed, found.addresses, found.failure, self._loop.time())
-        if self._first is not None and seed in self._first:
-            self._first |= _asked(effects)
-            self._first.discard(seed)
+        self._first.answered(seed, effects)
         self._do(effects)
 
     def _accepted(self) -> Wire:
@@ -282,15 +318,18 @@ class Mesh:
         self._do(self._core.accepted(conn, self._loop.time()))
         return wire
 
+    def _hand_over(self, wire: Wire, body: memoryview) -> None:
+        """Let the membership have a connection that is to be a control link."""
+        del self._wires[wire.tag]
+        self._admitted(wire)
+        self._do(self._core.closed(wire.tag, "a control link", self._loop.time()))
+        self._control.take(wire, body)
+
     def _adopt(self, wire: Wire) -> int:
         self._tags += 1
         wire.tag = self._tags
         self._wires[wire.tag] = wire
         return wire.tag
-
-    def _tried(self, target: str) -> None:
-        if self._first is not None:
-            self._first.discard(target)
 
     def _admitted(self, wire: Wire) -> None:
         if wire.tag in self._newcomers:
@@ -301,8 +340,6 @@ class Mesh:
         self._changed_scheduled = False
         self._do(self._core.changed(self._loop.time()))
 
-    # --- time ---
-
     def _schedule(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -311,25 +348,3 @@ class Mesh:
     def _tick(self) -> None:
         self._timer = None
         self._do(self._core.tick(self._loop.time()))
-
-    def _watch(self) -> None:
-        if self._watcher is None:
-            self._watcher = self._loop.call_later(WATCH_S, self._look)
-
-    def _look(self) -> None:
-        self._watcher = None
-        now, waiting = self._loop.time(), False
-        for link in self.links.values():
-            crowded = link.lane.crowded
-            link.lane.age(now)
-            waiting = waiting or bool(link.lane)
-            if crowded and not link.lane.crowded:
-                self._bus.lane_room()
-        if waiting:
-            self._watch()
-
-
-def _asked(effects: list[Effect]) -> set[str]:
-    """Return which targets are dialled, and which seeds looked up, by these effects."""
-    dialled = {effect.target for effect in effects if isinstance(effect, Dial)}
-    return dialled | {effect.seed for effect in effects if isinstance(effect, Resolve)}

@@ -68,12 +68,6 @@ class PeeringOptions:
     yield_again_s: float = 0.25
     """The same after a session was lost: whoever noticed may be the only one who did."""
 
-    replica_keep_s: float = 60.0
-    """How long what we know of a lost peer is kept, so that a short loss costs a difference and no snapshot."""
-
-    forget_s: float = 86_400.0
-    """How long a dead peer is dialled and shown."""
-
     peers_max: int = 256
     """The most sessions, and the most peers that are dialled because others named them."""
 

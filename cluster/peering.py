@@ -21,7 +21,6 @@ order and before the next input. The core knows no time but the ``now`` it is gi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -31,6 +30,7 @@ from .dialing import Attempt
 from .discovery import SeedState
 from .effects import Dial, Effect, Resolve, SeedChanged
 from .errors import ProtocolError
+from .following import Following
 from .frames import (
     LINK_PROTO,
     Ack,
@@ -53,7 +53,7 @@ from .frames import (
 from .handshake import NO_FACTS, Facts, Handshake
 from .identity import NodeId
 from .ledger import Ledger, TurnedAway
-from .membership import Member, Membership
+from .membership import Member, MemberChanged, Membership
 from .options import PeeringOptions
 from .registry import Registry
 from .sessions import Sessions
@@ -92,8 +92,7 @@ class Peering:
         self._ledger = Ledger(me, run, options, rng)
         self._sessions = Sessions(self._ledger, registry)
         self._admission = Admission(self._ledger, self._sessions)
-
-    # --- inputs -------------------------------------------------------------------------------------
+        self._following = Following(self._ledger, self._sessions, self._admission)
 
     def start(self, now: float) -> list[Effect]:
         """Begin: dial the seeds, and look up those that are names."""
@@ -185,6 +184,17 @@ class Peering:
         self._sessions.changed()
         return self._ledger.take()
 
+    def gossiped(self, change: MemberChanged, now: float) -> list[Effect]:
+        """Note what the nodes say of a member among themselves: who is dead or gone is dialled no more, and freed."""
+        self._following.gossiped(change, now)
+        self._dial(now)
+        return self._ledger.take()
+
+    def doubted(self, name: str, now: float) -> list[Effect]:
+        """Note that a member did not answer over another way: see whether its session lives."""
+        self._following.doubted(name, now)
+        return self._ledger.take()
+
     def drain(self, reason: str, now: float) -> list[Effect]:
         """Say goodbye: every peer is told, our members leave, and nobody is dialled or let in any more."""
         self._ledger.draining = True
@@ -204,13 +214,9 @@ class Peering:
         for contact in tuple(ledger.contacts.values()):
             if contact.conn in ledger.contacts:
                 self._tick_contact(contact, now)
-        for name, pair in tuple(ledger.pairs.items()):
+        for pair in tuple(ledger.pairs.values()):
             if pair.check is not None and pair.check.deadline <= now:
                 self._admission.judge(pair, now)
-            if pair.free_at <= now:
-                pair.free_at = math.inf
-                self._sessions.free(name)
-        ledger.forget(now)
         self._dial(now)
         return ledger.take()
 
@@ -264,7 +270,9 @@ class Peering:
         """Return the links that should be there and are not, as far as we and our peers see: (from, to)."""
         return self._sessions.missing()
 
-    # --- within -------------------------------------------------------------------------------------
+    def seeded(self) -> tuple[str, ...]:
+        """Return all addresses that seeds stand for."""
+        return tuple(address for seed in self.seeds() for address in seed.addresses)
 
     def _open(self, conn: int, target: str, now: float) -> Contact:
         ledger = self._ledger

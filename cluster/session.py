@@ -41,7 +41,7 @@ class Pair:
     """Our side of the agreement with the nodes of one name.
 
     ``conn`` is the connection that was offered or accepted (None: none), ``g`` its number, and ``up`` whether
-    both sides have it. ``free_at`` is when what is held of the peer is to be dropped.
+    both sides have it.
     """
 
     def __init__(self, me: NodeId, name: str) -> None:
@@ -54,14 +54,13 @@ class Pair:
         self.g = 0
         self.up = False
         self.check: NameCheck | None = None
-        self.free_at = math.inf
         self._epoch = me.epoch
         self._minted = 0
         self._last_seen = (0, 0)
 
     def next_due(self) -> float:
         """Return when this pair wants a tick."""
-        return min(self.free_at, self.check.deadline if self.check is not None else math.inf)
+        return self.check.deadline if self.check is not None else math.inf
 
     def knows(self, hello: Hello) -> bool:
         """Whether this is the very run of the node that we last had to do with."""

@@ -5,8 +5,6 @@ Everything here happens on a connection that both sides agreed on; how they came
 
 from __future__ import annotations
 
-import math
-
 from .contact import Contact
 from .effects import SessionDown, SessionUp
 from .errors import ProtocolError
@@ -14,6 +12,7 @@ from .frames import Ack, Drain, Heartbeat, Peer, Ping, Range, SnapBegin, SnapChu
 from .handshake import check_form
 from .heartbeat import Pulse
 from .ledger import Ledger
+from .membership import GONE
 from .registry import Registry
 from .replication import RegistryFrame
 from .session import Pair
@@ -35,7 +34,7 @@ class Sessions:
         ledger, node, hello = self._ledger, contact.handshake.node, contact.hello
         contact.establish(Pulse(ledger.options, now), g, now)
         pair = ledger.pairs[node.name]
-        pair.address, pair.free_at = hello.address, math.inf
+        pair.address = hello.address
         ledger.membership.linked(node, hello.address)
         ledger.dialer.linked(node.name, node.epoch, hello.address, now)
         ledger.out.append(SessionUp(contact.conn, node, hello.address, g))
@@ -46,15 +45,17 @@ class Sessions:
         """End a session: its peer's members are out of sight from here on."""
         ledger = self._ledger
         removed = self._registry.session_down(contact.name, reason)
-        pair.free_at = now + ledger.options.replica_keep_s
         ledger.membership.unlinked(contact.name)
         ledger.dialer.unlinked(contact.name, now)
         ledger.discovery.lost(now)
         ledger.out.append(SessionDown(contact.conn, contact.handshake.node, reason, removed))
+        member = ledger.membership.get(contact.name)
+        if member is None or member.state in GONE or member.epoch != contact.handshake.node.epoch:
+            self.free(contact.name)
         self._news(now)
 
     def free(self, name: str) -> None:
-        """Drop what was kept of a peer that did not come back."""
+        """Drop what is held of a peer that is gone, and has no session any more."""
         self._registry.free(name)
 
     def beat(self, contact: Contact, now: float) -> None:
@@ -135,8 +136,7 @@ class Sessions:
 
     def drained(self, contact: Contact, drain: Drain, now: float) -> None:
         """Take a peer's goodbye."""
-        self._ledger.membership.drained(contact.name)
-        self._ledger.dialer.departed(contact.name)
+        self._ledger.dialer.rest(contact.name)
         self._ledger.notice("info", "peer_drains", contact.name, now, peer=contact.name, reason=drain.reason)
 
     def missing(self) -> tuple[tuple[str, str], ...]:

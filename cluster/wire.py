@@ -79,6 +79,8 @@ class Wire(asyncio.Protocol):
         """Frames that were read after this side had closed the connection, and were let go."""
         self._deaf = False
         self.peer_address = ""
+        self.silent = False
+        """Whether the connection ended without a word of the other side or of its kernel."""
         self.tag = 0
         """A number of the owner's choice."""
 
@@ -93,6 +95,10 @@ class Wire(asyncio.Protocol):
         if sock is not None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._owner.wire_opened(self)
+
+    def hand_over(self, owner: WireOwner, tag: int) -> None:
+        """Let somebody else have what happens from here on."""
+        self._owner, self.tag = owner, tag
 
     def user_timeout(self, seconds: float) -> None:
         """Let the kernel give up on bytes that nobody acknowledged for so long (TCP_USER_TIMEOUT, RFC 5482)."""
@@ -208,6 +214,7 @@ class Wire(asyncio.Protocol):
         if self._grace is not None:
             self._grace.cancel()
         reason = self._reason
+        self.silent = bool(self._closing) or (error is not None and not isinstance(error, ConnectionError))
         if error is not None and not self._closing:
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
         self._owner.wire_closed(self, reason)

@@ -100,6 +100,10 @@ class ClusterConfig(Section):
     """How many nodes make the mesh whole: seeds are looked up again while there are fewer, or none but this one."""
     ready: Literal["alone", "joined", "majority"] = "alone"
     """What readiness demands of the mesh: nothing, a first peer, or a majority of ``expected``."""
+    profile: Literal["lan", "wan", "local"] = "lan"
+    """How fast the dead are found: for one datacenter, for several, or for nodes on one machine."""
+    fast_death: Flag = True
+    """Whether broken links show a death within a second, if the others agree; without it only silence does."""
     dial_overrides: Mapping[NodeName, Listen] = Field(default_factory=dict)
     """Node names to addresses: dial them there, whatever they advertise."""
     allow_insecure_peers: Flag = False

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import astuple
+from dataclasses import astuple, replace
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Annotated, Final, TypeVar
@@ -13,8 +14,12 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 
 from liminal_mesh.cluster import (
+    LAN,
     SCOPES,
+    TEST,
+    WAN,
     Address,
+    Control,
     Listener,
     Member,
     Mesh,
@@ -53,6 +58,8 @@ FIRST_ROUND_S: Final = 1.0
 _GROUP: Final = msgspec.msgpack.Decoder(tuple[Annotated[int, msgspec.Meta(ge=0, lt=len(SCOPES))], str])
 _TIMEOUT: Final = msgspec.msgpack.Decoder(Annotated[float, msgspec.Meta(ge=0, le=FOREVER_S)])
 """The arguments of requests."""
+
+_PROFILES: Final = {"lan": LAN, "wan": WAN, "local": TEST}
 
 GOODBYE_S: Final = 1.0
 """How long peers, and clients whose time is up, have to take our goodbye."""
@@ -99,11 +106,13 @@ class Runtime:
         self.programs = EmbeddedProcesses(self.hub, limits.processes)
         """The processes of this node's own program."""
         self.peering: Peering | None = None
+        self.control: Control | None = None
         if config.cluster is not None:
-            self.peering = self._make_peering(me, config.cluster)
+            self.peering, self.control = self._make_cores(me, config.cluster)
             self.peering.membership.watch(self.hub.member_changed)
             self.hub.mesh = Mesh(
                 self.peering,
+                self.control,
                 self.registry,
                 self.hub,
                 me,
@@ -123,7 +132,7 @@ class Runtime:
         self._http: ModuleType | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def _make_peering(self, me: NodeId, cluster: ClusterConfig) -> Peering:
+    def _make_cores(self, me: NodeId, cluster: ClusterConfig) -> tuple[Peering, Control]:
         cookies = read_cookies(self.config) or (b"",)
         listen = self.listeners["mesh"].address
         options = PeeringOptions(
@@ -135,15 +144,12 @@ class Runtime:
             peers_max=self.config.limits.peers,
         )
         keys = [derive_key(cookie, cluster.name) for cookie in cookies]
-        return Peering(
-            me,
-            self.environment.token_bytes(8),
-            keys,
-            self.registry,
-            options,
-            self.environment.jitter(),
-            lambda: self.environment.token_bytes(32),
-        )
+        run, jitter = self.environment.token_bytes(8), self.environment.jitter
+        nonce = partial(self.environment.token_bytes, 32)
+        peering = Peering(me, run, keys, self.registry, options, jitter(), nonce)
+        swim = replace(_PROFILES[cluster.profile], fast_death=cluster.fast_death)
+        now = asyncio.get_running_loop().time()
+        return peering, Control(me, run, keys, options, swim, jitter(), nonce, now)
 
     async def start(self) -> None:
         """Start everything; returns when the node serves and its seeds were tried once.
@@ -213,7 +219,7 @@ class Runtime:
         if mesh is not None:
             drained = await hub.until(lambda: mesh.idle, deadline) and drained
             mesh.drain(reason)
-            await hub.until(lambda: not mesh.links, asyncio.get_running_loop().time() + GOODBYE_S)
+            await hub.until(lambda: not mesh.links and mesh.departed, asyncio.get_running_loop().time() + GOODBYE_S)
         return drained
 
     def _ended(self, task: asyncio.Task[None]) -> None:

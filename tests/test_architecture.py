@@ -16,7 +16,21 @@ FOLDERS = ("storage", "cluster", "node")
 MAY_IMPORT = {"storage": (), "cluster": ("storage",), "node": ("storage", "cluster"), "liminal_mesh": FOLDERS}
 """Folder to the other folders that it may import from; the front door may import from all."""
 
-CLUSTER_SHELLS = {"dns", "link", "listener", "mesh", "pipe", "pipe_network", "resolver", "tcp", "trial", "wire"}
+CLUSTER_SHELLS = {
+    "control_plane",
+    "dns",
+    "lane_watch",
+    "link",
+    "listener",
+    "mesh",
+    "outbound",
+    "pipe",
+    "pipe_network",
+    "resolver",
+    "tcp",
+    "trial",
+    "wire",
+}
 NODE_CORES = {
     "channel",
     "batch",

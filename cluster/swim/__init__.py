@@ -9,7 +9,7 @@ whose links stand), :mod:`.succession` (two nodes of one name), :mod:`.farewell`
 they share.
 """
 
-from .effects import Admit, CloseLink, Departed, DialAddress, Refuse, SendTo, Superseded, SwimEffect
+from .effects import Admit, CloseLink, Departed, DialAddress, Doubt, Refuse, SendTo, Superseded, SwimEffect
 from .evidence import DialOutcome, LinkLoss
 from .machine import Swim
 from .options import LAN, TEST, WAN, SwimOptions
@@ -24,6 +24,7 @@ __all__ = [
     "Departed",
     "DialAddress",
     "DialOutcome",
+    "Doubt",
     "LinkLoss",
     "Refuse",
     "Roster",

@@ -11,7 +11,7 @@ from ..identity import NodeId
 from ..membership import MemberChanged
 from ..swim_frames import MemberRecord, SwimFrame
 
-__all__ = ["Admit", "CloseLink", "Departed", "DialAddress", "Refuse", "SendTo", "Superseded", "SwimEffect"]
+__all__ = ["Admit", "CloseLink", "Departed", "DialAddress", "Doubt", "Refuse", "SendTo", "Superseded", "SwimEffect"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,13 @@ class CloseLink:
 
     name: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A member did not answer us in time; others are asked. Whatever else leads to it deserves a look."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,5 +82,5 @@ class Departed:
     acks: int
 
 
-SwimEffect = SendTo | DialAddress | CloseLink | Refuse | Admit | Superseded | Departed | MemberChanged
+SwimEffect = SendTo | DialAddress | CloseLink | Doubt | Refuse | Admit | Superseded | Departed | MemberChanged
 """Any of them."""

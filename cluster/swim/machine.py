@@ -141,6 +141,26 @@ class Swim:
             self._exchange.begin(name)
         return self._done(now)
 
+    def met(self, node: NodeId, address: str, now: float) -> list[SwimEffect]:
+        """Note that a member was met by another way than a control link: it is there, and a link can be made."""
+        board, held = self._board, self._board.roster.get(node.name)
+        if node.name != board.name and not board.gone:
+            if held is None or held.epoch < node.epoch:
+                self._judge.meet(MemberRecord(node.name, node.epoch, 0, RecordState.ALIVE, address), now)
+            elif held.epoch == node.epoch:
+                board.hear(node.name, now)
+                self._redial.hasten(node.name, now)
+        return self._done(now)
+
+    def reached(self, address: str, name: str) -> None:
+        """Note who answered at an address that was dialled."""
+        self._redial.reached(address, name)
+
+    def linked_to(self, node: NodeId) -> bool:
+        """Whether a link to this very run stands."""
+        held = self._board.roster.get(node.name)
+        return node.name in self._board.linked and held is not None and held.epoch == node.epoch
+
     def unlinked(self, name: str, loss: LinkLoss, now: float) -> list[SwimEffect]:
         """Note that the link to a member ended."""
         if name in self._board.linked:

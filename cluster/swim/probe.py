@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from ..swim_frames import SwimAck, SwimPing, SwimPingRequest
 from .board import Board
+from .effects import Doubt
 from .judge import Judge
 from .options import SwimOptions
 from .ring import Ring
@@ -83,6 +84,8 @@ class Prober:
         """Do what is due in the round, and begin the next."""
         current = self._round
         if current is not None and now >= current.relay_at and not current.relayed:
+            if self._board.options.mesh and not self._board.heard_since(current.target, current.started):
+                self._board.out.append(Doubt(current.target))
             self._relay(current)
         if current is not None and now >= current.ends_at:
             self._finish(current, now)

@@ -41,6 +41,8 @@ class Redial:
         self._board = board
         self._calls: dict[str, _Call] = {}
         self._seeds: tuple[str, ...] = ()
+        self._leads: dict[str, str] = {}
+        """Who answered at a seed: its address may be written otherwise than the member writes it."""
         self._seed_at = math.inf
         self._seed_tries = 0
         self._tokens = board.options.dials_per_s
@@ -50,10 +52,22 @@ class Redial:
         """Set where seeds are, as far as that is known now; all are tried, if none were known before."""
         fresh = not self._seeds
         self._seeds = tuple(sorted(set(addresses)))
+        self._leads = {address: name for address, name in self._leads.items() if address in self._seeds}
         if fresh and self._seeds:
             for address in self._lost_seeds():
                 self._board.out.append(DialAddress(address, "", self._board.options.connect_s))
             self._plan_seed(now)
+
+    def reached(self, address: str, name: str) -> None:
+        """Note who answered at an address."""
+        if address in self._seeds:
+            self._leads[address] = name
+
+    def hasten(self, name: str, now: float) -> None:
+        """Dial a member now: it is there."""
+        call = self._calls.get(name)
+        if call is not None:
+            call.due = min(call.due, now)
 
     def changed(self, name: str, before: Member | None, after: Member | None, now: float) -> None:
         """Plan anew for a member that changed."""
@@ -128,4 +142,5 @@ class Redial:
         """Return the seeds that lead to no live member, us included."""
         roster = self._board.roster
         live = {record.address for record in roster.records() if self._board.live(record.name)} if self._seeds else ()
-        return [address for address in self._seeds if address not in live]
+        lost = [address for address in self._seeds if address not in live]
+        return [address for address in lost if not self._board.live(self._leads.get(address, ""))]

@@ -117,13 +117,13 @@ def test_whoever_left_is_not_dialled_but_seeds_are() -> None:
     plan.due(0)
     plan.reached("z:1", "z")
     plan.linked("z", 1, "z:1", 0)
-    plan.departed("z")
+    plan.rest("z")
     plan.unlinked("z", 10)
     assert keys(plan, 20) == ["z:1"]
 
     plan = dialer()
     plan.linked("z", 1, "z:1", 0)
-    plan.departed("z")
+    plan.rest("z")
     plan.unlinked("z", 10)
     assert keys(plan, 100) == []
     plan.learn("z", 1, "z:1", 100)
@@ -202,16 +202,20 @@ def test_hearsay_is_bounded() -> None:
     assert len(keys(plan, 10)) == 3
 
 
-def test_the_dead_are_forgotten_after_a_day() -> None:
-    """Linked ones and seeds are not."""
+def test_who_is_no_member_any_more_is_dropped_and_who_is_back_is_dialled() -> None:
+    """Linked ones and seeds stay."""
     plan = dialer("a", seeds="s")
-    plan.linked("x", 1, "x:1", 0)
-    plan.linked("y", 1, "y:1", 0)
-    plan.unlinked("y", 10)
-    assert plan.forget(86_400) == []
+    for name in "xyz":
+        plan.linked(name, 1, f"{name}:1", 0)
+    for name in "yz":
+        plan.unlinked(name, 10)
+        plan.rest(name)
+    for name in "sxy":
+        plan.drop(name)
+    assert keys(plan, 100) == ["s:1"]
 
-    assert plan.forget(86_411) == ["y"]
-    assert keys(plan, 86_411) == ["s:1"]
+    plan.back("z", 1, "z:1", 100)
+    assert keys(plan, 100) == ["z"]
 
 
 def test_a_plan_that_is_stopped_dials_nobody() -> None:

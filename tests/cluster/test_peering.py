@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from liminal_mesh.cluster.codec import LINK_CODEC
-from liminal_mesh.cluster.effects import Close, Effect
+from liminal_mesh.cluster.effects import Close, Dial, Effect
 from liminal_mesh.cluster.errors import ProtocolError
 from liminal_mesh.cluster.frames import (
     LINK_FRAMES,
@@ -32,6 +32,7 @@ from liminal_mesh.cluster.frames import (
     Sync,
     Welcome,
 )
+from liminal_mesh.cluster.membership import Member, MemberChanged
 from liminal_mesh.cluster.process_frames import (
     ProcessDemonitor,
     ProcessDown,
@@ -69,7 +70,7 @@ def test_a_dead_peer_is_dialled_for_ever() -> None:
     assert world.run_until(lambda: all_linked(a, b), 4) < 3.1
 
 
-def test_a_dead_peer_is_forgotten_after_a_day() -> None:
+def test_a_member_that_gossip_forgets_is_forgotten() -> None:
     """It is dialled no more, and shown no more."""
     world = World()
     b, a = world.add("b"), world.add("a", "b")
@@ -77,9 +78,14 @@ def test_a_dead_peer_is_forgotten_after_a_day() -> None:
     world.crash(a)
     world.run(10)
     assert [member.name for member in b.core.members()] == ["a", "b"]
-    b.do(b.core.tick(world.now + 90_000))
+    dead = Member("a", 1, 0, "dead", False, False, "a:7601")
+    b.do(b.core.gossiped(MemberChanged(None, dead), world.now))
+    b.do(b.core.gossiped(MemberChanged(dead, None), world.now))
+    dials = len(of(Dial, b))
+    world.run(10)
 
     assert [member.name for member in b.core.members()] == ["b"]
+    assert len(of(Dial, b)) == dials
 
 
 def test_garbage_before_the_handshake_closes() -> None:

@@ -77,7 +77,7 @@ async def test_a_link_that_should_stand_is_shown_as_down_and_as_missing() -> Non
 
         [link] = status.links(run)["links"]
         assert (link["peer"], link["up"], link["rtt_ms"], link["queued_bytes"]) == ("b", False, None, 0)
-        assert status.members(run)["members"][1]["state"] == "dead"
+        assert not status.members(run)["members"][1]["reachable"]
 
         await until(a, lambda: bool(gone))
         await b.stop()

@@ -1,0 +1,350 @@
+"""The control links of one node, and the membership machine that speaks over them: events in, effects out.
+
+A control connection proves itself as every link does (:mod:`.handshake`); then both sides greet, and the membership
+machine (:mod:`.swim`) is told. Of two nodes the one with the lower name decides which connection is their link: the
+other greets first, and says whether it has a good one already. The decider numbers what it accepts, always upwards,
+so that two nodes which dial each other in one moment end with the same link. One that was accepted just now, and
+over which nothing came yet, is not replaced: the other may not have heard of it when it greeted.
+
+The inputs below are the only way to change the state. Each returns the effects that the caller must carry out, in
+order and before the next input; a :class:`.membership.MemberChanged` among them says what became true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from .control_frames import Greeting
+from .control_link import REDUNDANT, ControlLink, refusal_of
+from .effects import Close, Failed, Level, Notice, Send
+from .errors import ProtocolError, StaleEpoch
+from .frames import LINK_PROTO, Hello, LinkFrame, Refusal
+from .handshake import CONTROL, NO_FACTS, Handshake
+from .identity import NodeId
+from .membership import MemberChanged
+from .notices import Notices
+from .options import PeeringOptions
+from .swim import (
+    Admit,
+    CloseLink,
+    Departed,
+    DialAddress,
+    DialOutcome,
+    Doubt,
+    LinkLoss,
+    Refuse,
+    SendTo,
+    Superseded,
+    Swim,
+    SwimEffect,
+    SwimOptions,
+)
+from .swim_frames import SwimFrame
+
+if TYPE_CHECKING:
+    from random import Random
+
+__all__ = ["Control", "ControlEffect"]
+
+NEWCOMERS_MAX = 64
+"""The most connections that are not links yet: whoever connects costs this much, and no more."""
+
+ControlEffect = Send | Close | DialAddress | Doubt | Departed | Failed | Notice | MemberChanged
+"""What the shell has to carry out, or to pass on."""
+
+
+class Control:
+    """The control links of one node.
+
+    Args:
+        me: this node.
+        run: 8 random bytes of this run.
+        keys: the ring of derived keys (:func:`.auth.derive_key`).
+        options: of the mesh: cluster, address and times of handshakes.
+        swim: times and bounds of membership.
+        rng: for the choice of members, and for jitter.
+        nonce: returns 32 random bytes that were never returned before.
+        now: the time.
+    """
+
+    def __init__(
+        self,
+        me: NodeId,
+        run: bytes,
+        keys: Sequence[bytes],
+        options: PeeringOptions,
+        swim: SwimOptions,
+        rng: Random,
+        nonce: Callable[[], bytes],
+        now: float,
+    ) -> None:
+        self._me = me
+        self._run = run
+        self._keys = tuple(keys)
+        self._options = options
+        self._nonce = nonce
+        self.swim = Swim(me, options.address, swim, rng, now)
+        self._conns: dict[int, ControlLink] = {}
+        self._links: dict[str, ControlLink] = {}
+        """The link that stands, or is about to, by the peer's name."""
+        self._minted = 0
+        self._out: list[ControlEffect] = []
+        self._notices = Notices()
+
+    def accepted(self, conn: int, now: float) -> list[ControlEffect]:
+        """Note that somebody connected."""
+        if len(self._conns) - len(self._links) >= NEWCOMERS_MAX:
+            self._out.append(Close(conn, "too many newcomers"))
+        else:
+            self._open(conn, None, now)
+        return self._take()
+
+    def dialed(self, conn: int, dial: DialAddress, now: float) -> list[ControlEffect]:
+        """Note that a dial made connection ``conn``, a number that was never used before."""
+        link = self._open(conn, dial, now)
+        self._send(link, *link.handshake.open())
+        return self._take()
+
+    def dial_failed(self, dial: DialAddress, outcome: DialOutcome, now: float) -> list[ControlEffect]:
+        """Note that a dial failed."""
+        self._do(self.swim.dial_failed(dial.name, outcome, now), now)
+        return self._take()
+
+    def heard(self, conn: int, now: float) -> None:
+        """Note that bytes came, of whatever kind."""
+        link = self._conns.get(conn)
+        if link is not None and link.g:
+            self.swim.heard(link.node.name, now)
+
+    def received(self, conn: int, kind: int, frame: LinkFrame, now: float) -> list[ControlEffect]:
+        """Take a decoded frame of type ``kind``; one of a connection that was closed already has no effect."""
+        link = self._conns.get(conn)
+        if link is not None:
+            try:
+                link.admit(kind)
+                self._take_frame(link, frame, now)
+            except ProtocolError as error:
+                self._break(link, error, now)
+        return self._take()
+
+    def broken(self, conn: int, error: ProtocolError, now: float) -> list[ControlEffect]:
+        """Note that the caller could not read what came: the connection closes."""
+        link = self._conns.get(conn)
+        if link is not None:
+            self._break(link, error, now)
+        return self._take()
+
+    def closed(self, conn: int, loss: LinkLoss, now: float) -> list[ControlEffect]:
+        """Note that a connection ended by itself."""
+        link = self._conns.get(conn)
+        if link is not None:
+            self._gone(link, loss, "closed" if loss == "reset" else "timeout", now)
+        return self._take()
+
+    def state(self, conn: int) -> str:
+        """Return where a connection stands: a state of the table of frames, or ``closed``."""
+        link = self._conns.get(conn)
+        return link.state if link is not None else "closed"
+
+    # --- this node ----------------------------------------------------------------------------------
+
+    def seeds(self, addresses: Iterable[str], now: float) -> list[ControlEffect]:
+        """Set the addresses that the seeds stand for, each time when they were looked up anew."""
+        self._do(self.swim.seeds(addresses, now), now)
+        return self._take()
+
+    def met(self, node: NodeId, address: str, now: float) -> list[ControlEffect]:
+        """Note that a data link with a node stands."""
+        self._do(self.swim.met(node, address, now), now)
+        return self._take()
+
+    def leave(self, now: float) -> list[ControlEffect]:
+        """Say goodbye; :class:`.swim.Departed` says when it is told."""
+        self._do(self.swim.leave(now), now)
+        return self._take()
+
+    def tick(self, now: float) -> list[ControlEffect]:
+        """Do what is due."""
+        for link in [link for link in self._conns.values() if not link.g and link.deadline <= now]:
+            self._drop(link, f"no progress in state {link.state!r}", "timeout", now)
+        self._do(self.swim.tick(now), now)
+        return self._take()
+
+    def next_tick(self) -> float:
+        """Return when :meth:`tick` is wanted."""
+        return min((self.swim.next_tick(), *(link.deadline for link in self._conns.values() if not link.g)))
+
+    # --- the way to a link --------------------------------------------------------------------------
+
+    def _open(self, conn: int, dial: DialAddress | None, now: float) -> ControlLink:
+        me, options = self._me, self._options
+        hello = Hello(
+            *LINK_PROTO, options.cluster, me.name, me.epoch, self._run, self._nonce(), options.address, [CONTROL]
+        )
+        handshake = Handshake(hello, self._keys, "listener" if dial is None else "dialler", lambda _: NO_FACTS)
+        patience = options.handshake_s if dial is None else dial.timeout_s
+        link = self._conns[conn] = ControlLink(conn, handshake, dial, now + patience)
+        return link
+
+    def _take_frame(self, link: ControlLink, frame: LinkFrame, now: float) -> None:
+        match frame:
+            case Refusal() if link.handshake.state == "done":
+                self._turned_away(link, frame, False, now)
+            case Greeting():
+                link.greet(frame)
+                self._greeted(link, now)
+            case SwimFrame():
+                link.proved = True
+                self._do(self.swim.received(link.node, frame, now), now)
+            case _:
+                self._shake_hands(link, frame, now)
+
+    def _shake_hands(self, link: ControlLink, frame: LinkFrame, now: float) -> None:
+        handshake = link.handshake
+        self._send(link, *handshake.received(frame))
+        if handshake.state == "refused":
+            assert handshake.refusal is not None
+            self._turned_away(link, handshake.refusal, handshake.refused_by_us, now)
+        elif handshake.state == "done":
+            if link.dial is not None:
+                self.swim.reached(link.dial.address, link.node.name)
+            if link.node.name == self._me.name:
+                self._do(self.swim.linked(link.record, 0, now), now)  # it will be refused, and told by whom
+            elif link.node.name < self._me.name:
+                standing = self._standing(link)
+                # Whoever dials a name although a link stands does not trust that link any more.
+                doubted = link.dial is not None and link.dial.name
+                self._greet(link, standing.g if standing is not None and not doubted else 0)
+
+    def _greeted(self, link: ControlLink, now: float) -> None:
+        assert link.greeting is not None
+        if self._me.name < link.node.name:
+            if self._redundant(link, link.greeting.g, now):
+                self._refuse(link, REDUNDANT, now)
+                return
+        else:
+            standing = self._standing(link)
+            if link.greeting.g == 0 or (standing is not None and link.greeting.g <= standing.g):
+                self._drop(link, "a later link stands", "other", now)
+                return
+        self._meet(link, now)
+
+    def _meet(self, link: ControlLink, now: float) -> None:
+        """Tell the membership machine of a link that can stand, and install it unless it must wait."""
+        greeting = link.greeting
+        assert greeting is not None
+        effects = self.swim.linked(greeting.record, greeting.digest, now)
+        link.held = not self.swim.linked_to(link.node)
+        if link.held:
+            link.deadline = max(link.deadline, now + 2 * self._options.name_check_s)
+        else:
+            former = self._install(link, now)
+            if former is not None:
+                self._refuse(former, REDUNDANT, now)
+            # What leads to an earlier run was replaced just now.
+            effects = [one for one in effects if not (isinstance(one, CloseLink) and one.name == link.node.name)]
+        self._do(effects, now)
+
+    def _install(self, link: ControlLink, now: float) -> ControlLink | None:
+        """Make a connection the link; returns what it replaces."""
+        assert link.greeting is not None
+        name, former = link.node.name, self._links.get(link.node.name)
+        if self._me.name < name:
+            self._minted += 1
+            self._greet(link, self._minted)
+            link.g = self._minted
+        else:
+            link.g = link.greeting.g
+        link.deadline = now + self._options.adopt_s
+        self._links[name] = link
+        if link.dial is not None and link.dial.name not in {"", name}:
+            self._do(self.swim.dial_failed(link.dial.name, "other", now), now)
+        return former
+
+    def _redundant(self, link: ControlLink, theirs: int, now: float) -> bool:
+        """Whether the decider keeps what it has."""
+        standing = self._standing(link)
+        if standing is None or (link.dial is not None and link.dial.name):
+            return False
+        return theirs == standing.g or (not standing.proved and now < standing.deadline)
+
+    def _standing(self, link: ControlLink) -> ControlLink | None:
+        """Return the link to the very run at the other end, if there is one."""
+        standing = self._links.get(link.node.name)
+        return standing if standing is not None and standing.node == link.node else None
+
+    def _greet(self, link: ControlLink, g: int) -> None:
+        self._send(link, Greeting(self.swim.record, self.swim.digest, g))
+
+    # --- ends ---------------------------------------------------------------------------------------
+
+    def _break(self, link: ControlLink, error: ProtocolError, now: float) -> None:
+        self._notice("warning", "protocol_error", link, now, state=link.state, reason=error.reason)
+        self._drop(link, f"protocol error: {error.reason}", "rejected", now)
+
+    def _turned_away(self, link: ControlLink, refusal: Refusal, by_us: bool, now: float) -> None:
+        """End a connection that was refused, by us or by the other."""
+        if refusal.code not in {"self", "redundant"}:
+            event = "control_refused" if by_us else "control_refused_by_peer"
+            self._notice("warning", event, link, now, code=refusal.code, reason=refusal.reason)
+        elif refusal.code == "self" and link.dial is not None:
+            self.swim.reached(link.dial.address, self._me.name)
+        if refusal.code == "stale-epoch" and not by_us and refusal.known_epoch > self._me.epoch:
+            self._out.append(Failed(StaleEpoch(*self._me, refusal.known_epoch)))
+        outcome: DialOutcome = "other" if refusal.code in {"self", "redundant"} else "rejected"
+        self._drop(link, refusal.code, outcome, now)
+
+    def _refuse(self, link: ControlLink, refusal: Refusal, now: float) -> None:
+        self._send(link, refusal)
+        self._turned_away(link, refusal, True, now)
+
+    def _drop(self, link: ControlLink, reason: str, outcome: DialOutcome, now: float) -> None:
+        self._out.append(Close(link.conn, reason))
+        self._gone(link, "local", outcome, now)
+
+    def _gone(self, link: ControlLink, loss: LinkLoss, outcome: DialOutcome, now: float) -> None:
+        """Take a connection that is closed, or will be, out of everything."""
+        if self._conns.pop(link.conn, None) is None:
+            return
+        if link.g and self._links.get(link.node.name) is link:
+            del self._links[link.node.name]
+            self._do(self.swim.unlinked(link.node.name, loss, now), now)
+        elif not link.g and link.dial is not None:
+            self._do(self.swim.dial_failed(link.dial.name, outcome, now), now)
+
+    # --- what the machine wants ---------------------------------------------------------------------
+
+    def _do(self, effects: list[SwimEffect], now: float) -> None:
+        for effect in effects:
+            match effect:
+                case SendTo(name, frame):
+                    if name in self._links:
+                        self._send(self._links[name], frame)
+                case CloseLink(name, reason):
+                    link = self._links.pop(name, None)
+                    if link is not None:
+                        self._drop(link, reason, "other", now)
+                case Refuse(newcomer, bearer):
+                    for link in [one for one in self._conns.values() if not one.g and one.is_of(newcomer)]:
+                        self._refuse(link, refusal_of(newcomer, bearer), now)
+                case Admit(newcomer):
+                    for link in [one for one in self._conns.values() if one.held and one.is_of(newcomer)]:
+                        self._meet(link, now)
+                case Superseded(record):
+                    self._out.append(Failed(StaleEpoch(*self._me, record.epoch)))
+                case _:
+                    self._out.append(effect)
+
+    def _send(self, link: ControlLink, *frames: LinkFrame) -> None:
+        self._out.extend(Send(link.conn, frame) for frame in frames)
+
+    def _notice(self, level: Level, event: str, link: ControlLink, now: float, **fields: object) -> None:
+        key = link.who if link.handshake.state == "done" or link.dial is not None else ""
+        notice = self._notices.take(level, event, f"{fields.get('code', '')} {key}", now, peer=link.who, **fields)
+        if notice is not None:
+            self._out.append(notice)
+
+    def _take(self) -> list[ControlEffect]:
+        out, self._out = self._out, []
+        return out
