@@ -16,6 +16,7 @@ from typing import Self, TypeVar
 from liminal_mesh.cluster import CLIENT_CODEC, Address, Connect, Connected, derive_key
 from liminal_mesh.cluster.auth import Role
 from liminal_mesh.cluster.codec import HEADER_BYTES, LINK_CODEC, Codec
+from liminal_mesh.cluster.control_frames import CONTROL_HELLO
 from liminal_mesh.cluster.frame import Frame
 from liminal_mesh.cluster.frames import Adopt, AdoptAck, Heartbeat, Hello, LinkFrame
 from liminal_mesh.cluster.handshake import NO_FACTS, Handshake
@@ -56,6 +57,8 @@ class RawConnection:
         self.writer = writer
         self.seen: list[Frame] = []
         """Every frame that was received, in order."""
+        self._header = b""
+        """What was read of the next frame to see what it is."""
 
     @classmethod
     @asynccontextmanager
@@ -89,8 +92,9 @@ class RawConnection:
         """
         async with asyncio.timeout(DEADLINE_S):
             try:
-                size = int.from_bytes(await self.reader.readexactly(HEADER_BYTES - 1), "big")
-                block = await self.reader.readexactly(size)
+                header = self._header or await self.reader.readexactly(HEADER_BYTES)
+                self._header = b""
+                block = header[-1:] + await self.reader.readexactly(int.from_bytes(header[:-1], "big") - 1)
             except ConnectionError as error:  # it closed with bytes of ours unread
                 raise asyncio.IncompleteReadError(b"", None) from error
         frame = self.codec.decode(block[0], block[1:])
@@ -112,6 +116,11 @@ class RawConnection:
                 rest.append(await self.receive())
         except asyncio.IncompleteReadError:
             return rest
+
+    async def begins_with(self, kind: int) -> bool:
+        """Whether the node's first frame is of this type; it can be received all the same."""
+        self._header = await self.reader.readexactly(HEADER_BYTES)
+        return self._header[-1] == kind
 
     @property
     def open(self) -> bool:
@@ -175,9 +184,11 @@ class RawSeed:
         self._visitors: asyncio.Queue[RawPeer] = asyncio.Queue()
 
     async def visitor(self) -> RawPeer:
-        """Return the next connection."""
+        """Return the next connection that is to be a data link."""
         async with asyncio.timeout(DEADLINE_S):
-            return await self._visitors.get()
+            while await (peer := await self._visitors.get()).begins_with(CONTROL_HELLO):
+                await peer.close()
+            return peer
 
     def met(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Keep a connection."""

@@ -80,6 +80,10 @@ class Worker:
         """Wait until the node is linked with these peers and no others, and knows their groups."""
         await self.call("linked", names=list(names), timeout=within)
 
+    async def sees(self, within: float = 20.0, **states: str) -> None:
+        """Wait until these are the node's members, with these states."""
+        await self.call("sees", states=states, timeout=within)
+
     async def until(self, key: str, total: int, within: float = 30.0) -> dict[str, Any]:
         """Wait until a subscription has seen so many, delivered or lost; return its books."""
         books: dict[str, Any] = await self.call("until", key=key, total=total, timeout=within)

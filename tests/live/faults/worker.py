@@ -113,6 +113,13 @@ class Commands:
         """Return the members' states by name."""
         return {member.name: member.state for member in await self.bus.members()}
 
+    async def sees(self, states: dict[str, str], timeout: float) -> None:
+        """Wait until the members are these, with their states."""
+        run = self.node.running
+        deadline = asyncio.get_running_loop().time() + timeout
+        if not await run.hub.until(lambda: {one.name: one.state for one in run.members()} == states, deadline):
+            raise AssertionError(f"{await self.members()} after {timeout} s, not {states}")
+
     async def linked(self, names: list[str], timeout: float) -> list[str]:
         """Wait until exactly these peers are linked and synced in the channels' scope."""
         run, wanted = self.node.running, set(names)
