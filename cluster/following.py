@@ -40,7 +40,7 @@ class Following:
         """Look at the session with a member that did not answer over another way."""
         contact = self._ledger.session_with(name)
         if contact is not None:
-            contact.live.hasten(now)
+            contact.live.wait(now, 0.0)
             self._ledger.wake = None
 
     def _follow(self, member: Member, now: float) -> None:

@@ -227,10 +227,9 @@ class Ack(LinkFrame, frozen=True):
 
 
 class Heartbeat(LinkFrame, frozen=True):
-    """I live, I heard your heartbeat ``echo``, here my logs stand, and these are my peers."""
+    """Here my logs stand, and these are my peers; sent with news, when something is late, and now and then."""
 
     id: U64
-    echo: U64
     g: U64
     positions: Annotated[list[Position], Meta(max_length=64)]
     peers: Annotated[list[Peer], Meta(max_length=BATCH_MAX)]

@@ -52,6 +52,7 @@ class Ledger:
         self.me = me
         self.run = run
         self.options = options
+        self.rng = rng
         self.membership = MeshMembership(me, options.address)
         self.dialer = Dialer(me.name, options, rng)
         self.discovery = Discovery(options, rng, self._wanted)

@@ -216,6 +216,8 @@ class Mesh:
         crowded = link.lane.crowded
         link.lane.age(self._loop.time())
         frames = link.lane.take(bytes_max)
+        if frames and self._core.wrote(wire.tag, self._loop.time()):
+            self._schedule()
         if crowded and not link.lane.crowded:
             self._bus.lane_room()
         if not link.lane and self._draining:
@@ -240,8 +242,6 @@ class Mesh:
     def mesh_failed(self, error: Exception) -> None:
         """The node cannot go on in this mesh."""
         self._bus.mesh_failed(error)
-
-    # --- the core's effects ---
 
     def _do(self, effects: list[Effect]) -> None:
         for effect in effects:

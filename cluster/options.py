@@ -20,14 +20,17 @@ class PeeringOptions:
     seeds: tuple[str, ...] = ()
     expected: int = 2
 
-    heartbeat_s: float = 1.0
-    """How often each session says that it lives; its cost is one small frame."""
+    heartbeat_s: float = 30.0
+    """How often each session is looked at in any case, give or take a half."""
+
+    ask_s: float = 0.5
+    """How long something may wait for a peer before the peer is asked whether it is there."""
 
     heartbeat_early_s: float = 0.05
     """How soon a change of our peers is told, so that a burst of changes is told once."""
 
     silence_s: float = 5.0
-    """A session without a byte, or whose heartbeats are not echoed, for so long is dead."""
+    """A session whose peer was asked and does not answer for so long is dead."""
 
     late_s: float = 0.5
     """A tick that comes later than this means that we were stopped ourselves: then nobody else is to blame."""

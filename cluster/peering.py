@@ -90,6 +90,9 @@ class Peering:
         self._keys = tuple(keys)
         self._nonce = nonce
         self._ledger = Ledger(me, run, options, rng)
+        self.address = options.address
+        self.membership: Membership = self._ledger.membership
+        """Who is in the mesh as far as we know, and its changes."""
         self._sessions = Sessions(self._ledger, registry)
         self._admission = Admission(self._ledger, self._sessions)
         self._following = Following(self._ledger, self._sessions, self._admission)
@@ -176,12 +179,20 @@ class Peering:
         """Note that what was sent on this session is written, and there is room for more of the registry."""
         contact = self._ledger.contacts.get(conn)
         if contact is not None and contact.pulse is not None:
-            self._sessions.pump(contact)
+            self._sessions.pump(contact, now)
         return self._ledger.take()
+
+    def wrote(self, conn: int, now: float) -> bool:
+        """Note that data was written on a session; returns whether that changes when :meth:`tick` is wanted."""
+        contact, ledger = self._ledger.contacts.get(conn), self._ledger
+        if contact is None or contact.pulse is None or not contact.pulse.wait(now, ledger.options.ask_s):
+            return False
+        ledger.wake = None
+        return True
 
     def changed(self, now: float) -> list[Effect]:
         """Note that our own members changed."""
-        self._sessions.changed()
+        self._sessions.changed(now)
         return self._ledger.take()
 
     def gossiped(self, change: MemberChanged, now: float) -> list[Effect]:
@@ -200,7 +211,7 @@ class Peering:
         self._ledger.draining = True
         self._ledger.dialer.stop()
         self._ledger.discovery.stop()
-        self._sessions.drain(reason)
+        self._sessions.drain(reason, now)
         self._ledger.wake = None
         return self._ledger.take()
 
@@ -221,11 +232,6 @@ class Peering:
         return ledger.take()
 
     # --- reads --------------------------------------------------------------------------------------
-
-    @property
-    def membership(self) -> Membership:
-        """Who is in the mesh as far as we know, and its changes."""
-        return self._ledger.membership
 
     def next_tick(self) -> float:
         """Return when :meth:`tick` is wanted; asking often costs nothing."""
@@ -248,11 +254,6 @@ class Peering:
     def members(self) -> tuple[Member, ...]:
         """Return who is in the mesh as far as we know, this node included."""
         return self._ledger.membership.members()
-
-    @property
-    def address(self) -> str:
-        """What this node tells its peers to dial."""
-        return self._ledger.options.address
 
     def seeds(self) -> tuple[SeedState, ...]:
         """Return what is known of each seed."""
@@ -311,7 +312,7 @@ class Peering:
             case Drain():
                 self._sessions.drained(contact, frame, now)
             case Sync() | SnapBegin() | SnapChunk() | SnapEnd() | Range() | Ack():
-                self._sessions.replicate(contact, frame)
+                self._sessions.replicate(contact, frame, now)
 
     def _shake_hands(self, contact: Contact, frame: LinkFrame, now: float) -> None:
         handshake, options = contact.handshake, self._ledger.options
@@ -338,8 +339,8 @@ class Peering:
         verdict = contact.pulse.verdict(now)
         if verdict is not None:
             self._admission.drop(contact, verdict, now)
-        elif contact.pulse.beat_at <= now:
-            self._sessions.beat(contact, now)
+        else:
+            self._sessions.tick(contact, now)
 
     def _dial(self, now: float) -> None:
         ledger = self._ledger

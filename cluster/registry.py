@@ -144,6 +144,11 @@ class Registry:
         held = self._session(name)
         return held.positions if held else []
 
+    def waits(self, name: str) -> bool:
+        """Whether a peer owes us a word: it has not asked, or not confirmed what it was sent, or we hold not all."""
+        held = self._session(name)
+        return held is not None and held.waits
+
     def acknowledged(self, name: str, scope: int) -> int:
         """Return how much of our log a peer has said that it holds; 0 without a session."""
         held = self._session(name)

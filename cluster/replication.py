@@ -106,6 +106,11 @@ class Replication:
         return [feed.position for feed in self.feeds if feed.position is not None]
 
     @property
+    def waits(self) -> bool:
+        """Whether the peer owes us a word about any of the logs."""
+        return not all(feed.settled for feed in self.feeds) or not all(replica.synced for replica in self.replicas)
+
+    @property
     def entries(self) -> int:
         """How many of the peer's members we hold, visible or not."""
         return sum(replica.count for replica in self.replicas)

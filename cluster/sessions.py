@@ -1,4 +1,4 @@
-"""The sessions that stand: heartbeats, and the registry that travels on them.
+"""The sessions that stand: signs of life, and the registry that travels on them.
 
 Everything here happens on a connection that both sides agreed on; how they came to agree is :mod:`.admission`.
 """
@@ -32,7 +32,8 @@ class Sessions:
     def up(self, contact: Contact, g: int, now: float) -> None:
         """Make a connection a session: from here on its peer's members can be seen."""
         ledger, node, hello = self._ledger, contact.handshake.node, contact.hello
-        contact.establish(Pulse(ledger.options, now), g, now)
+        contact.establish(Pulse(ledger.options, ledger.rng, now), g, now)
+        contact.live.wait(now, 0.0)
         pair = ledger.pairs[node.name]
         pair.address = hello.address
         ledger.membership.linked(node, hello.address)
@@ -58,40 +59,54 @@ class Sessions:
         """Drop what is held of a peer that is gone, and has no session any more."""
         self._registry.free(name)
 
-    def beat(self, contact: Contact, now: float) -> None:
-        """Send the heartbeat that is due, and now and then a ping to measure the way."""
-        ledger, pulse = self._ledger, contact.live
-        ident, echo = pulse.beat(now)
+    def tick(self, contact: Contact, now: float) -> None:
+        """Send the heartbeat and the ping that are due."""
+        pulse = contact.live
+        if pulse.beat_at <= now:
+            pulse.wait(now, 0.0)
+            self._beat(contact, now)
+        if pulse.ask_at <= now:
+            self._ask(contact, now)
+        self._ledger.wake = None
+
+    def _ask(self, contact: Contact, now: float) -> None:
+        """Ask a peer for a sign of life, and tell it again how far it was fed if it has not confirmed that."""
+        ident = contact.live.ask(now)
+        if ident is not None:
+            self._ledger.send(contact, Ping(ident))
+        if self._registry.waits(contact.name):
+            self._beat(contact, now)
+            contact.live.wait(now, self._ledger.options.ask_s)
+
+    def _beat(self, contact: Contact, now: float) -> None:
+        ledger = self._ledger
+        ident = contact.live.beat(now)
         if self._peers is None:
             views = sorted(other.view() for other in ledger.linked())
             self._peers = [Peer(view.peer.name, view.peer.epoch, view.address) for view in views]
         positions = self._registry.positions(contact.name)
-        ledger.send(contact, Heartbeat(ident, echo, contact.g, positions, self._peers))
-        probe = pulse.probe(now)
-        if probe is not None:
-            ledger.send(contact, Ping(probe))
-        ledger.wake = None
+        ledger.send(contact, Heartbeat(ident, contact.g, positions, self._peers))
 
     def beaten(self, contact: Contact, beat: Heartbeat, now: float) -> None:
-        """Take a peer's heartbeat: it lives, it hears us, it is linked with these, and it has sent us so much.
+        """Take a peer's heartbeat: it is linked with these, and it has sent us so much.
 
         Raises:
-            ProtocolError: it is of another session, echoes what was never sent, or names a node that cannot be.
+            ProtocolError: it is of another session, or names a node that cannot be.
         """
         ledger = self._ledger
         if beat.g != contact.g:
             raise ProtocolError("a heartbeat of another session")
         known = contact.live.peers
-        if not contact.live.received(beat, now):
+        if not contact.live.received(beat):
             return
         for peer in beat.peers if contact.live.peers != known else ():
             check_form(peer.name, peer.address)
         for peer in beat.peers:
             ledger.dialer.learn(peer.name, peer.epoch, peer.address, now)
         ledger.wake = None
-        self.replicate(contact, beat)
+        self.replicate(contact, beat, now)
 
-    def replicate(self, contact: Contact, frame: RegistryFrame) -> None:
+    def replicate(self, contact: Contact, frame: RegistryFrame, now: float) -> None:
         """Hand a frame to the registry and send what it answers.
 
         Raises:
@@ -107,31 +122,33 @@ class Sessions:
             if not isinstance(answer, Ack) or last[answer.scope] is answer:
                 self._ledger.send(contact, answer)
         if isinstance(frame, Sync):
-            self.pump(contact)
+            self.pump(contact, now)
 
-    def pump(self, contact: Contact) -> bool:
+    def pump(self, contact: Contact, now: float) -> bool:
         """Put the next registry frames for a peer into its lane; returns whether there is more."""
         registry, entries = self._registry, self._ledger.options.pump_entries
         while frames := registry.pump(contact.name, entries):
             self._ledger.send(contact, *frames)
+            contact.live.wait(now, self._ledger.options.ask_s)
+            self._ledger.wake = None
             if registry.lag(contact.name):
                 break
             # What may still follow has no entries: the end of a snapshot, or the word that this was all.
         contact.flowing = registry.lag(contact.name) > 0
         return contact.flowing
 
-    def changed(self) -> None:
+    def changed(self, now: float) -> None:
         """Tell our own changes to the peers whose lanes have room; the others will ask."""
         for contact in self._ledger.linked():
             if not contact.flowing:
-                self.pump(contact)
+                self.pump(contact, now)
 
-    def drain(self, reason: str) -> None:
+    def drain(self, reason: str, now: float) -> None:
         """Tell every peer that we leave, and that our members are gone."""
         self._registry.leave_all()
         for contact in self._ledger.linked():
             self._ledger.send(contact, Drain(reason))
-            while self.pump(contact):
+            while self.pump(contact, now):
                 pass  # all of it must be in the lane before the connection ends
 
     def drained(self, contact: Contact, drain: Drain, now: float) -> None:

@@ -96,6 +96,11 @@ class Feed:
         return self._log.sequence + 1 - self._next + self._snapshot_rest
 
     @property
+    def settled(self) -> bool:
+        """Whether the peer has confirmed all that there is."""
+        return self._stated and self.acknowledged == self._log.sequence
+
+    @property
     def position(self) -> Position | None:
         """How far the peer has been sent the log, or None while it is not yet where it asked to be."""
         digest = self._log.digest_at(self._next - 1) if self._stated else None

@@ -127,7 +127,7 @@ class Pair:
         """Let both sides state where they are, and go on until nothing moves."""
         for side, other in ((self.a, self.b), (self.b, self.a)):
             positions = side.registry.positions(other.registry.me.name)
-            self._send(other, [Heartbeat(1, 0, 1, positions, [])])
+            self._send(other, [Heartbeat(1, 1, positions, [])])
         self.run()
 
     def _send(self, to: Side, frames: list[LinkFrame]) -> None:

@@ -202,7 +202,7 @@ def test_an_array_of_more_than_1024_items_is_refused_before_it_is_read(count: in
     item = encode_envelope(_envelope(b""))
     batches: dict[type[Frame], bytes] = {
         Publish: b"\x94\x01\xa1c\x00" + _array(count) + item * count,
-        Heartbeat: b"\x95\x01\x01\x01\x90" + _array(count) + b"\x93\xa1n\x01\xa1a" * count,
+        Heartbeat: b"\x94\x01\x01\x90" + _array(count) + b"\x93\xa1n\x01\xa1a" * count,
         Range: b"\x97\x00\x01\x01\x01\x91\x92\xa1g" + _array(count) + b"\x01" * count + b"\x90\x00",
     }
     for kind, body in batches.items():

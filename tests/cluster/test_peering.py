@@ -130,7 +130,7 @@ SAMPLES: dict[type[LinkFrame], LinkFrame] = {
     SnapEnd: SnapEnd(0, 1, 1),
     Range: Range(0, 1, 1, 0, [], [], 0),
     Ack: Ack(0, 1, 0),
-    Heartbeat: Heartbeat(50, 0, 1, [], []),
+    Heartbeat: Heartbeat(50, 1, [], []),
     Drain: Drain("bye"),
     Publish: Publish(1, "x", 0, []),
     Lost: Lost(1, "x", 1, 1),
@@ -200,7 +200,7 @@ def test_frames_of_a_closed_connection_change_nothing() -> None:
     """R6: what is late is not even looked at."""
     world = World()
     a = world.add("a")
-    effects: list[Effect] = a.core.received(900, 0x16, Heartbeat(1, 0, 1, [], []), world.now)
+    effects: list[Effect] = a.core.received(900, 0x16, Heartbeat(1, 1, [], []), world.now)
     effects += a.core.broken(900, ProtocolError("late"), world.now) + a.core.closed(900, "late", world.now)
     effects += a.core.pump(900, world.now)
 

@@ -407,7 +407,7 @@ def test_asking_again_does_not_restart_what_is_under_way() -> None:
         pair.step()
         positions = pair.a.registry.positions("b")
         assert GROUP not in {position.scope for position in positions}
-        for request in pair.b.registry.receive(A, Heartbeat(1, 0, 1, positions, [])):
+        for request in pair.b.registry.receive(A, Heartbeat(1, 1, positions, [])):
             pair.a.registry.receive(B, request)  # type: ignore[arg-type]
     pair.run()
 
@@ -464,7 +464,7 @@ def test_a_scope_of_a_later_version_is_skipped() -> None:
 
     assert pair.b.registry.receive(A, Sync(64, B.epoch, 0, 0)) == []
     positions = [*pair.a.registry.positions("b"), Position(64, 1, 1)]
-    assert pair.b.registry.receive(A, Heartbeat(1, 0, 1, positions, [])) == []
+    assert pair.b.registry.receive(A, Heartbeat(1, 1, positions, [])) == []
     assert pair.b.registry.statistics().ignored == 1
 
 
@@ -472,7 +472,7 @@ def test_a_heartbeat_that_states_no_position_is_answered_with_a_request() -> Non
     """The first request was lost, or is being served still, and then asking again changes nothing."""
     pair = linked()
 
-    replies = pair.b.registry.receive(A, Heartbeat(1, 0, 1, [], []))
+    replies = pair.b.registry.receive(A, Heartbeat(1, 1, [], []))
 
     assert [type(frame) for frame in replies] == [Sync] * len(SCOPES)
 

@@ -62,7 +62,7 @@ LINK: Final[list[Frame]] = [
     link.SnapEnd(0, 1_700_000_000, 5),
     link.Range(0, 1_700_000_000, 6, 9, ENTRIES, [("old", [7])], 255),
     link.Ack(0, 1_700_000_000, 9),
-    link.Heartbeat(9, 8, 43, [link.Position(0, 9, 255)], [link.Peer("node-b", 1_700_000_001, "[::1]:7601")]),
+    link.Heartbeat(9, 43, [link.Position(0, 9, 255)], [link.Peer("node-b", 1_700_000_001, "[::1]:7601")]),
     link.Drain("stopping"),
     link.Publish(1_700_000_000, "news.de", 17, [PLAIN, FULL]),
     link.Publish(1_700_000_000, "news.de", 17, [PLAIN, FULL], GROUP_SCOPE),

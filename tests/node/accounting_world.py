@@ -107,7 +107,7 @@ class End:
 
     def beat(self) -> None:
         """Let the heartbeat say where our logs stand."""
-        self.control.append(Heartbeat(1, 0, 1, self.host.registry.positions(self.peer.host.me.name), []))
+        self.control.append(Heartbeat(1, 1, self.host.registry.positions(self.peer.host.me.name), []))
 
     def _frame(self, frame: LinkFrame) -> None:
         host, origin = self.host, self.peer.host.me

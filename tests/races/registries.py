@@ -45,7 +45,7 @@ def arrive(pair: Pair, *frames: LinkFrame) -> list[LinkFrame]:
 
 def stated(pair: Pair) -> Heartbeat:
     """Return a's next heartbeat."""
-    return Heartbeat(1, 0, 1, pair.a.registry.positions("b"), [])
+    return Heartbeat(1, 1, pair.a.registry.positions("b"), [])
 
 
 def told(pair: Pair) -> list[Joined | Left | Purged]:

@@ -206,7 +206,7 @@ def test_r23_what_a_peer_tells_of_others_makes_no_members() -> None:
     """R23: a list of peers is whom one may dial; it is neither a session nor anybody's interest."""
     world, a, b = pair()
     g = b.core.sessions()["a"].g
-    world.transmit_frame(link(b, "a"), Heartbeat(999, 0, g, [], [Peer("z", 5, "z:7601")]))
+    world.transmit_frame(link(b, "a"), Heartbeat(999, g, [], [Peer("z", 5, "z:7601")]))
     world.run(0.5)
 
     assert [member.name for member in a.core.members()] == ["a", "b"]

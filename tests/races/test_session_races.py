@@ -271,7 +271,7 @@ def test_r13_two_sides_that_mean_different_sessions_part_and_agree_anew() -> Non
     assert a.core.sessions()["b"].g == b.core.sessions()["a"].g == 1
     b.core._ledger.pairs["a"].g = 2
     next(iter(b.core._ledger.linked())).g = 2
-    world.run(1.5)
+    world.run(46)
 
     assert any("another session" in close.reason for host in (a, b) for close in of(Close, host))
     world.run_until(lambda: all_linked(a, b), 3)

@@ -23,10 +23,10 @@ from .host import Host
 __all__ = ["Checker"]
 
 _OPTIONS = PeeringOptions("test", "nowhere:1")
-SILENCE_S = _OPTIONS.silence_s + _OPTIONS.heartbeat_s
+SILENCE_S = 1.5 * _OPTIONS.heartbeat_s + _OPTIONS.silence_s
 """What a session may last without a byte; a node looks at least once in a heartbeat."""
 
-OPENING_S = _OPTIONS.handshake_s + _OPTIONS.name_check_s + 2 * _OPTIONS.adopt_s + _OPTIONS.heartbeat_s
+OPENING_S = _OPTIONS.handshake_s + _OPTIONS.name_check_s + 2 * _OPTIONS.adopt_s + 1.0
 """What a connection may take to become a session."""
 
 Entry = tuple[str, int]

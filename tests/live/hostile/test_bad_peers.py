@@ -125,7 +125,7 @@ async def alive_elsewhere(a: Node) -> None:
 
 WRONG: dict[str, list[Frame]] = {
     "hello": [Auth(0, 0, 0, bytes(32))],
-    "hello, a heartbeat": [Heartbeat(1, 0, 1, [], [])],
+    "hello, a heartbeat": [Heartbeat(1, 1, [], [])],
     "hello, a publish": [Publish(EPOCH, "ticks", 0, [ITEM])],
     "hello, a listener's frame": [AdoptAck(1)],
     "auth": [hello("z", epoch=EPOCH), hello("z", epoch=EPOCH)],
@@ -148,7 +148,7 @@ async def test_a_frame_that_is_not_due_in_the_handshake_ends_the_connection(stat
     [
         Publish(EPOCH, "ticks", 0, [ITEM]),
         Ping(1),
-        Heartbeat(1, 0, 1, [], []),
+        Heartbeat(1, 1, [], []),
         Adopt(EPOCH, 1),
         Redundant(""),
         AdoptAck(99),
@@ -175,8 +175,8 @@ IN_SESSION: dict[str, Frame] = {
     "heads of another run": Heads(EPOCH + 1, 0, [("ticks", 9)]),
     "members of another run": Range(0, EPOCH + 1, 1, 1, [("ticks", [1])], [], 0),
     "a snapshot of another run": SnapBegin(0, EPOCH + 1, 1, 1, 0),
-    "a heartbeat of another session": Heartbeat(1, 0, 4711, [], []),
-    "an echo of what was not sent": Heartbeat(1, 4711, 1, [], []),
+    "a heartbeat of another session": Heartbeat(1, 4711, [], []),
+    "an echo of what was not sent": Heartbeat(1, 1, [], []),
     "a snapshot without bounds": SnapBegin(0, EPOCH, 1, 1 << 60, 0),
     "an acknowledgement of what is not": Ack(0, 0, 1 << 60),
     "receipts that nobody asked for": Receipt([ReceiptRun(1, 1, True)]),
@@ -206,7 +206,7 @@ async def test_a_peer_that_names_impossible_others_loses_its_session(
 ) -> None:
     """Nobody is dialled on its word."""
     async with two() as (a, _), joined(a) as peer:
-        peer.send(Heartbeat(1, 0, 1, [], [named]))
+        peer.send(Heartbeat(1, 1, [], [named]))
         await peer.ended()
         assert "impossible" in await thrown_out(a, caplog)
 
@@ -218,7 +218,7 @@ async def test_an_address_that_cannot_be_dialled_harms_nobody(address: str, capl
     """It is a dial that failed, as any other."""
     caplog.set_level(logging.DEBUG, "liminal.mesh")
     async with two() as (a, _), joined(a) as peer:
-        peer.send(Heartbeat(1, 0, 1, [], [Peer("y", 1, address)]))
+        peer.send(Heartbeat(1, 1, [], [Peer("y", 1, address)]))
         await logged(caplog, "dial_failed", target="y")
         await alive(peer)
 

@@ -42,7 +42,7 @@ LINK_TALK: list[Frame] = [
     SnapBegin(0, EPOCH, 1, 1, 0),
     SnapChunk(0, EPOCH, 1, [("ticks", [1])]),
     Sync(0, 1, 1, 0),
-    Heartbeat(1, 0, 1, [Position(0, 1, 1)], []),
+    Heartbeat(1, 1, [Position(0, 1, 1)], []),
 ]
 CLIENT_TALK: list[Frame] = [
     *CLIENT,
