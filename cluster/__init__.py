@@ -41,6 +41,8 @@ from .client_process_frames import (
 )
 from .codec import CLIENT_CODEC, encode_envelope, encode_envelopes
 from .control import Control
+from .control_plane import ControlPlane
+from .control_thread import ControlThread
 from .dialing import Attempt
 from .discovery import SeedState
 from .dns import DnsResolver
@@ -58,6 +60,7 @@ from .mesh import Mesh
 from .network import Network
 from .notices import Notices
 from .options import PeeringOptions
+from .outbound import Outbound
 from .peering import Peering
 from .pipe_network import PipeHost, PipeNetwork
 from .process_frames import (
@@ -105,6 +108,8 @@ __all__ = [
     "Connect",
     "Connected",
     "Control",
+    "ControlPlane",
+    "ControlThread",
     "CookieRejected",
     "Credit",
     "Deliver",
@@ -145,6 +150,7 @@ __all__ = [
     "Notices",
     "OpenMailbox",
     "OptionKey",
+    "Outbound",
     "PeerLane",
     "Peering",
     "PeeringOptions",

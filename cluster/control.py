@@ -12,7 +12,7 @@ order and before the next input; a :class:`.membership.MemberChanged` among them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .control_frames import Greeting
@@ -149,19 +149,9 @@ class Control:
 
     # --- this node ----------------------------------------------------------------------------------
 
-    def seeds(self, addresses: Iterable[str], now: float) -> list[ControlEffect]:
-        """Set the addresses that the seeds stand for, each time when they were looked up anew."""
-        self._do(self.swim.seeds(addresses, now), now)
-        return self._take()
-
-    def met(self, node: NodeId, address: str, now: float) -> list[ControlEffect]:
-        """Note that a data link with a node stands."""
-        self._do(self.swim.met(node, address, now), now)
-        return self._take()
-
-    def leave(self, now: float) -> list[ControlEffect]:
-        """Say goodbye; :class:`.swim.Departed` says when it is told."""
-        self._do(self.swim.leave(now), now)
+    def carry_out(self, effects: list[SwimEffect], now: float) -> list[ControlEffect]:
+        """Take what an input of the membership machine gave that is not about a connection, such as seeds."""
+        self._do(effects, now)
         return self._take()
 
     def tick(self, now: float) -> list[ControlEffect]:

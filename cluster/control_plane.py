@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
@@ -19,7 +20,7 @@ from .identity import NodeId
 from .link import MeshLimits
 from .membership import MemberChanged
 from .outbound import Outbound
-from .swim import Departed, DialAddress, DialOutcome, Doubt, LinkLoss
+from .swim import Departed, DialAddress, DialOutcome, Doubt, LinkLoss, SwimEffect
 from .wire import Wire
 
 __all__ = ["ControlOwner", "ControlPlane"]
@@ -51,17 +52,17 @@ class ControlPlane:
 
     Args:
         core: decides everything.
-        owner: gets what becomes known.
         outbound: makes connections.
         limits: bounds.
+        owner: gets what becomes known.
     """
 
     def __init__(
         self,
         core: Control,
-        owner: ControlOwner,
         outbound: Outbound,
         limits: MeshLimits,
+        owner: ControlOwner,
     ) -> None:
         self._core = core
         self._owner = owner
@@ -97,13 +98,28 @@ class ControlPlane:
         self._do(self._core.accepted(wire.tag, self._loop.time()))
         self.wire_frame(wire, CONTROL_HELLO, body)
 
+    def adopt(self, sock: socket.socket, body: bytes) -> None:
+        """Do the same with one that comes as a socket."""
+        if self._tasks is None:
+            sock.close()
+        else:
+            self._tasks.create_task(self._adopt(sock, body), name="control-adopt")
+
+    def lagging(self, lag_s: float) -> None:
+        """Note how far this node's main loop is behind."""
+        self._core.swim.lagging(lag_s)
+
     def seeds(self, addresses: Iterable[str]) -> None:
         """Set the addresses that the seeds stand for."""
-        self._do(self._core.seeds(addresses, self._loop.time()))
+        self._tell(self._core.swim.seeds(addresses, self._loop.time()))
 
     def met(self, node: NodeId, address: str) -> None:
         """Note that a data link with a node stands."""
-        self._do(self._core.met(node, address, self._loop.time()))
+        self._tell(self._core.swim.met(node, address, self._loop.time()))
+
+    def said_goodbye(self, node: NodeId) -> None:
+        """Note that a node said over its data link that it leaves."""
+        self._tell(self._core.swim.said_goodbye(node, self._loop.time()))
 
     def heard(self, name: str) -> None:
         """Note that bytes came from a member over its data link."""
@@ -111,7 +127,7 @@ class ControlPlane:
 
     def leave(self) -> None:
         """Say goodbye."""
-        self._do(self._core.leave(self._loop.time()))
+        self._tell(self._core.swim.leave(self._loop.time()))
 
     # --- the wires' events ---
 
@@ -190,6 +206,16 @@ class ControlPlane:
         self._wires[wire.tag] = wire
         self._do(self._core.dialed(wire.tag, dial, self._loop.time()))
 
+    async def _adopt(self, sock: socket.socket, body: bytes) -> None:
+        wire = Wire(self._loop, self, self._limits.preauth)
+        try:
+            await self._loop.connect_accepted_socket(lambda: wire, sock)
+        except OSError as error:  # it went away meanwhile
+            sock.close()
+            log.debug("a control connection was lost while it was handed over: %s", error)
+            return
+        self.take(wire, memoryview(body))
+
     def _number(self) -> int:
         self._tags += 1
         return self._tags
@@ -200,6 +226,9 @@ class ControlPlane:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(self._core.next_tick(), self._tick) if self._tasks is not None else None
+
+    def _tell(self, effects: list[SwimEffect]) -> None:
+        self._do(self._core.carry_out(effects, self._loop.time()))
 
     def _tick(self) -> None:
         self._timer = None

@@ -21,6 +21,7 @@ __all__ = [
     "Failed",
     "Level",
     "Notice",
+    "PeerLeaves",
     "Resolve",
     "SeedChanged",
     "Send",
@@ -98,6 +99,13 @@ class SessionDown:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerLeaves:
+    """The peer of a session said goodbye."""
+
+    peer: NodeId
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """This node cannot be in this mesh: its name is taken (NameInUse), or a later run is known (StaleEpoch)."""
 
@@ -113,4 +121,4 @@ class Notice:
     fields: dict[str, object] = field(default_factory=dict)
 
 
-Effect = Send | Close | Dial | Resolve | SeedChanged | SessionUp | SessionDown | Failed | Notice
+Effect = Send | Close | Dial | Resolve | SeedChanged | SessionUp | SessionDown | PeerLeaves | Failed | Notice

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Final
 
 from .codec import LINK_CODEC
-from .control import Control
 from .control_frames import CONTROL_HELLO
-from .control_plane import ControlPlane
-from .effects import Close, Dial, Effect, Failed, Notice, Resolve, SeedChanged, Send, SessionDown, SessionUp
+from .control_plane import ControlOwner
+from .control_thread import ControlDriver
+from .effects import Close, Dial, Effect, Failed, Notice, PeerLeaves, Resolve, SeedChanged, Send, SessionDown, SessionUp
 from .errors import ProtocolError
 from .first_round import FirstRound
 from .frames import LINK_FRAMES, Heads, LinkFrame, Lost, Publish, Receipt
@@ -26,7 +26,6 @@ from .lanes import PeerLane
 from .link import Link, MeshBus, MeshLimits
 from .listener import Listener
 from .membership import MemberChanged
-from .network import Network
 from .outbound import Outbound
 from .peering import Peering
 from .process_frames import ProcessFrame
@@ -53,28 +52,26 @@ class Mesh:
 
     Args:
         core: the session core; its seeds and advertised address are settled.
-        control: the membership core.
+        control: makes what drives the membership.
         registry: the same one as the core's.
         bus: gets what arrives.
         me: this node.
         listener: where peers connect.
-        dial_overrides: peer name or address to the address to dial instead.
+        outbound: makes connections.
         limits: bounds.
-        network: where peers are dialled.
         resolver: who is asked what seeds stand for.
     """
 
     def __init__(
         self,
         core: Peering,
-        control: Control,
+        control: Callable[[ControlOwner], ControlDriver],
         registry: Registry,
         bus: MeshBus,
         me: NodeId,
         listener: Listener,
-        dial_overrides: Mapping[str, str],
+        outbound: Outbound,
         limits: MeshLimits,
-        network: Network,
         resolver: Resolver,
     ) -> None:
         self._core = core
@@ -83,7 +80,7 @@ class Mesh:
         self._me = me
         self._listener = listener
         self._limits = limits
-        self._outbound = Outbound(network, dial_overrides)
+        self._outbound = outbound
         self._resolver = resolver
         self._loop = asyncio.get_running_loop()
         self._wires: dict[int, Wire] = {}
@@ -101,7 +98,7 @@ class Mesh:
         self._first = FirstRound()
         self._targets: dict[int, str] = {}
         self.unknown_frames = 0
-        self._control = ControlPlane(control, self, self._outbound, limits)
+        self._control = control(self)
 
     async def run(self) -> None:
         """Dial, accept and keep links until cancelled."""
@@ -270,6 +267,8 @@ class Mesh:
                 self._session_up(effect)
             case SessionDown():
                 self._session_down(effect)
+            case PeerLeaves(peer):
+                self._control.said_goodbye(peer)
             case Failed(error):
                 self._bus.mesh_failed(error)
             case Notice(level, event, fields):

@@ -6,7 +6,7 @@ Everything here happens on a connection that both sides agreed on; how they came
 from __future__ import annotations
 
 from .contact import Contact
-from .effects import SessionDown, SessionUp
+from .effects import PeerLeaves, SessionDown, SessionUp
 from .errors import ProtocolError
 from .frames import Ack, Drain, Heartbeat, Peer, Ping, Range, SnapBegin, SnapChunk, SnapEnd, Sync
 from .handshake import check_form
@@ -154,6 +154,7 @@ class Sessions:
     def drained(self, contact: Contact, drain: Drain, now: float) -> None:
         """Take a peer's goodbye."""
         self._ledger.dialer.rest(contact.name)
+        self._ledger.out.append(PeerLeaves(contact.handshake.node))
         self._ledger.notice("info", "peer_drains", contact.name, now, peer=contact.name, reason=drain.reason)
 
     def missing(self) -> tuple[tuple[str, str], ...]:

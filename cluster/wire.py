@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from typing import Final, Protocol, cast
 
@@ -99,6 +100,14 @@ class Wire(asyncio.Protocol):
     def hand_over(self, owner: WireOwner, tag: int) -> None:
         """Let somebody else have what happens from here on."""
         self._owner, self.tag = owner, tag
+
+    def detach(self) -> socket.socket:
+        """Give the connection away as a socket; this wire ends, and the connection does not."""
+        assert self._transport is not None, "a frame has just come"
+        sock = socket.socket(fileno=os.dup(self._transport.get_extra_info("socket").fileno()))
+        sock.setblocking(False)
+        self.abort("handed over")
+        return sock
 
     def user_timeout(self, seconds: float) -> None:
         """Let the kernel give up on bytes that nobody acknowledged for so long (TCP_USER_TIMEOUT, RFC 5482)."""

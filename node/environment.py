@@ -28,6 +28,8 @@ class Environment:
     """Seconds that never go back, as programs compare them with ``time.monotonic()``."""
     token_bytes: Callable[[int], bytes] = secrets.token_bytes
     """So many bytes that nobody can guess."""
+    threads: bool = True
+    """Whether membership has a thread of its own; without one all is on one loop, and can be repeated."""
     http: bool = True
     """Whether HTTP is served."""
 

@@ -20,11 +20,14 @@ from liminal_mesh.cluster import (
     WAN,
     Address,
     Control,
+    ControlPlane,
+    ControlThread,
     Listener,
     Member,
     Mesh,
     MeshLimits,
     NodeId,
+    Outbound,
     Peering,
     PeeringOptions,
     Pid,
@@ -110,21 +113,23 @@ class Runtime:
         if config.cluster is not None:
             self.peering, self.control = self._make_cores(me, config.cluster)
             self.peering.membership.watch(self.hub.member_changed)
+            outbound = Outbound(environment.network, config.cluster.dial_overrides)
+            mesh_limits = MeshLimits(
+                frame=limits.max_frame,
+                preauth=limits.preauth_frame,
+                lane_bytes=limits.channel_lane_bytes,
+                lane_age_s=limits.lane_age,
+            )
+            plane = partial(ControlPlane, self.control, outbound, mesh_limits)
             self.hub.mesh = Mesh(
                 self.peering,
-                self.control,
+                partial(ControlThread, plane) if environment.threads else plane,
                 self.registry,
                 self.hub,
                 me,
                 listeners["mesh"],
-                config.cluster.dial_overrides,
-                MeshLimits(
-                    frame=limits.max_frame,
-                    preauth=limits.preauth_frame,
-                    lane_bytes=limits.channel_lane_bytes,
-                    lane_age_s=limits.lane_age,
-                ),
-                environment.network,
+                outbound,
+                mesh_limits,
                 environment.resolver(config.cluster.dns_servers),
             )
         self.server = Server(self.hub, listeners["client"], limits, self._verbs(), version)

@@ -300,7 +300,7 @@ class Cluster:
         def wall_ns() -> int:
             return MIDNIGHT_NS + round(clock.time() * 1e9)
 
-        return Environment(host, lambda _: host, wall_ns, clock.time, chance.randbytes, http=False), host
+        return Environment(host, lambda _: host, wall_ns, clock.time, chance.randbytes, threads=False, http=False), host
 
     def _run(self, name: str) -> tuple[VirtualNode, PipeHost]:
         self._place(name)

@@ -18,6 +18,7 @@ MAY_IMPORT = {"storage": (), "cluster": ("storage",), "node": ("storage", "clust
 
 CLUSTER_SHELLS = {
     "control_plane",
+    "control_thread",
     "dns",
     "lane_watch",
     "link",

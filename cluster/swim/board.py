@@ -54,6 +54,8 @@ class Board:
         self.out: list[SwimEffect] = []
         self.heard_at = -math.inf
         """When anything came from anybody."""
+        self.lag_ms = 0
+        """How far our main loop is behind."""
         self._heard: dict[str, float] = {}
         self._stalled: set[str] = set()
         self._ids = 0

@@ -41,6 +41,7 @@ from .gossip import Gossip
 from .judge import Judge
 from .options import SwimOptions
 from .probe import Prober
+from .record import in_state
 from .redial import Redial
 from .relay import Relays
 from .roster import Roster
@@ -95,7 +96,6 @@ class Swim:
         self._succession = Succession(board)
         self._farewell = Farewell(board)
         self._sweep_at = now + _SWEEP_SHARE * options.forget_s
-        self._lag_ms = 0
         self.fenced = 0
         """Frames that came from a run of a node to which there is no link (any more)."""
         if record.name not in board.roster:
@@ -152,6 +152,13 @@ class Swim:
                 self._redial.hasten(node.name, now)
         return self._done(now)
 
+    def said_goodbye(self, node: NodeId, now: float) -> list[SwimEffect]:
+        """Note that a member itself said, by another way than a control link, that it leaves."""
+        held = self._board.roster.get(node.name)
+        if held is not None and held.epoch == node.epoch and node.name != self._board.name:
+            self._judge.hear(Rumour(in_state(held, RecordState.LEFT)), now, node.name)
+        return self._done(now)
+
     def reached(self, address: str, name: str) -> None:
         """Note who answered at an address that was dialled."""
         self._redial.reached(address, name)
@@ -201,7 +208,7 @@ class Swim:
 
     def lagging(self, lag_s: float) -> None:
         """Note how far this node's main loop is behind; others hear it with each ack."""
-        self._lag_ms = int(lag_s * 1000)
+        self._board.lag_ms = int(lag_s * 1000)
 
     def leave(self, now: float) -> list[SwimEffect]:
         """Say goodbye; :class:`.effects.Departed` says when it is told."""
@@ -270,7 +277,7 @@ class Swim:
         match frame:
             case SwimPing():
                 self._hear(frame.rumours, peer, now)
-                answer = SwimAck(frame.id, board.roster.digest, self._lag_ms, board.rumours.take(board.roster.live))
+                answer = SwimAck(frame.id, board.roster.digest, board.lag_ms, board.rumours.take(board.roster.live))
                 board.send(peer, answer)
             case SwimAck():
                 self._hear(frame.rumours, peer, now)
@@ -278,6 +285,7 @@ class Swim:
                 self._relays.acked(frame, peer)
                 self._farewell.acked(frame, peer)
                 self._exchange.digest_seen(peer, frame.digest, now)
+                board.stall(peer, frame.lag_ms > 1000 * board.options.stalled_s)
             case SwimPingRequest():
                 self._hear(frame.rumours, peer, now)
                 self._relays.asked(frame, peer, now)

@@ -48,7 +48,7 @@ class Relays:
         request = self._requests.get(ack.id)
         if request is not None and request.target == source:
             del self._requests[ack.id]
-            self._board.send(request.requester, SwimAck(request.number, ack.digest, ack.lag_ms))
+            self._board.send(request.requester, SwimAck(request.number, self._board.roster.digest, self._board.lag_ms))
 
     def tick(self, now: float) -> None:
         """Send the nacks that are due, and drop the requests that nobody waits for any more."""

@@ -1,0 +1,218 @@
+"""Membership on a thread and a loop of its own: it answers while this node's main loop is stuck.
+
+A main loop that is busy for seconds neither answers nor asks, and would be taken for dead, and take others for dead.
+So the control links live beside it. Into the thread goes what the mesh hands in, out comes what the plane tells, each
+in order, as calls on the other's loop. The thread also asks the main loop for a sign of life, and the others hear how
+far it is behind: who is behind is ``stalled``, and not dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final, Protocol
+
+from .control_plane import ControlOwner, ControlPlane
+from .identity import NodeId
+from .membership import MemberChanged
+from .wire import Wire
+
+__all__ = ["ControlDriver", "ControlThread"]
+
+LOOK_S: Final = 0.25
+"""How often the main loop is asked for a sign of life."""
+
+END_S: Final = 2.0
+"""How long the thread may take to end."""
+
+
+class ControlDriver(Protocol):
+    """What the mesh asks of whoever drives the control links: :class:`.ControlPlane`, here or on a thread."""
+
+    async def run(self) -> None:
+        """Keep links until cancelled."""
+
+    def take(self, wire: Wire, body: memoryview) -> None:
+        """Take over a connection whose first frame says that it is to be a control link."""
+
+    def seeds(self, addresses: Iterable[str]) -> None:
+        """Set the addresses that the seeds stand for."""
+
+    def met(self, node: NodeId, address: str) -> None:
+        """Note that a data link with a node stands."""
+
+    def said_goodbye(self, node: NodeId) -> None:
+        """Note that a node said over its data link that it leaves."""
+
+    def heard(self, name: str) -> None:
+        """Note that bytes came from a member over its data link."""
+
+    def leave(self) -> None:
+        """Say goodbye."""
+
+
+class ControlThread:
+    """A control plane on a thread of its own. Implements :class:`ControlDriver`.
+
+    Args:
+        make: makes the plane, on the thread's loop.
+        owner: gets what becomes known, on this loop.
+    """
+
+    def __init__(self, make: Callable[[ControlOwner], ControlPlane], owner: ControlOwner) -> None:
+        self._make = make
+        self._main = asyncio.get_running_loop()
+        self._owner = _Messenger(self._main, owner)
+        self._ended: asyncio.Future[None] = self._main.create_future()
+        self._thread = threading.Thread(target=self._live, name="liminal-control", daemon=True)
+        self._lock = threading.Lock()
+        self._early: list[Callable[[], None]] = []
+        """What was handed in before the thread's loop ran."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._plane: ControlPlane | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._asked_at = math.inf
+        """When the main loop was asked for a sign of life that it has not given yet."""
+
+    # --- on the main loop ---
+
+    async def run(self) -> None:
+        """Keep links until cancelled; an error of the thread is raised here."""
+        self._thread.start()
+        try:
+            await self._ended
+        finally:
+            self._post(self._stop)
+            self._thread.join(END_S)  # it has nothing to wait for
+
+    def take(self, wire: Wire, body: memoryview) -> None:
+        """Take over a connection whose first frame says that it is to be a control link."""
+        sock = wire.detach()
+        hello = bytes(body)
+        self._post(lambda: self._there.adopt(sock, hello))
+
+    def seeds(self, addresses: Iterable[str]) -> None:
+        """Set the addresses that the seeds stand for."""
+        known = tuple(addresses)
+        self._post(lambda: self._there.seeds(known))
+
+    def met(self, node: NodeId, address: str) -> None:
+        """Note that a data link with a node stands."""
+        self._post(lambda: self._there.met(node, address))
+
+    def said_goodbye(self, node: NodeId) -> None:
+        """Note that a node said over its data link that it leaves."""
+        self._post(lambda: self._there.said_goodbye(node))
+
+    def heard(self, name: str) -> None:
+        """Note that bytes came from a member over its data link."""
+        self._post(lambda: self._there.heard(name))
+
+    def leave(self) -> None:
+        """Say goodbye."""
+        self._post(lambda: self._there.leave())
+
+    def _post(self, call: Callable[[], None]) -> None:
+        """Have something done on the thread's loop, in order; nothing is done once it has ended."""
+        with self._lock:
+            if self._loop is None:
+                self._early.append(call)
+            elif not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(call)
+
+    # --- on the thread ---
+
+    @property
+    def _there(self) -> ControlPlane:
+        assert self._plane is not None, "it is made before anything is done"
+        return self._plane
+
+    def _live(self) -> None:
+        error: BaseException | None = None
+        runner = asyncio.Runner()
+        try:
+            runner.run(self._serve())
+        except BaseException as caught:  # noqa: BLE001  # whatever it is, the node must hear of it
+            error = caught
+        with self._lock:  # whoever posts must not find the loop half closed
+            runner.close()
+        self._owner.tell(partial(self._note_end, error))
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._plane = self._make(self._owner)
+        self._running = asyncio.ensure_future(self._plane.run())
+        await asyncio.sleep(0)  # it must run before it is handed anything
+        with self._lock:
+            self._loop = loop
+            for call in self._early:
+                loop.call_soon(call)
+            self._early.clear()
+        self._look()
+        await asyncio.wait([self._running])
+        if not self._running.cancelled():
+            self._running.result()
+
+    def _stop(self) -> None:
+        assert self._running is not None
+        self._running.cancel()
+
+    def _look(self) -> None:
+        """See how far the main loop is behind, and ask it again."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if self._asked_at < math.inf:
+            self._there.lagging(now - self._asked_at)
+        else:
+            self._there.lagging(0.0)
+            self._asked_at = now
+            self._owner.tell(self._answer)
+        loop.call_later(LOOK_S, self._look)
+
+    # --- what the thread has called on the main loop ---
+
+    def _answer(self) -> None:
+        self._asked_at = math.inf
+
+    def _note_end(self, error: BaseException | None) -> None:
+        if self._ended.done():
+            return
+        if error is None:
+            self._ended.set_result(None)
+        else:
+            self._ended.set_exception(error)
+
+
+class _Messenger:
+    """Tells an owner on another loop, in order. Implements :class:`.ControlOwner`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, owner: ControlOwner) -> None:
+        self._loop = loop
+        self._owner = owner
+
+    def tell(self, call: Callable[[], None]) -> None:
+        """Have something done on the owner's loop; nothing is done once that is closed."""
+        try:
+            self._loop.call_soon_threadsafe(call)
+        except RuntimeError:
+            if not self._loop.is_closed():
+                raise
+
+    def member_changed(self, change: MemberChanged) -> None:
+        """The view of the mesh changed."""
+        self.tell(lambda: self._owner.member_changed(change))
+
+    def member_doubted(self, name: str) -> None:
+        """A member did not answer in time."""
+        self.tell(lambda: self._owner.member_doubted(name))
+
+    def member_departed(self) -> None:
+        """Our goodbye is told."""
+        self.tell(self._owner.member_departed)
+
+    def mesh_failed(self, error: Exception) -> None:
+        """The node cannot go on in this mesh."""
+        self.tell(lambda: self._owner.mesh_failed(error))
