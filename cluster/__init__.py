@@ -25,6 +25,14 @@ from .client_frames import (
     Subscribed,
     Unsubscribe,
 )
+from .client_member_frames import (
+    MEMBERS_MAX,
+    MemberChange,
+    MemberEntry,
+    MemberNews,
+    UnwatchMembers,
+    WatchMembers,
+)
 from .client_process_frames import (
     Demonitor,
     ExitProcess,
@@ -91,6 +99,7 @@ __all__ = [
     "GROUP_SCOPE",
     "LAN",
     "LINK_PROTO",
+    "MEMBERS_MAX",
     "NODE_NAME",
     "SCOPES",
     "TEST",
@@ -138,7 +147,10 @@ __all__ = [
     "Listener",
     "Lost",
     "Member",
+    "MemberChange",
     "MemberChanged",
+    "MemberEntry",
+    "MemberNews",
     "MemberState",
     "Membership",
     "Mesh",
@@ -188,7 +200,9 @@ __all__ = [
     "TurnedAway",
     "Unsubscribe",
     "UnwatchGroup",
+    "UnwatchMembers",
     "WatchGroup",
+    "WatchMembers",
     "Wire",
     "WireOwner",
     "check_cookie",

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+from .client_member_frames import MemberNews, UnwatchMembers, WatchMembers
 from .client_process_frames import (
     Demonitor,
     ExitProcess,
@@ -281,5 +282,8 @@ CLIENT_FRAMES: Final[dict[int, Row]] = {
     0x78: Row(MonitorProcess, "client", ("open",), "control"),
     0x79: Row(Demonitor, "client", ("open",), "control"),
     0x7A: Row(ProcessGone, "node", ("open",), "control"),
+    0x7B: Row(WatchMembers, "client", ("open",), "control"),
+    0x7C: Row(UnwatchMembers, "client", ("open",), "control"),
+    0x7D: Row(MemberNews, "node", ("open",), "data"),
 }
 """Type byte to row, for clients."""

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
         Problem,
         Rejected,
     )
-    from .group_watch import GroupWatch
     from .mailbox import Mailbox
     from .membership import GroupMembership
     from .message import Message
@@ -55,12 +54,14 @@ if TYPE_CHECKING:
         GroupSnapshot,
         Joined,
         Left,
+        MembersSnapshot,
         Pressure,
         PublisherStatistics,
         PublishOutcome,
         SubscriptionStatistics,
     )
     from .version import VERSION
+    from .watch import GroupWatch, MemberWatch
 
 __all__ = [
     "VERSION",
@@ -91,6 +92,8 @@ __all__ = [
     "LimitsConfig",
     "LogConfig",
     "Mailbox",
+    "MemberWatch",
+    "MembersSnapshot",
     "Message",
     "Monitor",
     "NoConnection",
@@ -131,7 +134,7 @@ _HOMES = {
     "Gap": ".values",
     "GroupMembership": ".membership",
     "GroupSnapshot": ".values",
-    "GroupWatch": ".group_watch",
+    "GroupWatch": ".watch",
     "HttpConfig": ".config",
     "InboxConfig": ".config",
     "Joined": ".values",
@@ -140,6 +143,8 @@ _HOMES = {
     "LimitsConfig": ".config",
     "LogConfig": ".config",
     "Mailbox": ".mailbox",
+    "MemberWatch": ".watch",
+    "MembersSnapshot": ".values",
     "Message": ".message",
     "Monitor": ".monitor",
     "NoConnection": ".errors",

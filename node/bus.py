@@ -7,7 +7,6 @@ from typing import Literal, Protocol, runtime_checkable
 
 from liminal_mesh.cluster import Member, Pid
 
-from .group_watch import GroupWatch
 from .mailbox import Mailbox
 from .membership import GroupMembership
 from .monitor import Monitor
@@ -15,6 +14,7 @@ from .process import Process, ProcessFunction
 from .publisher import Publisher
 from .subscription import Subscription
 from .values import PublishOutcome
+from .watch import GroupWatch, MemberWatch
 
 __all__ = ["Ack", "Bus", "Wait"]
 
@@ -232,4 +232,15 @@ class Bus(Protocol):
         Raises:
             NoConnection, OutcomeUnknown, DeadlineExceeded: on a client, as said above.
             NotAuthorized: the caller may not.
+        """
+
+    def watch_members(self) -> MemberWatch:
+        """Return the nodes of the mesh, as the node sees them, as an async stream.
+
+        A ``MembersSnapshot`` comes first, then a ``MemberChanged(before, after)`` for each change: ``before`` is what
+        was told of the node until then (None: nothing), ``after`` is None when it is forgotten. Whoever falls behind
+        gets a new snapshot instead of the changes it missed; so does a client after a lost connection.
+
+        Entering it, or the first step of the iteration, raises:
+            DeadlineExceeded, LimitExceeded, NoConnection, NotAuthorized: as :meth:`watch_group`.
         """

@@ -28,11 +28,11 @@ from liminal_mesh.cluster import (
     Failure,
     GroupNews,
     Member,
-    MemberState,
+    MemberEntry,
+    MemberNews,
     Pid,
     ProcessGone,
     Reply,
-    Request,
     Subscribed,
 )
 
@@ -40,15 +40,14 @@ from .bus import Ack, Wait
 from .client_outgoing import Outgoing
 from .client_processes import ClientProcesses
 from .client_publisher import ClientPublisher
-from .client_requests import REQUEST_S, Requests
-from .client_sinks import Call, PublishKey, Sink, error_of
+from .client_requests import Requests
+from .client_sinks import PublishKey, Sink, error_of
 from .client_subscription import ClientSubscription
-from .client_watches import ClientGroupWatch, ClientMonitor, ClientWatches
+from .client_watches import ClientGroupWatch, ClientMemberWatch, ClientMonitor, ClientWatches
 from .dialler import Dialler
 from .environment import REAL, Environment
 from .errors import NoConnection, OutcomeUnknown
 from .feed_table import FeedTable
-from .group_watch import GroupWatch
 from .ledger import Ledger
 from .mailbox import Mailbox
 from .membership import GroupMembership
@@ -60,13 +59,14 @@ from .subscription import Subscription
 from .url import DEFAULT_URL, parse_url
 from .values import PublishOutcome
 from .waits import FOREVER_S, Signal
+from .watch import GroupWatch, MemberWatch
 
 __all__ = ["Client"]
 
 CLOSE_S: Final = 5.0
 """How long closing waits for answers that the node owes."""
 
-_MEMBERS: Final = msgspec.msgpack.Decoder(list[tuple[str, int, int, MemberState, bool, bool, str]])
+_MEMBERS: Final = msgspec.msgpack.Decoder(list[MemberEntry])
 _PIDS: Final = msgspec.msgpack.Decoder(list[tuple[str, int, int]])
 
 
@@ -84,7 +84,7 @@ class Client:
         self._numbers = count(1)
         self.where = ", ".join(map(str, self._addresses))
         self.feeds = FeedTable(self.ledger, self.send, self.where)
-        self.requests = Requests(self.ledger, self.send, self.where)
+        self.requests = Requests(self.ledger, self.send, self.raise_if_closed, self.where)
         self._changes = Signal()
         self._closing: asyncio.Task[None] | None = None
         self._closed = False
@@ -180,8 +180,12 @@ class Client:
 
     async def members(self) -> tuple[Member, ...]:
         """Return the nodes of the mesh as the client's node sees them."""
-        result = await self._request("members", None)
-        return tuple(Member(*member) for member in _MEMBERS.decode(result))
+        result = await self.requests.by_name("members", None)
+        return tuple(entry.member for entry in _MEMBERS.decode(result))
+
+    def watch_members(self) -> MemberWatch:
+        """Watch the nodes of the mesh; see :meth:`.Bus.watch_members`. A new connection begins with a snapshot."""
+        return ClientMemberWatch(self, self.next_number())
 
     # --- processes and groups ---
 
@@ -218,7 +222,7 @@ class Client:
 
     async def group_members(self, group: str) -> tuple[Pid, ...]:
         """Return the members of a process group; see :meth:`.Bus.group_members`."""
-        result = await self._request("group_members", (GROUP_SCOPE, check_name(group, "group")))
+        result = await self.requests.by_name("group_members", (GROUP_SCOPE, check_name(group, "group")))
         return tuple(Pid(*member) for member in _PIDS.decode(result))
 
     def watch_group(self, group: str, scope: str = "group") -> GroupWatch:
@@ -227,7 +231,7 @@ class Client:
 
     async def ready(self, timeout: float = 5.0) -> None:
         """Wait until every peer of the node knows of all that is registered there; see :meth:`.Bus.ready`."""
-        await self._request("ready", min(timeout, FOREVER_S), timeout)
+        await self.requests.by_name("ready", min(timeout, FOREVER_S), timeout)
 
     # --- for its publishers and subscriptions ---
 
@@ -299,7 +303,7 @@ class Client:
                 self.processes.exited(frame)
             case ProcessGone():
                 self.watches.gone(frame)
-            case GroupNews():
+            case GroupNews() | MemberNews():
                 self.watches.news(frame)
         self._changes.notify()
 
@@ -330,13 +334,6 @@ class Client:
             self.watches.close()
             self.feeds.end(error)
             self._changes.notify()
-
-    async def _request(self, verb: str, arguments: object, timeout_s: float = REQUEST_S) -> bytes:
-        self.raise_if_closed()
-        packed = msgspec.msgpack.encode(arguments)
-        frame = await self.requests.ask(Call(verb), lambda ref: Request(ref, verb, packed), timeout_s)
-        assert isinstance(frame, Reply)
-        return frame.result
 
     async def connected(self, timeout_s: float) -> bool:
         """Wait for a connection, if it is being made again: what is given up meanwhile was never queued."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from liminal_mesh.cluster import ClientFrame
+import msgspec
+
+from liminal_mesh.cluster import ClientFrame, Reply, Request
 
 from .client_sinks import Call
 from .errors import DeadlineExceeded, NoConnection
@@ -27,12 +29,16 @@ class Requests:
     Args:
         ledger: numbers them, and knows who asked.
         send: sends a control frame; False when no connection stands.
+        check: raises when the client is not open.
         where: the node's addresses, for errors.
     """
 
-    def __init__(self, ledger: Ledger, send: Callable[[ClientFrame], bool], where: str) -> None:
+    def __init__(
+        self, ledger: Ledger, send: Callable[[ClientFrame], bool], check: Callable[[], None], where: str
+    ) -> None:
         self._ledger = ledger
         self._send = send
+        self._check = check
         self._where = where
         self._calls: Sweep[Call] = Sweep(self._expire)
 
@@ -53,6 +59,18 @@ class Requests:
         if not self._send(make(ref)):
             self._ledger.fail([ref], NoConnection(self._where, "the connection was lost and is being made again"))
         return await self.answer(call, timeout_s)
+
+    async def by_name(self, verb: str, arguments: object, timeout_s: float = REQUEST_S) -> bytes:
+        """Ask for something that has a name and no frame of its own; return the answer as msgpack.
+
+        Raises:
+            LiminalError: as :meth:`ask`; the client is not open.
+        """
+        self._check()
+        packed = msgspec.msgpack.encode(arguments)
+        frame = await self.ask(Call(verb), lambda ref: Request(ref, verb, packed), timeout_s)
+        assert isinstance(frame, Reply)
+        return frame.result
 
     async def answer(self, call: Call, timeout_s: float) -> ClientFrame:
         """Wait for the answer to what was asked; see :meth:`ask`. The node keeps the time, unless it is gone."""

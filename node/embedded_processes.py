@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -10,9 +9,6 @@ from typing import NamedTuple
 from liminal_mesh.cluster import Pid
 
 from .errors import LimitExceeded, NoProcess
-from .group_changes import GroupChanges
-from .group_watch import GroupWatch
-from .group_watches import check_watched
 from .hub import Hub
 from .mailbox import CREDIT, Mailbox
 from .membership import GroupMembership
@@ -21,9 +17,8 @@ from .names import check_name
 from .post import Post
 from .process import CLEANUP_S, Process, ProcessFunction, Spawner, check_function
 from .processes import SHUTDOWN
-from .values import GroupSnapshot, Joined, Left
 
-__all__ = ["EmbeddedProcesses", "NodeGroupWatch", "NodeMonitor"]
+__all__ = ["EmbeddedProcesses", "NodeMonitor"]
 
 
 class _Home(NamedTuple):
@@ -148,42 +143,3 @@ class NodeMonitor(Monitor):
 
     def _close(self) -> None:
         self._hub.processes.demonitor(self._ref)
-
-
-class NodeGroupWatch(GroupWatch):
-    """A watcher of a group at an embedded node."""
-
-    _standing = False
-
-    def __init__(self, hub: Hub, group: str, scope: str) -> None:
-        super().__init__(group, scope, hub.watches.iterated)
-        self._hub = hub
-        self._number = check_watched(scope, group)
-        self._changes = GroupChanges()
-
-    def note(self, change: Joined | Left) -> None:
-        """The group has changed."""
-        self._changes.note(change)
-        self.wake()
-
-    async def _open(self) -> None:
-        hub = self._hub
-        hub.permit(hub.pid, "watch_group", self.group)
-        if hub.watches.closed:
-            self.end()
-            return
-        self._standing = True
-        hub.watches.add(self._number, self.group, self)
-
-    def _close(self) -> None:
-        self._standing = False
-        self._hub.watches.remove(self._number, self.group, self)
-
-    def _next(self) -> GroupSnapshot | Joined | Left | None:
-        return self._changes.take(lambda: self._hub.registry.members(self._number, self.group))
-
-    def __del__(self) -> None:
-        # In any thread, and perhaps when the loop has come to its end.
-        if self._standing:
-            with contextlib.suppress(RuntimeError):
-                self._hub.loop.call_soon_threadsafe(self._hub.watches.prune, self._number, self.group)

@@ -10,14 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from liminal_mesh.cluster import (
-    BATCH_MAX,
-    CLIENT_CODEC,
-    SCOPES,
     ClientFrame,
     Demonitor,
     ExitProcess,
-    GroupChange,
-    GroupNews,
     Join,
     Leave,
     LinkProcess,
@@ -26,25 +21,24 @@ from liminal_mesh.cluster import (
     Pid,
     ProcessGone,
     ProtocolError,
-    Registry,
     Reply,
     Subscribed,
     UnwatchGroup,
+    UnwatchMembers,
     WatchGroup,
+    WatchMembers,
 )
 from liminal_mesh.storage import LiminalError
 
 from .config_limits import LimitsConfig
 from .deliveries import Delivery
 from .errors import LimitExceeded, NoProcess
-from .group_changes import GroupChanges
-from .group_watches import check_watched
+from .guest_watches import GuestWatch, key_of, watch_for
 from .hub import Hub
 from .interests import wait_s
 from .names import check_name
 from .post import Post, Stay
 from .processes import NO_CONNECTION
-from .values import GroupSnapshot, Joined, Left
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -70,7 +64,7 @@ class Guests:
         self._limits = limits
         self._posts: dict[int, Post] = {}
         self._monitors: dict[int, int] = {}
-        self._watches: dict[int, _Watch] = {}
+        self._watches: dict[int, GuestWatch] = {}
 
     def frame(self, frame: ClientFrame) -> None:
         """Take a frame that asks for something of these.
@@ -79,7 +73,7 @@ class Guests:
             ProtocolError: no client of ours sends this.
         """
         match frame:
-            case OpenMailbox() | Join() | Leave() | WatchGroup() | MonitorProcess():
+            case OpenMailbox() | Join() | Leave() | WatchGroup() | WatchMembers() | MonitorProcess():
                 try:
                     self._ask(frame)
                 except LiminalError as error:
@@ -88,7 +82,7 @@ class Guests:
                 self._exit(frame)
             case LinkProcess():
                 self._link(frame)
-            case UnwatchGroup():
+            case UnwatchGroup() | UnwatchMembers():
                 self._unwatch(frame.watch)
             case Demonitor():
                 self._hub.processes.demonitor(self._monitors.pop(frame.watch, 0))
@@ -108,7 +102,7 @@ class Guests:
         for post in [post for post in self._posts.values() if post.pid == self._connection.pid]:
             post.close(NO_CONNECTION)
 
-    def _ask(self, frame: OpenMailbox | Join | Leave | WatchGroup | MonitorProcess) -> None:
+    def _ask(self, frame: OpenMailbox | Join | Leave | WatchGroup | WatchMembers | MonitorProcess) -> None:
         match frame:
             case OpenMailbox():
                 self._open(frame)
@@ -117,7 +111,7 @@ class Guests:
             case Leave():
                 self._post(frame.subscription).leave_group(frame.group)
                 self._done(frame.ref)
-            case WatchGroup():
+            case WatchGroup() | WatchMembers():
                 self._watch(frame)
             case MonitorProcess():
                 self._monitor(frame)
@@ -179,7 +173,7 @@ class Guests:
             raise NoProcess(f"of mailbox {number}", "it is over")
         return post
 
-    # --- groups ---
+    # --- groups, and what is watched ---
 
     def _join(self, frame: Join) -> None:
         post, group = self._post(frame.subscription), _checked(frame.group)
@@ -200,24 +194,20 @@ class Guests:
         else:
             self._done(frame.ref)
 
-    def _watch(self, frame: WatchGroup) -> None:
+    def _watch(self, frame: WatchGroup | WatchMembers) -> None:
         watch = self._watches.get(frame.watch)
         if watch is None:
             self._check_room()
-            _check_watched(frame)
-            self._hub.permit(self._connection.pid, "watch_group", frame.group)
-            watch = self._watches[frame.watch] = _Watch(frame, self._connection, self._hub.registry)
-            self._hub.watches.add(frame.scope, frame.group, watch)
-        elif (watch.scope, watch.group) != (frame.scope, frame.group):
-            raise ProtocolError(f"watch {frame.watch} is open already, of another group")
+            watch = self._watches[frame.watch] = watch_for(frame, self._connection, self._hub)
+        elif watch.key != key_of(frame):
+            raise ProtocolError(f"watch {frame.watch} is open already, of something else")
         self._done(frame.ref)
         watch.restart()
 
     def _unwatch(self, number: int) -> None:
         watch = self._watches.pop(number, None)
         if watch is not None:
-            self._hub.watches.remove(watch.scope, watch.group, watch)
-            self._connection.deliveries.forget(watch)
+            watch.close()
 
     # --- monitors ---
 
@@ -245,56 +235,6 @@ class Guests:
         most = self._limits.watches_per_connection
         if len(self._monitors) + len(self._watches) >= most:
             raise LimitExceeded("watches_per_connection", most)
-
-
-class _Watch:
-    """A group that a client watches; a source of frames for it."""
-
-    def __init__(self, frame: WatchGroup, connection: Connection, registry: Registry) -> None:
-        self.scope = frame.scope
-        self.group = frame.group
-        self._number = frame.watch
-        self._deliveries = connection.deliveries
-        self._registry = registry
-        self._changes = GroupChanges()
-
-    def restart(self) -> None:
-        """Tell a snapshot next."""
-        self._changes.restart()
-        self._deliveries.ready(self)
-
-    def note(self, change: Joined | Left) -> None:
-        """The group has changed."""
-        self._changes.note(change)
-        self._deliveries.ready(self)
-
-    def next_frame(self) -> bytes | None:
-        """Return what the client has to be told, a snapshot as one piece."""
-        changes: list[GroupChange] = []
-        while len(changes) < BATCH_MAX:
-            change = self._changes.take(lambda: self._registry.members(self.scope, self.group))
-            if isinstance(change, GroupSnapshot):
-                return self._snapshot(change)
-            if change is None:
-                break
-            reason = change.reason if isinstance(change, Left) else ""
-            changes.append(GroupChange(isinstance(change, Joined), *change.pid, reason))
-        return CLIENT_CODEC.encode(GroupNews(self._number, 0, changes)) if changes else None
-
-    def _snapshot(self, snapshot: GroupSnapshot) -> bytes:
-        members = [GroupChange(True, *pid) for pid in snapshot.members]
-        parts = [members[start : start + BATCH_MAX] for start in range(0, len(members), BATCH_MAX)] or [[]]
-        frames = [GroupNews(self._number, 1, part) for part in parts[:-1]]
-        return b"".join(map(CLIENT_CODEC.encode, [*frames, GroupNews(self._number, 2, parts[-1])]))
-
-
-def _check_watched(frame: WatchGroup) -> None:
-    if frame.scope >= len(SCOPES):
-        raise ProtocolError(f"there is no scope {frame.scope}")
-    try:
-        check_watched(SCOPES[frame.scope], frame.group)
-    except ValueError as error:  # our own clients look at names before they send them
-        raise ProtocolError(str(error)) from error
 
 
 def _checked(group: str) -> str:

@@ -22,7 +22,9 @@ from liminal_mesh.cluster import (
     Left,
     Link,
     Lost,
+    Member,
     MemberChanged,
+    Membership,
     NodeId,
     Pid,
     ProcessFrame,
@@ -49,6 +51,7 @@ from .shared import Shared
 from .sizes import Sizes
 from .supervision import Supervisor
 from .waits import Room, Signal, Sweep, Turn
+from .watchers import Watchers
 
 if TYPE_CHECKING:
     from liminal_mesh.cluster import Mesh
@@ -101,6 +104,7 @@ class Hub:
         self.groups = Exchange(self.shared, groups, GROUP_SCOPE)
         self._exchanges = {CHANNEL_SCOPE: self.exchange, GROUP_SCOPE: self.groups}
         self.mesh: Mesh | None = None
+        self._membership: Membership | None = None
         self.draining = False
         self.failure: Exception | None = None
         self.events: deque[dict[str, object]] = deque(maxlen=EVENTS_MAX)
@@ -110,6 +114,7 @@ class Hub:
         """The node's own process."""
         self.supervisor.own = self.pid
         self.watches = GroupWatches()
+        self.member_watches: Watchers[None, MemberChanged] = Watchers()
         self.interests = Interests(self, entries_max)
         self.supervisor.expel = self.interests.leave
         self._routes: dict[str, Route] = {}
@@ -125,6 +130,7 @@ class Hub:
         self.end_processes()
         self._unwatch()
         self.watches.close()
+        self.member_watches.close()
         self._awaited.close()
         self.lane_room()
 
@@ -152,6 +158,17 @@ class Hub:
     def routes(self) -> list[Route]:
         """Return the ways to the peers that are linked now."""
         return list(self._routes.values())
+
+    def follow(self, membership: Membership) -> None:
+        """Take the view of who is in the mesh, and follow its changes."""
+        self._membership = membership
+        membership.watch(self._member_changed)
+
+    def members(self) -> tuple[Member, ...]:
+        """Return the nodes of the mesh as this one sees them, itself included, by name."""
+        if self._membership is None:
+            return (Member(*self.me, 0, "alive", True, False, ""),)
+        return self._membership.members()
 
     async def until(self, condition: Callable[[], bool], deadline: float) -> bool:
         """Wait until a condition holds, looked at after each change of the mesh; return whether it does."""
@@ -254,8 +271,9 @@ class Hub:
     def _keep(self, kind: str, facts: Mapping[str, object]) -> None:
         self.events.append({"at": self.environment.wall_ns() / 1e9, "kind": kind, **facts})
 
-    def member_changed(self, change: MemberChanged) -> None:
-        """A node that was dead for long is forgotten: what was counted of it is dropped too."""
+    def _member_changed(self, change: MemberChanged) -> None:
+        """Tell who watches. A node that was dead for long is forgotten: what was counted of it is dropped too."""
+        self.member_watches.tell(None, change)
         if change.before is not None and change.after is None:
             for exchange in self._exchanges.values():
                 exchange.forget(NodeId(change.before.name, change.before.epoch))

@@ -26,10 +26,10 @@ from .bus import Ack, Wait
 from .config import NodeConfig
 from .config_sources import load_config
 from .embedded import FuturePending, NodePublisher, NodeSubscription, posted
-from .embedded_processes import NodeGroupWatch, NodeMonitor
+from .embedded_processes import NodeMonitor
+from .embedded_watches import NodeGroupWatch, NodeMemberWatch
 from .environment import REAL, Environment
 from .errors import Busy
-from .group_watch import GroupWatch
 from .identity_store import choose_epoch, choose_name, store_identity
 from .inbox import MESSAGE_OVERHEAD_BYTES
 from .listening import open_listeners
@@ -46,6 +46,7 @@ from .runtime import Runtime
 from .subscription import Subscription
 from .values import PublishOutcome
 from .version import VERSION
+from .watch import GroupWatch, MemberWatch
 
 __all__ = ["Node"]
 
@@ -245,6 +246,10 @@ class Node:
         """Return the nodes of the mesh as this one sees them, itself included."""
         self.running.hub.permit(self.pid, "members", "")
         return self.running.members()
+
+    def watch_members(self) -> MemberWatch:
+        """Watch the nodes of the mesh; see :meth:`.Bus.watch_members`."""
+        return NodeMemberWatch(self.running.hub)
 
     # --- processes and groups ---
 

@@ -15,8 +15,8 @@ __all__ = ["PUBLISH_VERBS", "Permit", "allow_all"]
 
 Permit = Callable[[Pid, str, str], None]
 """Called as ``permit(who, verb, name)``: the process that asks (a connection, or the node itself), the verb
-(``publish``, ``subscribe``, ``members``, ``ready``; ``spawn``, ``monitor``; ``join``, ``send_group``,
-``group_members``, ``watch_group``), and the channel, pattern or group ("" where there is none).
+(``publish``, ``subscribe``, ``ready``; ``members``, ``watch_members``; ``spawn``, ``monitor``; ``join``,
+``send_group``, ``group_members``, ``watch_group``), and the channel, pattern or group ("" where there is none).
 Raises NotAuthorized."""
 
 PUBLISH_VERBS: Final = {CHANNEL_SCOPE: "publish", GROUP_SCOPE: "send_group"}

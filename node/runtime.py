@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, replace
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from types import ModuleType
@@ -24,6 +24,7 @@ from liminal_mesh.cluster import (
     ControlThread,
     Listener,
     Member,
+    MemberEntry,
     Mesh,
     MeshLimits,
     NodeId,
@@ -112,7 +113,7 @@ class Runtime:
         self.control: Control | None = None
         if config.cluster is not None:
             self.peering, self.control = self._make_cores(me, config.cluster)
-            self.peering.membership.watch(self.hub.member_changed)
+            self.hub.follow(self.peering.membership)
             outbound = Outbound(environment.network, config.cluster.dial_overrides)
             mesh_limits = MeshLimits(
                 frame=limits.max_frame,
@@ -239,9 +240,7 @@ class Runtime:
 
     def members(self) -> tuple[Member, ...]:
         """Return the nodes of the mesh as this one sees them."""
-        if self.peering is not None:
-            return self.peering.members()
-        return (Member(*self.hub.me, 0, "alive", True, False, ""),)
+        return self.hub.members()
 
     def _verbs(self) -> dict[str, Callable[[Pid, bytes], object]]:
         """Return what a client may ask for by name; each asks for permission before it does anything."""
@@ -249,7 +248,7 @@ class Runtime:
 
         def members(who: Pid, _: bytes) -> object:
             hub.permit(who, "members", "")
-            return self.members_plain()
+            return [MemberEntry.of(member) for member in self.members()]
 
         def group_members(who: Pid, arguments: bytes) -> object:
             scope, group = _decode(_GROUP, arguments)
@@ -262,10 +261,6 @@ class Runtime:
             return hub.interests.ready(wait_s(timeout_s))
 
         return {"members": members, "group_members": group_members, "ready": ready}
-
-    def members_plain(self) -> list[tuple[object, ...]]:
-        """Return the members as plain tuples, for the wire."""
-        return [astuple(member) for member in self.members()]
 
 
 Arguments = TypeVar("Arguments")

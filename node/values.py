@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from liminal_mesh.cluster import Pid
+from liminal_mesh.cluster import Member, Pid
 
 __all__ = [
     "Down",
@@ -14,6 +14,7 @@ __all__ = [
     "GroupSnapshot",
     "Joined",
     "Left",
+    "MembersSnapshot",
     "Pressure",
     "PublishOutcome",
     "PublisherStatistics",
@@ -117,3 +118,9 @@ class Left(Struct, frozen=True):
     pid: Pid
     node: str
     reason: str
+
+
+class MembersSnapshot(Struct, frozen=True):
+    """All nodes of the mesh as a node sees them, itself included, by name, at this moment."""
+
+    members: tuple[Member, ...]

@@ -10,14 +10,14 @@ from contextlib import asynccontextmanager
 import pytest
 
 from liminal_mesh.cluster import GROUP_SCOPE, Pid
-from liminal_mesh.node import group_changes
+from liminal_mesh.node import changes
 from liminal_mesh.node.bus import Bus
 from liminal_mesh.node.client import Client
 from liminal_mesh.node.client_watches import ClientGroupWatch
 from liminal_mesh.node.errors import NoConnection, NotAuthorized
-from liminal_mesh.node.group_watch import GroupWatch
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.values import GroupSnapshot, Joined, Left
+from liminal_mesh.node.watch import GroupWatch
 
 from ..nodes import DEADLINE_S, mesh
 from .holders import Held, Pair, cut, eventually, holder, stay
@@ -103,7 +103,7 @@ async def test_a_watch_that_falls_behind_gets_a_new_snapshot(
     held: Held, monkeypatch: pytest.MonkeyPatch, behind: str
 ) -> None:
     """Instead of the changes it missed, and then the changes go on; nothing more than a bound waits for it."""
-    monkeypatch.setattr(group_changes, "CHANGES_MAX", 8 if behind == "node" else 1 << 20)
+    monkeypatch.setattr(changes, "CHANGES_MAX", 8 if behind == "node" else 1 << 20)
     monkeypatch.setattr("liminal_mesh.node.client_watches.CHANGES_MAX", 8 if behind == "client" else 1 << 20)
     async with held.bus.watch_group("x") as watch:
         assert await events(watch, 1) == [GroupSnapshot(())]

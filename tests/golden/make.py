@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Final
 
 import msgpack
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from liminal_mesh.cluster import client_frames as client
+from liminal_mesh.cluster import client_member_frames as members
 from liminal_mesh.cluster import client_process_frames as people
 from liminal_mesh.cluster import frames as link
 from liminal_mesh.cluster import process_frames as process
@@ -44,6 +45,7 @@ FULL = Envelope(
     },
 )
 HELLO = link.Hello(1, 1, "prod", "node-a", 1_700_000_000, NONCE[:8], NONCE, "10.0.0.1:7601", ["sync"])
+NODE_B: Final = members.MemberEntry("node-b", 1_700_000_001, 0, "alive", True, False, "[::1]:7601")
 ENTRIES: Final = [("news.de", [1, 200, 70_000]), ("sport.*", [BIG])]
 
 LINK: Final[list[Frame]] = [
@@ -118,6 +120,17 @@ CLIENT: Final[list[Frame]] = [
     people.MonitorProcess(10, 2, "node-b", 1_700_000_001, 300),
     people.Demonitor(2),
     people.ProcessGone(2, "noconnection"),
+    members.WatchMembers(11, 3),
+    members.UnwatchMembers(3),
+    members.MemberNews(
+        3,
+        0,
+        [
+            members.MemberChange(None, NODE_B),
+            members.MemberChange(NODE_B, structs.replace(NODE_B, incarnation=7, state="suspect", stalled=True)),
+            members.MemberChange(NODE_B, None),
+        ],
+    ),
 ]
 
 FILES: Final[dict[str, tuple[Codec, list[Frame]]]] = {

@@ -95,6 +95,12 @@ async def watch_group(bus: Bus, name: str) -> None:
         raise AssertionError("it was let in")
 
 
+async def watch_members(bus: Bus, name: str) -> None:
+    assert name == ""
+    async with bus.watch_members():
+        raise AssertionError("it was let in")
+
+
 async def ready(bus: Bus, name: str) -> None:
     assert name == ""
     await bus.ready()
@@ -112,6 +118,7 @@ VERBS = [
     (send_group, "send_group", "my.group"),
     (group_members, "group_members", "my.group"),
     (watch_group, "watch_group", "my.group"),
+    (watch_members, "watch_members", ""),
     (ready, "ready", ""),
 ]
 

@@ -1,33 +1,36 @@
-"""A watcher of one group: a snapshot of its members, then each change, as an async stream."""
+"""Something that is watched: a snapshot of it, then each change, as an async stream."""
 
 from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import Self
+from typing import Any, Generic, Self, TypeAlias, TypeVar
 
-from .values import GroupSnapshot, Joined, Left
+from liminal_mesh.cluster import MemberChanged
 
-__all__ = ["GroupWatch"]
+from .values import GroupSnapshot, Joined, Left, MembersSnapshot
+
+__all__ = ["GroupWatch", "MemberWatch", "Watch"]
+
+Snapshot = TypeVar("Snapshot")
+Change = TypeVar("Change")
 
 
-class GroupWatch:
-    """The members of a group as they change: ``async for event in bus.watch_group(...)``. Node and client fill in how.
+class Watch(Generic[Snapshot, Change]):
+    """A state as it changes: ``async for event in bus.watch_group(...)``. Node and client fill in how.
 
-    The first event is a ``GroupSnapshot``, then come ``Joined`` and ``Left``. A watcher that falls behind gets a new
-    snapshot instead of the changes that it missed. It ends with its bus, with :meth:`aclose`, by leaving its
-    ``async with``, or by being dropped. An opening that failed leaves nothing behind, and can be tried again.
+    The first event is a snapshot, then come the changes. A watcher that falls behind gets a new snapshot instead of the
+    changes that it missed. It ends with its bus, with :meth:`aclose`, by leaving its ``async with``, or by being
+    dropped. An opening that failed leaves nothing behind, and can be tried again.
 
     Args:
-        group: the name.
-        scope: ``channel``, ``subject``, ``consumer`` or ``group``.
+        what: is watched, for humans.
         iterated: the bus's watches that a task waits for; this one is in it while that is so, since the bus does not
             hold it otherwise, and the loop does not hold the task.
     """
 
-    def __init__(self, group: str, scope: str, iterated: set[GroupWatch]) -> None:
-        self.group = group
-        self.scope = scope
+    def __init__(self, what: str, iterated: set[Watch[Any, Any]]) -> None:
+        self._what = what
         self._iterated = iterated
         self._waiter: asyncio.Future[None] | None = None
         self._opened = False
@@ -42,7 +45,7 @@ class GroupWatch:
         """Watch no more; called once for each opening, also for one that failed."""
         raise NotImplementedError
 
-    def _next(self) -> GroupSnapshot | Joined | Left | None:
+    def _next(self) -> Snapshot | Change | None:
         """Return the next event, if there is one."""
         raise NotImplementedError
 
@@ -67,7 +70,7 @@ class GroupWatch:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> GroupSnapshot | Joined | Left:
+    async def __anext__(self) -> Snapshot | Change:
         while True:
             await self.__aenter__()
             if self._ended:
@@ -96,7 +99,7 @@ class GroupWatch:
 
     async def _wait(self) -> None:
         if self._waiter is not None:
-            raise RuntimeError(f"two tasks iterate over the watch of {self.group!r}: open one for each")
+            raise RuntimeError(f"two tasks iterate over the watch of {self._what}: open one for each")
         self._waiter = asyncio.get_running_loop().create_future()
         self._iterated.add(self)
         try:
@@ -106,4 +109,11 @@ class GroupWatch:
             self._iterated.discard(self)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.scope} {self.group!r}>"
+        return f"<{type(self).__name__} {self._what}>"
+
+
+GroupWatch: TypeAlias = Watch[GroupSnapshot, Joined | Left]
+"""The members of a group: a ``GroupSnapshot``, then ``Joined`` and ``Left``."""
+
+MemberWatch: TypeAlias = Watch[MembersSnapshot, MemberChanged]
+"""The nodes of the mesh: a ``MembersSnapshot``, then ``MemberChanged``."""

@@ -1,0 +1,48 @@
+"""Who watches the members of a mesh that falls apart and heals."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+import pytest
+
+from liminal_mesh.node.bus import Bus
+from liminal_mesh.node.values import MembersSnapshot
+from liminal_mesh.testing import Cluster
+
+from ..contracts.test_bus_members import apply, following, seen, view_of
+
+
+@pytest.mark.parametrize("kind", ["node", "client"])
+async def test_a_watch_follows_a_mesh_that_falls_apart_and_heals(kind: str) -> None:
+    """A cut, a kill, a restart under a later epoch: each event continues the one before, and the end is the truth."""
+    async with Cluster(nodes=3) as cluster, AsyncExitStack() as stack:
+        bus: Bus = cluster["a"]
+        if kind == "client":
+            bus = await stack.enter_async_context(cluster.client("a"))
+        async with bus.watch_members() as watch:
+            view = apply({}, await following(watch))
+            assert {member.state for member in view.values()} == {"alive"}
+            former = view["c"].epoch
+            cluster.partition({"a"}, {"b"})
+            await cluster.kill("c")
+            while view["b"].reachable or view["c"].reachable:
+                view = apply(view, await following(watch))
+            cluster.heal()
+            await cluster.restart("c")
+            await cluster.linked()
+            while not (view["b"].reachable and view["c"].reachable and view["c"].epoch > former):
+                view = apply(view, await following(watch))
+            assert (await seen(watch, view, view_of(cluster["a"])))[1] == 0
+
+
+async def test_a_client_that_finds_another_node_sees_what_that_one_sees() -> None:
+    """The view of one node is never mixed with that of another."""
+    async with Cluster(nodes=2) as cluster, cluster.client("a", "b") as client, client.watch_members() as watch:
+        view = apply({}, await following(watch))
+        await cluster.kill("a")
+        event = await following(watch)
+        assert isinstance(event, MembersSnapshot)
+        view = apply(view, event)
+        assert client.pid.node == "b"
+        assert (await seen(watch, view, view_of(cluster["b"])))[0]["b"].reachable
