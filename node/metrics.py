@@ -143,6 +143,8 @@ def _mesh(run: Runtime) -> Iterator[Metric]:
     yield _gauges("members", "Nodes, by state.", [(one, states.count(one)) for one in get_args(MemberState)], "state")
     others = [member.name for member in members if member.name != run.hub.me.name]
     yield _gauges("peer_link_up", "Whether the link stands.", [(peer, peer in links) for peer in others], "peer")
+    missing = len(run.peering.missing()) if run.peering is not None else 0
+    yield _gauge("missing_links", "Links that this node or a peer of it should have and has not.", missing)
     sessions = run.peering.sessions() if run.peering is not None else {}
     times = [(peer, session.rtt_s) for peer, session in sessions.items() if session.rtt_s is not None]
     yield _gauges("peer_rtt_seconds", "The last measured round trip.", times, "peer")

@@ -29,6 +29,7 @@ __all__ = [
     "groups",
     "health",
     "links",
+    "member_document",
     "members",
     "node",
     "ready",
@@ -66,10 +67,11 @@ def node(run: Runtime) -> Document:
 
 def members(run: Runtime) -> Document:
     """Return the nodes of the mesh as this one sees them, itself included."""
-    return {"members": [_member(one) for one in run.members()]}
+    return {"members": [member_document(one) for one in run.members()]}
 
 
-def _member(member: Member) -> Document:
+def member_document(member: Member) -> Document:
+    """Return one node as it is seen."""
     return {
         "name": member.name,
         "epoch": str(member.epoch),
@@ -82,13 +84,14 @@ def _member(member: Member) -> Document:
 
 
 def links(run: Runtime) -> Document:
-    """Return the link with each other node, also those that should stand and do not, and who misses whom."""
+    """Return the links of ``node``, which is this one, also those that should stand and do not, and who misses whom."""
+    here = run.hub.me.name
     if run.peering is None or run.hub.mesh is None:
-        return {"links": [], "missing": []}
+        return {"node": here, "links": [], "missing": []}
     sessions, standing = run.peering.sessions(), run.hub.mesh.links
     listed = []
     for member in run.members():
-        if member.name == run.hub.me.name or (member.state == "left" and not member.reachable):
+        if member.name == here or (member.state == "left" and not member.reachable):
             continue
         session, link = sessions.get(member.name), standing.get(member.name)
         up = session is not None and link is not None
@@ -107,7 +110,8 @@ def links(run: Runtime) -> Document:
                 "bytes_out": link.wire.bytes_out if link is not None else 0,
             }
         )
-    return {"links": listed, "missing": [{"from": one, "to": other} for one, other in run.peering.missing()]}
+    missing = [{"from": one, "to": other} for one, other in run.peering.missing()]
+    return {"node": here, "links": listed, "missing": missing}
 
 
 def discovery(run: Runtime) -> Document:

@@ -31,6 +31,7 @@ GOLDEN = {
     "liminal_inbox_bytes": (),
     "liminal_inbox_messages": (),
     "liminal_members": ("state",),
+    "liminal_missing_links": (),
     "liminal_node_info": ("node", "version"),
     "liminal_peer_bytes_total": ("direction", "peer"),
     "liminal_peer_link_up": ("peer",),

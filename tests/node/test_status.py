@@ -35,7 +35,7 @@ async def test_a_lone_node_is_ready_and_knows_itself() -> None:
             "addresses": {name: str(address) for name, address in node.addresses.items()},
         }
         assert [one["name"] for one in status.members(run)["members"]] == ["solo"]
-        assert status.links(run) == {"links": [], "missing": []}
+        assert status.links(run) == {"node": "solo", "links": [], "missing": []}
 
 
 async def test_each_node_of_a_mesh_shows_all_members_and_its_links() -> None:

@@ -6,11 +6,14 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from liminal_mesh.node import status
 from liminal_mesh.node.bus import Bus
+from liminal_mesh.node.metrics import Metrics
 from liminal_mesh.node.values import MembersSnapshot
 from liminal_mesh.testing import Cluster
 
 from ..contracts.test_bus_members import apply, following, seen, view_of
+from ..nodes import until
 
 
 @pytest.mark.parametrize("kind", ["node", "client"])
@@ -46,3 +49,19 @@ async def test_a_client_that_finds_another_node_sees_what_that_one_sees() -> Non
         view = apply(view, event)
         assert client.pid.node == "b"
         assert (await seen(watch, view, view_of(cluster["b"])))[0]["b"].reachable
+
+
+async def test_each_node_shows_which_links_are_missing_anywhere() -> None:
+    """R15: of three nodes two do not see each other; the third sees who misses whom, and nothing else is cut."""
+    async with Cluster(nodes=3) as cluster:
+        run = cluster["c"].running
+        assert status.links(run)["missing"] == []
+        cluster.partition({"a"}, {"b"})
+        await until(cluster["c"], lambda: len(status.links(run)["missing"]) == 2)
+        assert status.links(run)["missing"] == [{"from": "a", "to": "b"}, {"from": "b", "to": "a"}]
+        assert [(one["peer"], one["up"]) for one in status.links(run)["links"]] == [("a", True), ("b", True)]
+        assert {"from": "a", "to": "b"} in status.links(cluster["a"].running)["missing"]
+        page, _ = await Metrics(run).node()
+        assert b"liminal_missing_links 2.0" in page
+        cluster.heal()
+        await until(cluster["c"], lambda: not status.links(run)["missing"])

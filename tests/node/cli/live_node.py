@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 from liminal_mesh.node.config import NodeConfig
 from liminal_mesh.node.node import Node
+
+from ...contracts.holders import eventually
 
 
 class LiveNodes:
@@ -24,6 +26,10 @@ class LiveNodes:
     def start(self, config: NodeConfig) -> Node:
         """Start a node and return it."""
         return asyncio.run_coroutine_threadsafe(self._stack.enter_async_context(Node(config)), self._loop).result(10)
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        """Wait until something about the nodes holds."""
+        asyncio.run_coroutine_threadsafe(eventually(condition), self._loop).result(10)
 
     def close(self) -> None:
         """Stop all of them."""
