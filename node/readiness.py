@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from .runtime import Runtime
 
 __all__ = ["Condition", "conditions", "state"]
+
+_REACHED: Final = frozenset({"", "linked", "self"})
+"""How a dial of a seed stands that is no failure: under way, a session, or this very node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +64,22 @@ def _listeners(run: Runtime) -> Condition:
 
 
 def _membership(run: Runtime) -> tuple[Condition, ...]:
-    cluster = run.config.cluster
-    if cluster is None or run.peering is None:
+    """Return what is asked of the mesh. Whom it misses is told in any case: a node that needs nobody may still care."""
+    cluster, peering = run.config.cluster, run.peering
+    if cluster is None or peering is None:
         return ()
-    there = 1 + len(run.peering.sessions())
+    members = [member for member in run.members() if member.state != "left"]
+    there = sum(member.reachable and member.state != "dead" for member in members)
     needed = {"alone": 1, "joined": 2, "majority": (cluster.expected or 1) // 2 + 1}[cluster.ready]
-    if there >= needed:
-        return (Condition("membership", met=True),)
-    missing = [member.name for member in run.members() if not member.reachable and member.state != "left"]
-    unresolved = {one.seed: one.failure for one in run.peering.seeds() if one.failure}
-    detail = {"demand": cluster.ready, "linked": there, "needed": needed, "missing": missing, "unresolved": unresolved}
-    return (Condition("membership", met=False, detail=detail),)
+    detail = {
+        "demand": cluster.ready,
+        "linked": there,
+        "needed": needed,
+        "missing": [member.name for member in members if member.state != "alive" or not member.reachable],
+        "unresolved": {one.seed: one.failure for one in peering.seeds() if one.failure},
+        "unreached": {one.address: one.code for one in peering.attempts() if one.seed and one.code not in _REACHED},
+    }
+    return (Condition("membership", there >= needed, detail),)
 
 
 def _failed(run: Runtime) -> Condition:

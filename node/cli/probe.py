@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
+from typing import Any
 
 from ..units import parse_duration
 from .errors import Code, Stop
@@ -79,6 +80,20 @@ def _wait(url: str, path: str, seconds: float) -> Answer:
 
 
 def _unmet(answer: Answer) -> str:
-    """Name the unmet conditions, as far as the answer names them."""
-    unmet = answer.body.get("unmet") if isinstance(answer.body, dict) else None
-    return ", ".join(map(str, unmet)) if isinstance(unmet, list) and unmet else f"status {answer.status}"
+    """Name the unmet conditions, as far as the answer names them, and what is wanting."""
+    body = answer.body if isinstance(answer.body, dict) else {}
+    unmet, said = body.get("unmet"), {one["name"]: _wanting(one) for one in body.get("conditions", ())}
+    if not (isinstance(unmet, list) and unmet):
+        return f"status {answer.status}"
+    return ", ".join(f"{name} ({said[name]})" if said.get(name) else str(name) for name in unmet)
+
+
+def _wanting(condition: dict[str, Any]) -> str:
+    """Return what a condition tells beside its name."""
+    parts = [f"{condition['linked']} of {condition['needed']} nodes"] if "needed" in condition else []
+    for key, words in (("missing", "misses"), ("closed", "closed:")):
+        if condition.get(key):
+            parts.append(f"{words} {', '.join(condition[key])}")
+    for key in ("unresolved", "unreached"):
+        parts += [f"{seed}: {why}" for seed, why in condition.get(key, {}).items()]
+    return "; ".join([*parts, *([condition["error"]] if condition.get("error") else [])])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -160,6 +162,7 @@ async def test_readiness_waits_for_the_mesh_that_it_is_to_wait_for(cluster: dict
             "needed": needed,
             "missing": [],
             "unresolved": {},
+            "unreached": {},
         }
         assert status.node(a.running)["state"] == "waiting"
     async with mesh(needed, cluster=cluster) as (a, *_):
@@ -177,6 +180,43 @@ async def test_readiness_names_who_is_missing() -> None:
         await until(a, lambda: not a_mesh.links)
         assert status.ready(a.running)["conditions"][2]["missing"] == ["b"]
         assert status.health(a.running)["alive"] is True
+
+
+async def test_readiness_counts_whom_the_mesh_holds_alive_and_this_node_can_reach(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A suspect that is linked counts and is missed all the same; who left is neither, however long it still reads."""
+    async with Node(node_config("a", cluster={"ready": "majority", "expected": 9})) as a:
+        [me] = a.running.members()
+        others = [
+            replace(me, name="linked"),
+            replace(me, name="stalled", stalled=True),
+            replace(me, name="suspect", state="suspect"),
+            replace(me, name="unreachable", reachable=False),
+            replace(me, name="dead", state="dead", reachable=False),
+            replace(me, name="zombie", state="dead"),
+            replace(me, name="left", state="left"),
+        ]
+        monkeypatch.setattr(a.running.hub, "members", lambda: (me, *others))
+        condition = status.ready(a.running)["conditions"][2]
+        assert (condition["met"], condition["linked"], condition["needed"]) == (False, 4, 5)
+        assert condition["missing"] == ["suspect", "unreachable", "dead", "zombie"]
+
+
+async def test_readiness_names_the_seeds_that_nobody_answers_at() -> None:
+    """ME6: the node starts, serves and keeps trying; a seed that is the node itself, or a peer, is none of these."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        async with Node(node_config("a", [address], cluster={"ready": "joined"})) as a:
+            run = a.running
+            await until(a, lambda: bool(status.ready(run)["conditions"][2]["unreached"]))
+            ready = status.ready(run)
+            assert ready["unmet"] == ["membership"]
+            assert ready["conditions"][2]["unreached"] == {address: "nothing-listens"}
+            assert (await a.publish("ticks", b"x")).message_id
+    async with mesh(2) as (_, b):
+        assert status.ready(b.running)["conditions"][2]["unreached"] == {}
 
 
 async def test_unmet_conditions_come_in_a_fixed_order() -> None:

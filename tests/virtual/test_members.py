@@ -9,6 +9,7 @@ import pytest
 from liminal_mesh.node import status
 from liminal_mesh.node.bus import Bus
 from liminal_mesh.node.metrics import Metrics
+from liminal_mesh.node.node import Node
 from liminal_mesh.node.values import MembersSnapshot
 from liminal_mesh.testing import Cluster
 
@@ -65,3 +66,35 @@ async def test_each_node_shows_which_links_are_missing_anywhere() -> None:
         assert b"liminal_missing_links 2.0" in page
         cluster.heal()
         await until(cluster["c"], lambda: not status.links(run)["missing"])
+
+
+def membership(node: Node) -> tuple[bool, int, list[str]]:
+    """Return what readiness says of the mesh: whether it is enough, how many are there, and whom it misses."""
+    [one] = [one for one in status.ready(node.running)["conditions"] if one["name"] == "membership"]
+    return one["met"], one["linked"], one["missing"]
+
+
+async def test_a_node_that_lost_its_mesh_is_not_ready_and_names_whom_it_misses() -> None:
+    """A majority of five is three: one that is cut off with one other is no part of it; who left is not missed."""
+    async with Cluster(nodes=5, config={"cluster": {"ready": "majority", "expected": 5}}) as cluster:
+        a, c = cluster["a"], cluster["c"]
+        assert membership(a) == (True, 5, [])
+        await cluster.stop("e")
+        await until(a, lambda: membership(a) == (True, 4, []))
+        cluster.partition({"a", "b"}, {"c", "d"})
+        await until(a, lambda: membership(a) == (False, 2, ["c", "d"]))
+        await until(c, lambda: membership(c) == (False, 2, ["a", "b"]))
+        assert status.ready(a.running)["unmet"] == ["membership"]
+        cluster.heal()
+        await cluster.linked()
+        await until(a, lambda: membership(a) == (True, 4, []))
+        await cluster.kill("d")
+        await until(a, lambda: membership(a) == (True, 3, ["d"]))
+
+
+async def test_a_node_that_needs_nobody_still_says_whom_it_misses() -> None:
+    """It is ready alone, as it was told, and its page shows that it is."""
+    async with Cluster(nodes=2) as cluster:
+        await cluster.kill("b")
+        await until(cluster["a"], lambda: membership(cluster["a"]) == (True, 1, ["b"]))
+        assert status.ready(cluster["a"].running)["ready"]

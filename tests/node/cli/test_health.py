@@ -2,8 +2,12 @@
 
 import subprocess
 import sys
+from typing import Any
+
+from liminal_mesh.node.config import NodeConfig
 
 from .conftest import Node, Run
+from .live_node import live_nodes
 
 
 def test_a_node_that_answers_is_alive(run: Run, node: Node) -> None:
@@ -26,6 +30,52 @@ def test_a_node_that_is_not_ready_names_its_unmet_conditions(run: Run, node: Nod
     ran = run("health", "--ready", "--http", node.url, "--json")
     assert ran.code == 3
     assert ran.document == {"ok": False, "status": 503, "answer": {"ready": False, "unmet": ["membership", "draining"]}}
+
+
+def test_what_is_wanting_is_said_with_each_condition(run: Run, node: Node) -> None:
+    """Whom a node misses, and why its seeds do not help; a name of others cannot move the cursor."""
+    conditions = [
+        {"name": "starting", "met": True},
+        {"name": "listeners", "met": False, "closed": ["client", "mesh"]},
+        {
+            "name": "membership",
+            "met": False,
+            "demand": "majority",
+            "linked": 1,
+            "needed": 2,
+            "missing": ["b", "c\x1b[2J"],
+            "unresolved": {"dns://mesh.test:7601": "nxdomain"},
+            "unreached": {"10.0.0.2:7601": "timeout"},
+        },
+        {"name": "failed", "met": False, "error": "another node has this name"},
+    ]
+    unmet = ["listeners", "membership", "failed"]
+    node.answers["/ready"] = 503, {"ready": False, "unmet": unmet, "conditions": conditions}
+
+    ran = run("health", "--ready", "--http", node.url)
+
+    assert ran.code == 3
+    assert ran.err == (
+        "not ready: listeners (closed: client, mesh), membership (1 of 2 nodes; misses b, c\\x1b[2J; "
+        "dns://mesh.test:7601: nxdomain; 10.0.0.2:7601: timeout), failed (another node has this name)\n"
+    )
+
+
+def test_a_node_that_waits_for_its_mesh_is_not_ready(run: Run) -> None:
+    """A real one, which demands a first peer: exit code 3 until there is one."""
+    free: dict[str, Any] = {"listen": "127.0.0.1:0"}
+
+    def config(name: str, *seeds: str) -> NodeConfig:
+        section = {**free, "ready": "joined", "seeds": list(seeds)}
+        return NodeConfig.model_validate({"name": name, "client": free, "http": free, "cluster": section})
+
+    with live_nodes() as nodes:
+        first = nodes.start(config("a"))
+        url = str(first.addresses["http"])
+        alone = run("health", "--ready", "--http", url)
+        assert (alone.code, alone.err) == (3, "not ready: membership (1 of 2 nodes)\n")
+        nodes.start(config("b", str(first.addresses["mesh"])))
+        assert run("health", "--ready", "--wait", "10s", "--http", url).code == 0
 
 
 def test_no_answer_is_a_failure_with_advice(run: Run, nobody: str) -> None:
