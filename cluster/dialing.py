@@ -130,6 +130,8 @@ class Dialer:
     def stand_for(self, seed: str, addresses: Iterable[str], now: float) -> None:
         """Note which addresses a seed stands for from now on; those that no seed stands for are dialled no more."""
         self._seeds[seed] = frozenset(addresses)
+        if not self._seeds[seed]:
+            del self._seeds[seed]
         wanted = frozenset[str]().union(*self._seeds.values())
         for address in sorted(wanted - self._targets.keys()):
             there = (peer.name for peer in self._targets.values() if not peer.seed and peer.address == address)

@@ -8,7 +8,7 @@ takes nothing away: whom the last good answer named is dialled on.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,18 +48,28 @@ class Discovery:
     """The seeds of one node.
 
     Args:
-        options: the seeds, and the times.
+        options: the first seeds, and the times.
         rng: for jitter.
         wanted: whether it would be good to know more than a seed told so far, although it could be looked up.
     """
 
     def __init__(self, options: PeeringOptions, rng: Random, wanted: Callable[[str], bool]) -> None:
-        seeds = [parse_seed(text) for text in options.seeds]
         self._options = options
         self._rng = rng
         self._wanted = wanted
-        self._states = {seed.text: SeedState(seed.text, (seed.text,) * (seed.kind == "static")) for seed in seeds}
-        self._plans = {seed.text: _Plan() for seed in seeds if seed.kind != "static"}
+        self._states: dict[str, SeedState] = {}
+        self._plans: dict[str, _Plan] = {}
+        self.reseed(options.seeds)
+
+    def reseed(self, seeds: Iterable[str]) -> list[str]:
+        """Take other seeds, and return those that are none any more; of those that stay, what is known stays too."""
+        wanted = {seed.text: seed for seed in map(parse_seed, seeds)}
+        gone = [text for text in self._states if text not in wanted]
+        names = [text for text, seed in wanted.items() if seed.kind != "static"]
+        fresh = {text: SeedState(text, (text,) * (seed.kind == "static")) for text, seed in wanted.items()}
+        self._states = {text: self._states.get(text, state) for text, state in fresh.items()}
+        self._plans = {text: self._plans.get(text) or _Plan() for text in names}
+        return gone
 
     def states(self) -> tuple[SeedState, ...]:
         """Return what is known of each seed, in the order in which they were given."""
@@ -82,9 +92,10 @@ class Discovery:
 
     def answered(self, seed: str, addresses: Sequence[str], failure: str, now: float) -> SeedState | None:
         """Take what came of a lookup: addresses, or why there are none; returns the new state if that is news."""
-        plan, before = self._plans.get(seed), self._states[seed]
-        if plan is None:
+        plan = self._plans.get(seed)
+        if plan is None:  # it was given up meanwhile
             return None
+        before = self._states[seed]
         known = before.addresses if failure else tuple(addresses[: self._options.peers_max])
         after = self._states[seed] = SeedState(seed, known, failure, now)
         news = (set(before.addresses), before.failure) != (set(known), failure)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .contact import Contact
 from .dialing import Dialer
 from .discovery import Discovery
-from .effects import Effect, Level, Send
+from .effects import Dial, Effect, Level, Resolve, Send
 from .frames import LinkFrame
 from .identity import NodeId
 from .membership import MeshMembership
@@ -91,6 +92,24 @@ class Ledger:
         linked = {contact.name for contact in self.linked()}
         callers = self._turned_away.values()
         return tuple(caller for caller in callers if caller.peer not in linked or caller.code == "name-in-use")
+
+    def dial(self, now: float) -> None:
+        """Look up and dial whatever has come due."""
+        self.out.extend(Resolve(seed, self.options.resolve_s) for seed in self.discovery.due(now))
+        for target in self.dialer.due(now):
+            self.out.append(Dial(target.key, target.address, self.options.connect_s))
+        self.wake = None
+
+    def reseed(self, seeds: Iterable[str], now: float) -> None:
+        """Look for nodes behind these seeds from now on; peers that others led to are kept."""
+        if self.draining:
+            return
+        gone = self.discovery.reseed(seeds)
+        for state in self.discovery.states():
+            self.dialer.stand_for(state.seed, state.addresses, now)
+        for seed in gone:
+            self.dialer.stand_for(seed, (), now)
+        self.dial(now)
 
     def take(self) -> list[Effect]:
         """Return the effects so far, once."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from .codec import LINK_CODEC
@@ -30,7 +30,7 @@ from .outbound import Outbound
 from .peering import Peering
 from .process_frames import ProcessFrame
 from .registry import Registry
-from .resolver import Resolution, Resolver, resolve
+from .resolver import Resolver, resolve
 from .seeds import parse_seed
 from .wire import Wire
 
@@ -126,6 +126,11 @@ class Mesh:
         if not self._changed_scheduled:
             self._changed_scheduled = True
             self._loop.call_soon(self._tell)
+
+    def reseed(self, seeds: Sequence[str]) -> None:
+        """Look for other nodes at other places from now on; links stand."""
+        self._do(self._core.reseed(seeds, self._loop.time()))
+        self._control.seeds(self._core.seeded())
 
     def drain(self, reason: str) -> None:
         """Tell the peers that this node leaves, and end the links when that is written."""
@@ -301,20 +306,15 @@ class Mesh:
         self._do(self._core.dialed(conn, target, self._loop.time()))
 
     async def _resolve(self, seed: str, timeout_s: float) -> None:
-        try:
-            async with asyncio.timeout(timeout_s):
-                found = await resolve(self._resolver, parse_seed(seed))
-        except TimeoutError:
-            found = Resolution((), "timeout", ())
+        found = await resolve(self._resolver, parse_seed(seed), timeout_s)
         effects = self._core.resolved(seed, found.addresses, found.failure, self._loop.time())
         self._first.answered(seed, effects)
         self._do(effects)
 
     def _accepted(self) -> Wire:
         wire = Wire(self._loop, self, self._limits.preauth)
-        conn = self._adopt(wire)
-        self._newcomers.add(conn)
-        self._do(self._core.accepted(conn, self._loop.time()))
+        self._newcomers.add(self._adopt(wire))
+        self._do(self._core.accepted(wire.tag, self._loop.time()))
         return wire
 
     def _hand_over(self, wire: Wire, body: memoryview) -> None:

@@ -28,7 +28,7 @@ from .admission import Admission
 from .contact import Contact, Session
 from .dialing import Attempt
 from .discovery import SeedState
-from .effects import Dial, Effect, Resolve, SeedChanged
+from .effects import Effect, SeedChanged
 from .errors import ProtocolError
 from .following import Following
 from .frames import (
@@ -99,7 +99,7 @@ class Peering:
 
     def start(self, now: float) -> list[Effect]:
         """Begin: dial the seeds, and look up those that are names."""
-        self._dial(now)
+        self._ledger.dial(now)
         return self._ledger.take()
 
     def dialed(self, conn: int, target: str, now: float) -> list[Effect]:
@@ -129,7 +129,7 @@ class Peering:
         if news is not None:
             ledger.dialer.stand_for(seed, news.addresses, now)
             ledger.out.append(SeedChanged(seed, news.addresses, failure))
-            self._dial(now)
+            self._ledger.dial(now)
         return ledger.take()
 
     def closed(self, conn: int, reason: str, now: float) -> list[Effect]:
@@ -198,12 +198,17 @@ class Peering:
     def gossiped(self, change: MemberChanged, now: float) -> list[Effect]:
         """Note what the nodes say of a member among themselves: who is dead or gone is dialled no more, and freed."""
         self._following.gossiped(change, now)
-        self._dial(now)
+        self._ledger.dial(now)
         return self._ledger.take()
 
     def doubted(self, name: str, now: float) -> list[Effect]:
         """Note that a member did not answer over another way: see whether its session lives."""
         self._following.doubted(name, now)
+        return self._ledger.take()
+
+    def reseed(self, seeds: Sequence[str], now: float) -> list[Effect]:
+        """Take other seeds. Sessions stand, whatever led to them."""
+        self._ledger.reseed(seeds, now)
         return self._ledger.take()
 
     def drain(self, reason: str, now: float) -> list[Effect]:
@@ -228,7 +233,7 @@ class Peering:
         for pair in tuple(ledger.pairs.values()):
             if pair.check is not None and pair.check.deadline <= now:
                 self._admission.judge(pair, now)
-        self._dial(now)
+        self._ledger.dial(now)
         return ledger.take()
 
     # --- reads --------------------------------------------------------------------------------------
@@ -341,10 +346,3 @@ class Peering:
             self._admission.drop(contact, verdict, now)
         else:
             self._sessions.tick(contact, now)
-
-    def _dial(self, now: float) -> None:
-        ledger = self._ledger
-        ledger.out.extend(Resolve(seed, ledger.options.resolve_s) for seed in ledger.discovery.due(now))
-        for target in ledger.dialer.due(now):
-            ledger.out.append(Dial(target.key, target.address, ledger.options.connect_s))
-        ledger.wake = None

@@ -59,8 +59,16 @@ class Resolver(Protocol):
         """Ask for the records of a name; one answer for each kind. Failures are answers too. It ends by itself."""
 
 
-async def resolve(resolver: Resolver, seed: Seed) -> Resolution:
-    """Look up a seed; a static one stands for itself."""
+async def resolve(resolver: Resolver, seed: Seed, timeout_s: float) -> Resolution:
+    """Look up a seed; a static one stands for itself. What takes longer than so many seconds has failed."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _resolve(resolver, seed)
+    except TimeoutError:
+        return Resolution((), "timeout", ())
+
+
+async def _resolve(resolver: Resolver, seed: Seed) -> Resolution:
     if seed.kind == "static":
         return Resolution((seed.text,), "", ())
     if seed.kind == "dns":

@@ -95,15 +95,9 @@ def _hello(cluster: str, name: str, epoch: int, address: str, environment: Envir
 async def _resolve_all(cluster: ClusterConfig, environment: Environment) -> dict[str, Resolution]:
     resolver = environment.resolver(cluster.dns_servers)
 
-    async def one(text: str) -> Resolution:
-        try:
-            async with asyncio.timeout(_RESOLVE_S):
-                return await resolve(resolver, parse_seed(text))
-        except TimeoutError:
-            return Resolution((), "timeout", ())
-
     texts = list(dict.fromkeys(cluster.seeds))
-    return dict(zip(texts, await asyncio.gather(*map(one, texts)), strict=True))
+    lookups = (resolve(resolver, parse_seed(text), _RESOLVE_S) for text in texts)
+    return dict(zip(texts, await asyncio.gather(*lookups), strict=True))
 
 
 async def _try_all(

@@ -234,3 +234,56 @@ def test_nothing_is_looked_up_while_leaving() -> None:
     world.run(60)
 
     assert (len(of(Resolve, a)), len(of(Dial, a))) == before
+
+
+def test_other_seeds_are_taken_and_what_is_known_of_those_that_stay_is_kept() -> None:
+    """In the new order; a lookup of one that was given up comes to nothing."""
+    plan = Plan("a:1", MESH, "dns://other:1").core
+    plan.due(0)
+    plan.answered(MESH, ("b:1",), "", 0)
+    pause = plan.next_due()
+
+    assert plan.reseed(("c:1", "dns://new:1", MESH)) == ["a:1", "dns://other:1"]
+    assert [(state.seed, state.addresses) for state in plan.states()] == [
+        ("c:1", ("c:1",)),
+        ("dns://new:1", ()),
+        (MESH, ("b:1",)),
+    ]
+    assert plan.due(0) == ["dns://new:1"]
+    assert plan.next_due() == pause
+    assert plan.answered("dns://other:1", ("d:1",), "", 1) is None
+
+
+def test_a_node_with_other_seeds_finds_whom_they_lead_to_and_keeps_its_links() -> None:
+    """It dials the new ones at once, and the old ones no more; a peer that only they led to stays linked."""
+    world = World()
+    world.names["mesh"] = ["c:7601"]
+    a, b, c = world.add("a", "b dead"), world.add("b"), world.add("c")
+    world.run_until(lambda: all_linked(a, b), 3)
+    assert "c" not in a.core.sessions()
+
+    a.reseed([MESH])
+    assert world.run_until(lambda: all_linked(a, b, c), 3) < 1
+    begin = len(of(Dial, a))
+    world.run(60)
+    assert [dial.address for dial in of(Dial, a)[begin:]] == []
+    assert [state.seed for state in a.core.seeds()] == [MESH]
+
+    world.crash(b)
+    world.run(60)
+    assert sorted((attempt.address, attempt.seed) for attempt in a.core.attempts()) == [
+        ("b:7601", False),
+        ("c:7601", False),
+        ("c:7601", True),
+    ]
+
+
+def test_seeds_that_are_taken_while_leaving_are_not_dialled() -> None:
+    """Nor looked up."""
+    world = World()
+    a = world.add("a")
+    a.drain()
+    a.reseed([MESH, "b:7601"])
+    world.run(60)
+
+    assert (of(Resolve, a), of(Dial, a)) == ([], [])

@@ -29,9 +29,13 @@ def server() -> Iterator[DnsServer]:
         yield running
 
 
+PATIENCE_S = 10.0
+"""Far more than a resolver takes that gives up by itself."""
+
+
 async def ask(server: DnsServer, seed: str = SEED) -> Resolution:
     """Look a seed up."""
-    return await resolve(DnsResolver([server.address]), parse_seed(seed))
+    return await resolve(DnsResolver([server.address]), parse_seed(seed), PATIENCE_S)
 
 
 async def test_a_name_stands_for_its_addresses_of_both_families(server: DnsServer) -> None:
@@ -131,9 +135,9 @@ async def test_a_changed_answer_is_seen_at_once_whatever_its_time_to_live(server
     resolver, seed = DnsResolver([server.address]), parse_seed(SEED)
     for address in ("127.0.0.1", "127.0.0.2"):
         server.zone({HOST: {"A": [address], "ttl": 86_400}})
-        assert (await resolve(resolver, seed)).addresses == (f"{address}:7601",)
+        assert (await resolve(resolver, seed, PATIENCE_S)).addresses == (f"{address}:7601",)
     server.zone({})
-    assert (await resolve(resolver, seed)).failure == "NXDOMAIN"
+    assert (await resolve(resolver, seed, PATIENCE_S)).failure == "NXDOMAIN"
 
 
 async def test_names_of_the_hosts_file_need_no_server(server: DnsServer) -> None:
@@ -145,7 +149,7 @@ async def test_names_of_the_hosts_file_need_no_server(server: DnsServer) -> None
 
 async def test_nobody_at_the_servers_address_is_a_failure() -> None:
     """Not an exception."""
-    found = await resolve(DnsResolver(["127.0.0.1:1"]), parse_seed(SEED))
+    found = await resolve(DnsResolver(["127.0.0.1:1"]), parse_seed(SEED), PATIENCE_S)
 
     assert found.addresses == ()
     assert found.failure
@@ -185,7 +189,7 @@ async def test_names_in_memory_are_answered_alike() -> None:
     }
     host = network.host("h")
 
-    assert (await resolve(host, parse_seed(SEED))).addresses == ("127.0.0.1:7601",)
-    assert (await resolve(host, parse_seed(SERVICE))).addresses == ("127.0.0.1:7605",)
-    assert (await resolve(host, parse_seed("dns://slow.test:1"))).failure == "timeout"
-    assert (await resolve(host, parse_seed("dns://nobody:1"))).failure == "NXDOMAIN"
+    assert (await resolve(host, parse_seed(SEED), PATIENCE_S)).addresses == ("127.0.0.1:7601",)
+    assert (await resolve(host, parse_seed(SERVICE), PATIENCE_S)).addresses == ("127.0.0.1:7605",)
+    assert (await resolve(host, parse_seed("dns://slow.test:1"), PATIENCE_S)).failure == "timeout"
+    assert (await resolve(host, parse_seed("dns://nobody:1"), PATIENCE_S)).failure == "NXDOMAIN"

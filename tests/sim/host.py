@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
@@ -70,6 +70,10 @@ class Host:
     def drain(self) -> None:
         """Say goodbye."""
         self.do(self.core.drain("test", self.world.now))
+
+    def reseed(self, seeds: Iterable[str]) -> None:
+        """Tell the core of other seeds."""
+        self.do(self.core.reseed(tuple(seeds), self.world.now))
 
     def do(self, effects: list[Effect]) -> None:
         """Carry out effects in order, and see to the next tick."""
