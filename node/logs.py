@@ -14,17 +14,23 @@ import logging
 import os
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Final, Literal, TextIO, cast
+from typing import Any, Final, Literal, TextIO, TypeAlias, cast
 
 import structlog
 from structlog.typing import Processor
 
 from .text import printable
 
-__all__ = ["ROOT", "configure_logging", "get_logger"]
+__all__ = ["LEVELS", "ROOT", "Level", "configure_logging", "get_logger", "set_level"]
 
 ROOT: Final = "liminal"
 """The logger above all of ours."""
+
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+"""How important a line has to be, to be written."""
+
+LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warning", "error")
+"""From the most talkative one on."""
 
 _FIELDS: Final = "fields"
 """The attribute of a log record that holds the event's fields."""
@@ -48,7 +54,7 @@ def get_logger(name: str = "") -> structlog.stdlib.BoundLogger:
 
 
 def configure_logging(
-    level: Literal["debug", "info", "warning", "error"] = "info",
+    level: Level = "info",
     format: Literal["auto", "console", "json"] = "auto",  # noqa: A002 - the key's name in the configuration
     stream: TextIO | None = None,
 ) -> None:
@@ -69,6 +75,11 @@ def configure_logging(
         root.removeHandler(former)
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
+    set_level(level)
+
+
+def set_level(level: Level) -> None:
+    """Write our own lines from this level on."""
     logging.getLogger(ROOT).setLevel(level.upper())
 
 

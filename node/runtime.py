@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -237,6 +237,11 @@ class Runtime:
             for listener in self.listeners.values():
                 listener.close()
             self.hub.mesh_failed(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+    def reseed(self, seeds: Sequence[str]) -> None:
+        """Look for other nodes at other places from now on; without a mesh there is nobody to look for."""
+        if self.hub.mesh is not None:
+            self.hub.mesh.reseed(seeds)
 
     def members(self) -> tuple[Member, ...]:
         """Return the nodes of the mesh as this one sees them."""

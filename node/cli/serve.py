@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,6 +56,7 @@ def serve(
     listens on loopback alone: 7600 for clients, 7602 for HTTP; in a mesh also 7601 for its peers.
 
     SIGTERM and Ctrl-C let it finish what it has accepted, within drain_timeout; a second one stops it at once.
+    SIGHUP lets it read its configuration again: it takes the log's level and the seeds, and names what needs a restart.
     """
     overrides: dict[str, object] = {
         "name": name,
@@ -67,8 +70,7 @@ def serve(
         "cluster.name": cluster,
         "cluster.cookie_file": cookie_file and str(cookie_file),
     }
-    config = _load(file, overrides, channel or [])
-    raise typer.Exit(_run(config, loop, until_eof))
+    raise typer.Exit(_run(partial(_load, file, overrides, channel or []), loop, until_eof))
 
 
 def _load(file: Path | None, overrides: dict[str, object], channels: list[str]) -> NodeConfig:
@@ -84,15 +86,16 @@ def _load(file: Path | None, overrides: dict[str, object], channels: list[str]) 
     return NodeConfig(**{**values, "channels": [*config.channels, *more]})
 
 
-def _run(config: NodeConfig, loop: LoopKind, until_eof: bool) -> int:
+def _run(load: Callable[[], NodeConfig], loop: LoopKind, until_eof: bool) -> int:
     from liminal_mesh.cluster import AddressInUse, CookieRejected, NameInUse, StaleEpoch
 
     from ..logs import configure_logging
     from .serving import run_node
 
+    config = load()
     configure_logging(config.log.level, config.log.format)
     try:
-        return run_async(run_node(config, until_eof), loop)
+        return run_async(run_node(config, load, until_eof), loop)
     except (AddressInUse, CookieRejected, NameInUse, StaleEpoch) as error:
         raise Stop(f"the node does not start: {error}", Code.USAGE) from error
     except OSError as error:

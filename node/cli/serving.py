@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from liminal_mesh.cluster import Address
@@ -14,6 +15,7 @@ from liminal_mesh.cluster import Address
 from ..logs import get_logger
 from ..node import Node
 from .errors import Code
+from .reloading import Reloader
 
 if TYPE_CHECKING:
     from ..config import NodeConfig
@@ -24,12 +26,14 @@ log = get_logger("serve")
 
 
 class Requests:
-    """Who wants the node to stop: the first time it drains, the second time it does not."""
+    """Who wants something of the node: to stop (first it drains, the second time it does not), or to reload."""
 
     def __init__(self, until_eof: bool) -> None:
         self._loop = asyncio.get_running_loop()
         self.first: asyncio.Future[str] = self._loop.create_future()
         self.second: asyncio.Future[str] = self._loop.create_future()
+        self.reloader: Reloader | None = None
+        """Takes the configuration again, once the node runs."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.ask, number.name)
         self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
@@ -44,7 +48,10 @@ class Requests:
             self.second.set_result(reason)
 
     def _hang_up(self) -> None:
-        log.warning("reload_not_available", why="this version reads its configuration at start only: restart the node")
+        if self.reloader is None or self.first.done():
+            log.warning("reload_ignored", why="the node stops" if self.first.done() else "the node has not started yet")
+        else:
+            self.reloader.reload()
 
     def _read_to_the_end(self) -> None:
         # The loop cannot wait for a file, and the lock of sys.stdin is wanted by the interpreter when it exits.
@@ -58,8 +65,8 @@ class Requests:
             self.first.set_result("end of input")
 
 
-async def run_node(config: NodeConfig, until_eof: bool = False) -> int:
-    """Run a node until it is told to stop, or fails; return the exit code.
+async def run_node(config: NodeConfig, load: Callable[[], NodeConfig], until_eof: bool = False) -> int:
+    """Run a node until it is told to stop, or fails; return the exit code. ``load`` reads its configuration again.
 
     Raises:
         LiminalError: it does not start.
@@ -73,6 +80,7 @@ async def run_node(config: NodeConfig, until_eof: bool = False) -> int:
         log.info("stopped", why=requests.first.result(), drained=True)
         return await _abandon(start)
     start.result()
+    requests.reloader = Reloader(node, load)
     _say_what_is_open(node)
     failure = asyncio.create_task(_failure(node))
     await _first_of(failure, requests.first)

@@ -49,13 +49,68 @@ def test_a_node_that_is_told_to_stop_drains_and_exits_0(number: signal.Signals, 
         assert node.event("stopped")["why"] == number.name
 
 
-def test_a_hang_up_does_not_end_a_node() -> None:
-    """It is ignored for now, and the log says so."""
+def test_a_hang_up_reloads_the_level_of_the_log_and_the_seeds(tmp_path: Path) -> None:
+    """The node finds whom the new seeds lead to; the log says what changed, and what needs a restart."""
+    file = tmp_path / "node.toml"
+
+    def write(*lines: str) -> None:
+        file.write_text("\n".join(lines))
+
+    write('drain_timeout = "9s"')
+    words = mesh_words(tmp_path)
+    with Serve("b", *words) as b, Serve("a", *words, "--config", str(file)) as a:
+        seed = b.addresses["mesh"]
+        write('drain_timeout = "8s"', "[log]", 'level = "debug"', "[cluster]", f'seeds = ["{seed}"]')
+        a.signal(signal.SIGHUP)
+        told = a.event("reloaded")
+        assert told["changed"] == {"cluster.seeds": [seed], "log.level": "debug"}
+        assert told["needs_restart"] == ["drain_timeout"]
+        assert told["level"] == "warning"
+        a.event("link_up", peer="b")
+
+        write("[log]", 'level = "loud"', "[cluster]", 'seeds = ["nowhere"]')
+        a.signal(signal.SIGHUP)
+        problems = a.event("reload_refused")["problems"]
+        assert [problem.split(": ")[:2] for problem in problems] == [
+            ["node.toml:2", "log.level"],
+            ["node.toml:4", "cluster.seeds[0]"],
+        ]
+
+        write('drain_timeout = "9s"', "[log]", 'level = "error"', "[cluster]", f'seeds = ["{seed}"]')
+        a.signal(signal.SIGHUP)
+        assert a.event("reloaded", changed={"log.level": "error"})["needs_restart"] == []
+        a.signal(signal.SIGTERM)
+        assert a.wait() == 0
+        assert json.loads(a.err[-1])["event"] == "reloaded"
+
+
+def test_a_hang_up_of_a_node_without_a_file_changes_nothing() -> None:
+    """And ends nothing."""
     with Serve("a") as node:
         node.signal(signal.SIGHUP)
-        node.event("reload_not_available")
+        assert node.event("reloaded", changed={})["needs_restart"] == []
         node.signal(signal.SIGTERM)
         assert node.wait() == 0
+
+
+def test_a_watch_of_the_members_shows_a_node_that_is_killed(tmp_path: Path) -> None:
+    """As one JSON object a line; Ctrl-C ends it."""
+    with Serve("a", *mesh_words(tmp_path)) as a, Serve("b", *mesh_words(tmp_path, [a.addresses["mesh"]])) as b:
+        a.linked("b")
+        with Process("members", "--watch", "--jsonl", "-s", a.url) as watch:
+            snapshot = json.loads(watch.line(lambda _: True, "out"))
+            assert {one["name"]: one["state"] for one in snapshot["members"]} == {"a": "alive", "b": "alive"}
+            b.process.kill()
+
+            def lost(text: str) -> bool:
+                after = json.loads(text).get("after")
+                return after is not None and after["name"] == "b" and after["state"] == "dead"
+
+            change = json.loads(watch.line(lost, "out"))
+            assert change["before"]["name"] == "b"
+            assert change["before"]["epoch"] == change["after"]["epoch"]
+            watch.signal(signal.SIGINT)
+            assert watch.wait() == 130
 
 
 def test_the_end_of_its_input_ends_a_node_that_was_told_so() -> None:
