@@ -31,6 +31,8 @@ def _of(info: inspect.Type) -> st.SearchStrategy[object]:
             return st.binary(min_size=shortest or 0, max_size=longest or 64)
         case inspect.BoolType():
             return st.booleans()
+        case inspect.LiteralType(values=values):
+            return st.sampled_from(values)
         case inspect.NoneType():
             return st.none()
         case inspect.RawType():

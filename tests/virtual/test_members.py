@@ -13,7 +13,7 @@ from liminal_mesh.node.node import Node
 from liminal_mesh.node.values import MembersSnapshot
 from liminal_mesh.testing import Cluster
 
-from ..contracts.test_bus_members import apply, following, seen, view_of
+from ..contracts.test_bus_members import acquainted, apply, following, seen, view_of
 from ..nodes import until
 
 
@@ -79,6 +79,7 @@ async def test_a_node_that_lost_its_mesh_is_not_ready_and_names_whom_it_misses()
     async with Cluster(nodes=5, config={"cluster": {"ready": "majority", "expected": 5}}) as cluster:
         a, c = cluster["a"], cluster["c"]
         assert membership(a) == (True, 5, [])
+        await until(cluster["e"], lambda: acquainted(cluster["e"], *"abcd"))
         await cluster.stop("e")
         await until(a, lambda: membership(a) == (True, 4, []))
         cluster.partition({"a", "b"}, {"c", "d"})

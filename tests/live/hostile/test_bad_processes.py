@@ -27,7 +27,9 @@ from liminal_mesh.cluster import (
     Subscribed,
     Unsubscribe,
     UnwatchGroup,
+    UnwatchMembers,
     WatchGroup,
+    WatchMembers,
 )
 from liminal_mesh.cluster.frame import Frame
 from liminal_mesh.node.node import Node
@@ -53,6 +55,7 @@ async def baseline(**limits: object) -> AsyncIterator[tuple[Node, RawClient]]:
         await until(a, lambda: len(a.running.server.connections) == 1)
         assert hub.processes.statistics() == before
         assert hub.watches._watchers == {}
+        assert hub.member_watches._watchers == {}
         assert a.running.registry.groups(GROUP_SCOPE) == {}
         assert hub.shared.budget.used == 0
         hub.processes.validate()
@@ -86,6 +89,9 @@ REFUSED: list[tuple[str, list[Frame], str]] = [
     ("a watch of a pattern of groups", [WatchGroup(9, 5, 3, "x.*")], "ProtocolError"),
     ("a watch of two groups", [WatchGroup(8, 5, 3, "x"), WatchGroup(9, 5, 3, "y")], "ProtocolError"),
     ("a watch in two scopes", [WatchGroup(8, 5, 3, "x"), WatchGroup(9, 5, 0, "x")], "ProtocolError"),
+    ("a watch of a group and of the members", [WatchGroup(8, 5, 3, "x"), WatchMembers(9, 5)], "ProtocolError"),
+    ("a watch of the members and of a group", [WatchMembers(8, 5), WatchGroup(9, 5, 3, "x")], "ProtocolError"),
+    ("a watch of the members twice", [WatchMembers(8, 5), WatchMembers(9, 5)], ""),
     ("a monitor twice", [MonitorProcess(8, 5, "a", 1, 1), MonitorProcess(9, 5, "a", 1, 1)], ""),
     ("a question with a bad scope", [Request(9, "group_members", msgpack.packb((4, "x")))], "ProtocolError"),
     ("a question without arguments", [Request(9, "group_members")], "ProtocolError"),
@@ -136,8 +142,8 @@ async def test_the_end_of_what_is_not_there_is_nothing() -> None:
         raw.send(
             ExitProcess(77, "killed"), LinkProcess(77, "a", a.epoch, 1, True), LinkProcess(2, "a", a.epoch, own, False),
             LinkProcess(1, "", MOST, MOST, True), LinkProcess(1, "nowhere", 1, 1, True),
-            LinkProcess(2, "", 0, 0, False), Demonitor(77), UnwatchGroup(77), Leave(5, 2, "never.joined"),
-            Unsubscribe(77),
+            LinkProcess(2, "", 0, 0, False), Demonitor(77), UnwatchGroup(77), UnwatchMembers(77),
+            Leave(5, 2, "never.joined"), Unsubscribe(77),
         )  # fmt: skip
         assert (await raw.expect(Reply)).ref == 5
         await alive(raw)
