@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable
 from typing import Any, Generic, Protocol, TypeVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from .watch import Watch
 
@@ -24,10 +24,13 @@ class Watcher(Protocol[Change_contra]):
 
 
 class Watchers(Generic[Key, Change]):
-    """The watchers of one node, by what they watch. They are held weakly: one that was dropped watches no more."""
+    """The watchers of one node, by what they watch. They are held weakly: one that was dropped watches no more.
+
+    Each change is told in the order in which they began, so that a run in virtual time can be repeated.
+    """
 
     def __init__(self) -> None:
-        self._watchers: defaultdict[Key, WeakSet[Watcher[Change]]] = defaultdict(WeakSet)
+        self._watchers: defaultdict[Key, WeakKeyDictionary[Watcher[Change], None]] = defaultdict(WeakKeyDictionary)
         self.iterated: set[Watch[Any, Any]] = set()
         """Those of the node's own program that a task waits for."""
         self.closed = False
@@ -39,13 +42,13 @@ class Watchers(Generic[Key, Change]):
 
     def add(self, key: Key, watcher: Watcher[Change]) -> None:
         """Tell a watcher of each change from now on."""
-        self._watchers[key].add(watcher)
+        self._watchers[key][watcher] = None
 
     def remove(self, key: Key, watcher: Watcher[Change]) -> None:
         """Tell it no more."""
         watchers = self._watchers.get(key)
         if watchers is not None:
-            watchers.discard(watcher)
+            watchers.pop(watcher, None)
             self.prune(key)
 
     def prune(self, key: Key) -> None:

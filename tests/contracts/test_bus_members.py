@@ -12,6 +12,7 @@ import pytest
 from liminal_mesh.cluster import Member, MemberChanged, Pid
 from liminal_mesh.node import changes
 from liminal_mesh.node.client import Client
+from liminal_mesh.node.client_watches import ClientMemberWatch
 from liminal_mesh.node.errors import LimitExceeded, NoConnection, NotAuthorized
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.values import MembersSnapshot
@@ -155,6 +156,9 @@ async def test_a_watch_that_falls_behind_gets_a_new_snapshot(
             now = tell(held.node, now, other(number % 90, epoch=1 + number))
             await asyncio.sleep(0)
         if isinstance(held.bus, Client) == (behind == "client"):  # else the other end has room for all of it
+            if isinstance(watch, ClientMemberWatch):
+                waiting = watch._events
+                await eventually(lambda: any(isinstance(one, MembersSnapshot) for one in waiting))
             event = await following(watch)
             assert isinstance(event, MembersSnapshot)
             view = apply(view, event)
