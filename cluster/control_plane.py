@@ -71,6 +71,8 @@ class ControlPlane:
         self._loop = asyncio.get_running_loop()
         self._wires: dict[int, Wire] = {}
         self._tags = 0
+        self._adopting: set[socket.socket] = set()
+        """Connections that were handed over, and have no wire yet."""
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -87,6 +89,8 @@ class ControlPlane:
                 self._timer.cancel()
             for wire in tuple(self._wires.values()):
                 wire.abort("the node stops")
+            for sock in self._adopting:
+                sock.close()
 
     # --- what the mesh hands in ---
 
@@ -103,6 +107,7 @@ class ControlPlane:
         if self._tasks is None:
             sock.close()
         else:
+            self._adopting.add(sock)
             self._tasks.create_task(self._adopt(sock, body), name="control-adopt")
 
     def lagging(self, lag_s: float) -> None:
@@ -214,6 +219,8 @@ class ControlPlane:
             sock.close()
             log.debug("a control connection was lost while it was handed over: %s", error)
             return
+        finally:
+            self._adopting.discard(sock)
         self.take(wire, memoryview(body))
 
     def _number(self) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -71,6 +72,8 @@ class ControlThread:
         self._lock = threading.Lock()
         self._early: list[Callable[[], None]] = []
         """What was handed in before the thread's loop ran."""
+        self._handed: set[socket.socket] = set()
+        """Connections on their way to the thread."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._plane: ControlPlane | None = None
         self._running: asyncio.Task[None] | None = None
@@ -87,12 +90,14 @@ class ControlThread:
         finally:
             self._post(self._stop)
             self._thread.join(END_S)  # it has nothing to wait for
+            for sock in self._handed:
+                sock.close()
 
     def take(self, wire: Wire, body: memoryview) -> None:
         """Take over a connection whose first frame says that it is to be a control link."""
-        sock = wire.detach()
-        hello = bytes(body)
-        self._post(lambda: self._there.adopt(sock, hello))
+        sock, hello = wire.detach(), bytes(body)
+        self._handed.add(sock)
+        self._post(lambda: self._adopt(sock, hello))
 
     def seeds(self, addresses: Iterable[str]) -> None:
         """Set the addresses that the seeds stand for."""
@@ -155,6 +160,10 @@ class ControlThread:
         await asyncio.wait([self._running])
         if not self._running.cancelled():
             self._running.result()
+
+    def _adopt(self, sock: socket.socket, hello: bytes) -> None:
+        self._handed.discard(sock)
+        self._there.adopt(sock, hello)
 
     def _stop(self) -> None:
         assert self._running is not None
