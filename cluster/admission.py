@@ -11,7 +11,7 @@ node that was restarted gets in at once when the end of its former run was seen,
 from __future__ import annotations
 
 from .contact import Contact
-from .effects import Close, Failed
+from .effects import Close, Failed, Level
 from .errors import NameInUse, StaleEpoch
 from .frames import Adopt, AdoptAck, Hello, Ping, Pong, Redundant, Refusal
 from .ledger import Ledger
@@ -62,7 +62,8 @@ class Admission:
         if refusal.code != "self":
             event = "peer_refused" if by_us else "refused_by_peer"
             fields = {"peer": contact.who, "code": refusal.code, "reason": refusal.reason}
-            self._ledger.notice("warning", event, f"{refusal.code} {contact.key}", now, **fields)
+            level: Level = "debug" if refusal.code == "leaving" else "warning"  # whoever leaves is not at fault
+            self._ledger.notice(level, event, f"{refusal.code} {contact.key}", now, **fields)
             if not contact.target:
                 address = contact.hello.address if contact.handshake.peer is not None else ""
                 self._ledger.turned_away(contact.who, address, refusal.code, refusal.reason, now)

@@ -40,7 +40,7 @@ from .swim import (
     SwimEffect,
     SwimOptions,
 )
-from .swim_frames import SwimFrame
+from .swim_frames import RecordState, SwimFrame
 
 if TYPE_CHECKING:
     from random import Random
@@ -199,7 +199,9 @@ class Control:
         elif handshake.state == "done":
             if link.dial is not None:
                 self.swim.reached(link.dial.address, link.node.name)
-            if link.node.name == self._me.name:
+            if self.swim.record.state is RecordState.LEFT:
+                self._refuse(link, Refusal("leaving", "this node is leaving the mesh"), now)
+            elif link.node.name == self._me.name:
                 self._do(self.swim.linked(link.record, 0, now), now)  # it will be refused, and told by whom
             elif link.node.name < self._me.name:
                 standing = self._standing(link)
@@ -275,7 +277,7 @@ class Control:
 
     def _turned_away(self, link: ControlLink, refusal: Refusal, by_us: bool, now: float) -> None:
         """End a connection that was refused, by us or by the other."""
-        if refusal.code not in {"self", "redundant"}:
+        if refusal.code not in {"self", "redundant", "leaving"}:
             event = "control_refused" if by_us else "control_refused_by_peer"
             self._notice("warning", event, link, now, code=refusal.code, reason=refusal.reason)
         elif refusal.code == "self" and link.dial is not None:

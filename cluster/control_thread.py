@@ -74,6 +74,7 @@ class ControlThread:
         """What was handed in before the thread's loop ran."""
         self._handed: set[socket.socket] = set()
         """Connections on their way to the thread."""
+        self._over = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._plane: ControlPlane | None = None
         self._running: asyncio.Task[None] | None = None
@@ -90,11 +91,15 @@ class ControlThread:
         finally:
             self._post(self._stop)
             self._thread.join(END_S)  # it has nothing to wait for
+            self._over = True
             for sock in self._handed:
                 sock.close()
 
     def take(self, wire: Wire, body: memoryview) -> None:
         """Take over a connection whose first frame says that it is to be a control link."""
+        if self._over:
+            wire.abort("the node stops")
+            return
         sock, hello = wire.detach(), bytes(body)
         self._handed.add(sock)
         self._post(lambda: self._adopt(sock, hello))

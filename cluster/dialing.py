@@ -49,9 +49,10 @@ class Attempt:
 class Target:
     """One address that is dialled.
 
-    ``name`` is the peer it leads to, as far as known, and ``left`` says that this peer is gone. ``busy`` says that a
-    dial, or the connection made by it, has not come to an end. ``retired`` is an address that no seed stands for any
-    more, while its dial is in flight. ``code``, ``detail`` and ``ended`` say how the last dial ended.
+    ``name`` is the peer it leads to, as far as known; ``dead`` says that this peer is gone, and ``left`` that it will
+    not be back. ``busy`` says that a dial, or the connection made by it, has not come to an end. ``retired`` is an
+    address that no seed stands for any more, while its dial is in flight. ``code``, ``detail`` and ``ended`` say how
+    the last dial ended.
     """
 
     key: str
@@ -62,6 +63,7 @@ class Target:
     epoch: int = 0
     attempts: int = 0
     busy: bool = False
+    dead: bool = False
     left: bool = False
     retired: bool = False
     code: str = ""
@@ -166,13 +168,13 @@ class Dialer:
             self._targets[name] = Target(name, address, False, due, name, epoch)
         elif epoch > target.epoch:
             # A later run counts for more than what we were told before, a goodbye included.
-            target.epoch, target.address, target.left = epoch, address, False
+            target.epoch, target.address, target.dead, target.left = epoch, address, False, False
 
     def linked(self, name: str, epoch: int, address: str, now: float) -> None:
         """Note that a session stands with this peer; what it says of itself overrules what others said."""
         self._linked.add(name)
         target = self._targets.setdefault(name, Target(name, address, False, now, name))
-        target.epoch, target.address, target.left = epoch, address, False
+        target.epoch, target.address, target.dead, target.left = epoch, address, False, False
         for other in self._targets.values():
             # A seed that was not reached yet is this peer's all the same, if that is what the peer says.
             if other.address == address and not other.name:
@@ -187,21 +189,19 @@ class Dialer:
         for target in self._leading_to(name):
             target.due = now + pause
 
-    def rest(self, name: str) -> None:
-        """Note that this peer said goodbye, or is dead: it is dialled no more until it is :meth:`back`."""
-        if name in self._targets:
-            self._targets[name].left = True
+    def rest(self, name: str, *, left: bool) -> None:
+        """Note that this peer is dead, or has ``left``: only a dead run can come :meth:`back`."""
+        target = self._targets.get(name)
+        if target is not None:
+            target.dead, target.left = True, target.left or left
 
     def back(self, name: str, epoch: int, address: str, now: float) -> None:
         """Note that this run of a peer is alive."""
         self.learn(name, epoch, address, now)
         target = self._targets.get(name)
-        if target is not None and target.epoch == epoch and target.left:
-            target.left, target.attempts, target.due = (
-                False,
-                0,
-                now + self._head_start(name, self._options.yield_again_s),
-            )
+        if target is not None and target.epoch == epoch and target.dead and not target.left:
+            target.dead, target.attempts = False, 0
+            target.due = now + self._head_start(name, self._options.yield_again_s)
 
     def drop(self, name: str) -> None:
         """Forget a peer that is no member any more."""
@@ -242,9 +242,9 @@ class Dialer:
         if self._stopped or target.retired or target.busy or target.name in self._linked or flying.leads_to(target):
             return True
         if not target.seed:
-            return target.left
+            return target.dead
         peer = self._targets.get(target.name)
-        return peer is not None and peer.address == target.address and not peer.left
+        return peer is not None and peer.address == target.address and not peer.dead
 
     def _flying(self) -> _Flying:
         flying = _Flying()

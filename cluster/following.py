@@ -51,7 +51,7 @@ class Following:
         elif contact is not None and member.state == "dead":
             self._admission.drop(contact, "dead", now)
         if member.state in GONE:
-            ledger.dialer.rest(member.name)
+            ledger.dialer.rest(member.name, left=member.state == "left")
             self._sessions.free(member.name)
         else:
             ledger.dialer.back(member.name, member.epoch, member.address, now)

@@ -56,8 +56,11 @@ class _TcpPort:
 
     async def accept(self, factory: Callable[[], asyncio.Protocol]) -> bool:
         loop = self._loop = asyncio.get_running_loop()
+        await self._readable(loop)
         try:
-            sock, _ = await loop.sock_accept(self._socket)
+            sock, _ = self._socket.accept()
+        except BlockingIOError:
+            return False
         except OSError as error:
             if error.errno in _GONE:
                 return False
@@ -71,8 +74,23 @@ class _TcpPort:
             return False
         return True
 
+    async def _readable(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait for a connection; ``sock_accept`` loses one that comes in the turn in which it is cancelled."""
+        came: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self._socket, _arrived, came)
+        try:
+            await came
+        finally:
+            if self._socket.fileno() >= 0:
+                loop.remove_reader(self._socket)
+
     def close(self) -> None:
         if self._loop is not None:
             # The next connection to anything gets this descriptor's number, and the loop must not know it any more.
             self._loop.remove_reader(self._socket)
         self._socket.close()
+
+
+def _arrived(came: asyncio.Future[None]) -> None:
+    if not came.done():
+        came.set_result(None)
