@@ -65,6 +65,7 @@ from .link import Link, MeshLimits
 from .listener import Listener
 from .membership import Member, MemberChanged, Membership, MemberState
 from .mesh import Mesh
+from .messenger import Messenger
 from .network import Network
 from .notices import Notices
 from .options import PeeringOptions
@@ -155,6 +156,7 @@ __all__ = [
     "Membership",
     "Mesh",
     "MeshLimits",
+    "Messenger",
     "MonitorProcess",
     "NameInUse",
     "Network",

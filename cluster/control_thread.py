@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from .control_plane import ControlOwner, ControlPlane
 from .identity import NodeId
-from .membership import MemberChanged
+from .messenger import Messenger
 from .wire import Wire
 
 __all__ = ["ControlDriver", "ControlThread"]
@@ -66,7 +66,7 @@ class ControlThread:
     def __init__(self, make: Callable[[ControlOwner], ControlPlane], owner: ControlOwner) -> None:
         self._make = make
         self._main = asyncio.get_running_loop()
-        self._owner = _Messenger(self._main, owner)
+        self._owner = Messenger(self._main, owner)
         self._ended: asyncio.Future[None] = self._main.create_future()
         self._thread = threading.Thread(target=self._live, name="liminal-control", daemon=True)
         self._lock = threading.Lock()
@@ -198,35 +198,3 @@ class ControlThread:
             self._ended.set_result(None)
         else:
             self._ended.set_exception(error)
-
-
-class _Messenger:
-    """Tells an owner on another loop, in order. Implements :class:`.ControlOwner`."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, owner: ControlOwner) -> None:
-        self._loop = loop
-        self._owner = owner
-
-    def tell(self, call: Callable[[], None]) -> None:
-        """Have something done on the owner's loop; nothing is done once that is closed."""
-        try:
-            self._loop.call_soon_threadsafe(call)
-        except RuntimeError:
-            if not self._loop.is_closed():
-                raise
-
-    def member_changed(self, change: MemberChanged) -> None:
-        """The view of the mesh changed."""
-        self.tell(lambda: self._owner.member_changed(change))
-
-    def member_doubted(self, name: str) -> None:
-        """A member did not answer in time."""
-        self.tell(lambda: self._owner.member_doubted(name))
-
-    def member_departed(self) -> None:
-        """Our goodbye is told."""
-        self.tell(self._owner.member_departed)
-
-    def mesh_failed(self, error: Exception) -> None:
-        """The node cannot go on in this mesh."""
-        self.tell(lambda: self._owner.mesh_failed(error))

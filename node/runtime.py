@@ -27,6 +27,7 @@ from liminal_mesh.cluster import (
     MemberEntry,
     Mesh,
     MeshLimits,
+    Messenger,
     NodeId,
     Outbound,
     Peering,
@@ -122,9 +123,10 @@ class Runtime:
                 lane_age_s=limits.lane_age,
             )
             plane = partial(ControlPlane, self.control, outbound, mesh_limits)
+            loop = asyncio.get_running_loop()
             self.hub.mesh = Mesh(
                 self.peering,
-                partial(ControlThread, plane) if environment.threads else plane,
+                partial(ControlThread, plane) if environment.threads else lambda mesh: plane(Messenger(loop, mesh)),
                 self.registry,
                 self.hub,
                 me,

@@ -24,6 +24,7 @@ CLUSTER_SHELLS = {
     "link",
     "listener",
     "mesh",
+    "messenger",
     "outbound",
     "pipe",
     "pipe_network",
