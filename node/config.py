@@ -16,7 +16,7 @@ from liminal_mesh.cluster import Address, parse_address, parse_dns_server, parse
 
 from .config_checks import problems_between
 from .config_limits import LimitsConfig
-from .config_types import ChannelName, Count, Duration, Flag, Items, Listen, Name, NodeName, Section, Size
+from .config_types import Advertise, ChannelName, Count, Duration, Flag, Items, Listen, Name, NodeName, Section, Size
 from .errors import ConfigError
 
 __all__ = [
@@ -86,8 +86,8 @@ class ClusterConfig(Section):
     """The cluster's name; nodes of another one are refused."""
     listen: Listen = "127.0.0.1:7601"
     """Where peers connect. Port 0 takes a free one."""
-    advertise: Listen | None = None
-    """What peers dial, a host name is fine; as listened when it is absent."""
+    advertise: Advertise | None = None
+    """What peers dial, a host name is fine; ``auto`` is this machine's host name; as listened when it is absent."""
     seeds: Items[SeedText] = ()
     """Where other nodes are: ``host:port``, ``dns://host:port``, ``srv://_mesh._tcp.name``; any one is enough."""
     dns_servers: Items[DnsServer] = ()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from liminal_mesh.cluster import CookieRejected, check_cookie, parse_address, parse_seed
 
+from .config_types import AUTO
 from .errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -116,7 +117,12 @@ def _cluster(cluster: ClusterConfig) -> Iterator[Problem]:
 def _advertised(cluster: ClusterConfig) -> Iterator[Problem]:
     if cluster.advertise is None:
         if cluster.address.host in _ANY_HOST:
-            yield Problem("cluster.advertise", f"is missing: peers cannot dial {cluster.listen}")
+            yield Problem(
+                "cluster.advertise",
+                f"is missing: peers cannot dial {cluster.listen}; say what they can, or {AUTO!r} for this host's name",
+            )
+        return
+    if cluster.advertise == AUTO:
         return
     address = parse_address(cluster.advertise)
     if address.host in _ANY_HOST or address.port == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -23,9 +23,25 @@ from .errors import ConfigError
 from .names import check_name, check_pattern
 from .units import parse_duration, parse_size
 
-__all__ = ["ChannelName", "Count", "Duration", "Flag", "Items", "Listen", "Name", "NodeName", "Section", "Size"]
+__all__ = [
+    "AUTO",
+    "Advertise",
+    "ChannelName",
+    "Count",
+    "Duration",
+    "Flag",
+    "Items",
+    "Listen",
+    "Name",
+    "NodeName",
+    "Section",
+    "Size",
+]
 
 T = TypeVar("T")
+
+AUTO: Final = "auto"
+"""Instead of an address to advertise: this machine's host name."""
 
 
 def _check_address(text: str) -> str:
@@ -60,6 +76,9 @@ Flag = Annotated[bool, Strict()]
 
 Listen = Annotated[str, AfterValidator(_check_address)]
 """``host:port``, or ``[v6]:port``."""
+
+Advertise = Annotated[str, AfterValidator(lambda text: text if text == AUTO else _check_address(text))]
+"""``host:port``, or ``auto``."""
 
 NodeName = Annotated[str, AfterValidator(_check_node_name)]
 """A node's name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Environment:
     """So many bytes that nobody can guess."""
     threads: bool = True
     """Whether membership has a thread of its own; without one all is on one loop, and can be repeated."""
+    host_name: Callable[[], str] = socket.gethostname
+    """The name of the machine, or of the container."""
     http: bool = True
     """Whether HTTP is served."""
 

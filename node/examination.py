@@ -24,6 +24,7 @@ from liminal_mesh.cluster import (
     try_address,
 )
 
+from .advertising import advertised
 from .config import ClusterConfig, NodeConfig
 from .config_checks import read_cookies
 from .environment import Environment
@@ -53,7 +54,7 @@ async def examine(config: NodeConfig, environment: Environment) -> dict[str, Any
     if cluster is None:
         return facts
     keys = [derive_key(cookie, cluster.name) for cookie in read_cookies(config) or (b"",)]
-    advertise = cluster.advertise or cluster.listen
+    advertise = advertised(cluster, cluster.address, environment)
     hello = _hello(cluster.name, name, epoch, advertise, environment)
     seeds = await _resolve_all(cluster, environment)
     addresses = dict.fromkeys(address for found in seeds.values() for address in found.addresses)

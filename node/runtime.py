@@ -18,7 +18,6 @@ from liminal_mesh.cluster import (
     SCOPES,
     TEST,
     WAN,
-    Address,
     Control,
     ControlPlane,
     ControlThread,
@@ -36,9 +35,9 @@ from liminal_mesh.cluster import (
     ProtocolError,
     Registry,
     derive_key,
-    parse_address,
 )
 
+from .advertising import advertised
 from .channel import ChannelSettings, ChannelTable
 from .config import ClusterConfig, NodeConfig
 from .config_checks import read_cookies
@@ -145,7 +144,7 @@ class Runtime:
         listen = self.listeners["mesh"].address
         options = PeeringOptions(
             cluster=cluster.name,
-            address=_advertised(cluster, listen),
+            address=advertised(cluster, listen, self.environment),
             seeds=tuple(cluster.seeds),
             expected=cluster.expected or 2,
             handshake_s=self.config.limits.handshake_timeout,
@@ -278,14 +277,6 @@ def _decode(decoder: msgspec.msgpack.Decoder[Arguments], arguments: bytes) -> Ar
         return decoder.decode(arguments)
     except msgspec.MsgspecError as error:
         raise ProtocolError(f"the arguments of a request: {error}") from error
-
-
-def _advertised(cluster: ClusterConfig, listen: Address) -> str:
-    """Return what peers shall dial: as configured, else where we listen; port 0 stands for the real one."""
-    if cluster.advertise is None:
-        return str(listen)
-    host, port = parse_address(cluster.advertise)
-    return str(Address(host, port or listen.port))
 
 
 def _channel_table(config: NodeConfig) -> ChannelTable:

@@ -137,6 +137,8 @@ def test_peers_must_be_able_to_dial_what_is_advertised() -> None:
     assert "cannot dial" in problems(cluster={"listen": "0.0.0.0:7601", **secure})["cluster.advertise"]
     assert "cannot dial" in problems(cluster={"advertise": "0.0.0.0:7601"})["cluster.advertise"]
     assert "cannot dial" in problems(cluster={"advertise": "a:0"})["cluster.advertise"]
+    NodeConfig.model_validate({"cluster": {"listen": "0.0.0.0:7601", "advertise": "auto", **secure}})
+    assert "no address" in problems(cluster={"advertise": "automatic"})["cluster.advertise"]
 
 
 def test_two_listeners_cannot_have_one_port() -> None:
