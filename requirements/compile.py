@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-FILES = {"dev.txt": ["dev"], "bench.txt": ["dev", "bench"]}
+FILES = {"image.txt": [], "dev.txt": ["dev"], "bench.txt": ["dev", "bench"]}
 """Which dependency groups go into which file, beside the dependencies, the extras and what builds the package."""
 OPTIONS = [
     "--quiet",
