@@ -6,7 +6,8 @@ BIN := .venv/bin
 
 help:
 	@echo "make demo        three nodes, messages, a process group; one node is killed after 5 s; Ctrl-C ends it"
-	@echo "make test        everything that must pass: lint, types, tests, with the seconds of each suite"
+	@echo "make test        everything that must pass: lint, types, tests, with the seconds of each suite;"
+	@echo "                 where no container engine is: NO_DOCKER=1 make test"
 	@echo "make lint        ruff: rules and format          make types    mypy --strict"
 	@echo "make prove       the long proofs: a million mutated frames, thousands of simulated meshes, long walks"
 	@echo "make bench       rates beside NATS and a bare pipe (some minutes)"

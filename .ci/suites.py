@@ -5,25 +5,41 @@ Usage: ``python .ci/suites.py [SUITE ...]``; without a name, every suite but the
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TOTAL_S = 20 * 60
 PROVE_S = 60 * 60
+LIMITS_S = {"containers": 3 * 60}
+"""Suites that have less time than all together."""
+CLEANING_S = 30.0
+"""How long what has to stop may take to put away what it has made, such as containers."""
 PYTEST = ["pytest", "-q", "--durations=5", "--durations-min=1"]
 
 # Every test that is in neither of the two large folders is a unit test, so that none is forgotten.
 SUITES: dict[str, list[list[str]]] = {
     "lint": [["ruff", "check", "."], ["ruff", "format", "--check", "."]],
     "types": [["mypy"]],
-    "unit": [[*PYTEST, "tests", "--ignore=tests/sim", "--ignore=tests/swim_sim", "--ignore=tests/live"]],
+    "unit": [
+        [
+            *PYTEST,
+            "tests",
+            "--ignore=tests/sim",
+            "--ignore=tests/swim_sim",
+            "--ignore=tests/live",
+            "--ignore=tests/containers",
+        ]
+    ],
     "sim": [[*PYTEST, "tests/sim", "tests/swim_sim"]],
     "live": [[*PYTEST, "tests/live"]],
+    "containers": [[*PYTEST, "tests/containers"]],
     "prove": [
         [*PYTEST, "tests/cluster/test_fuzz.py", "tests/node/test_delivery_accounting.py"],
         [*PYTEST, "tests/node/test_client_resumption.py", "tests/history", "tests/live"],
@@ -49,8 +65,18 @@ def _run(command: list[str], patience_s: float, extra: dict[str, str]) -> bool:
             print(f"{command[0]} took more than the {patience_s:.0f} s that were left", flush=True)
             return False
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the process group of a command that still runs: first as Ctrl-C does, then by force."""
+    if process.poll() is not None:
+        return
+    os.killpg(process.pid, signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(CLEANING_S)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def main(names: list[str]) -> int:
@@ -66,9 +92,10 @@ def main(names: list[str]) -> int:
         commands = [command for command in SUITES[name] if _present(command)]
         extra = PROOFS if name == "prove" else {}
         start, passed = time.monotonic(), True
+        ends = min(deadline, start + LIMITS_S.get(name, math.inf))
         for command in commands:
             print(f"\n--- {name}: {' '.join(command)}", flush=True)
-            passed = _run(command, max(1.0, deadline - time.monotonic()), extra) and passed
+            passed = _run(command, max(1.0, ends - time.monotonic()), extra) and passed
         if commands:
             table.append((name, time.monotonic() - start, passed))
     print("\nsuite      seconds")
