@@ -35,6 +35,7 @@ class Project:
 
     def __init__(self, file: str, more: Path | None = None) -> None:
         self.name = f"{PREFIX}-{os.getpid()}-{file.partition('.yaml')[0].replace('.', '-')}"
+        self._volumes: set[str] = set()
         files = [COMPOSE / file, *([more] if more else [])]
         self._words = [
             "compose",
@@ -57,13 +58,14 @@ class Project:
 
     def replicas(self, *services: str) -> list[Replica]:
         """Return the nodes of these services, in the order of their names and numbers."""
-        labels = [f"label=com.docker.compose.project={self.name}", "label=com.docker.compose.oneoff=False"]
-        filters = [word for label in labels for word in ("--filter", label)]
-        found = [Replica(self, one) for one in docker("ps", "--all", "--quiet", *filters).split()]
+        found = [Replica(self, one) for one in self._containers()]
         return sorted((one for one in found if one.service in services), key=lambda one: (one.service, one.index))
 
+    def _containers(self) -> list[str]:
+        return docker("ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={self.name}").split()
+
     def left_over(self) -> list[str]:
-        """Return what the engine and the packet filter still hold of this project."""
+        """Return what the engine and the packet filter hold of this project after :meth:`down`."""
         label = f"label=com.docker.compose.project={self.name}"
         kinds = (("container", "--all"), ("network",), ("volume",))
         found = [
@@ -71,6 +73,7 @@ class Project:
             for kind, *words in kinds
             for one in docker(kind, "ls", *words, "--quiet", "--filter", label).split()
         ]
+        found += sorted(self._volumes & set(docker("volume", "ls", "--quiet").split()))
         return [*found, *(rule for rule in iptables("--list-rules", "DOCKER-USER").splitlines() if self.name in rule)]
 
     def down(self) -> None:
@@ -78,6 +81,10 @@ class Project:
         for rule in iptables("--list-rules", "DOCKER-USER").splitlines():
             if self.name in rule:
                 iptables("--delete", *rule.split()[1:])
+        # Volumes without a name do not bear the project's label.
+        self._volumes |= {
+            mount["Name"] for one in self._containers() for mount in inspect(one)["Mounts"] if "Name" in mount
+        }
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
 
 
