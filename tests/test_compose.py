@@ -84,6 +84,16 @@ def test_both_files_hold_the_nodes_that_they_are_made_for() -> None:
     assert [set(read(file)["services"]) for file in FILES] == [{"cookie", "n1", "n2", "n3"}, {"cookie", "node"}]
 
 
+@pytest.mark.parametrize("file", FILES)
+def test_one_service_builds_the_image_and_no_registry_is_asked_for_it(file: str) -> None:
+    """Otherwise each service leaves an image behind, and the name is looked for where anybody may be."""
+    services = read(file)["services"]
+
+    assert [name for name, service in services.items() if "build" in service] == ["cookie"]
+    assert {service["pull_policy"] for service in services.values()} == {"never"}
+    assert len({service["image"] for service in services.values()}) == 1
+
+
 @EACH_NODE
 def test_the_environment_is_the_models(file: str, name: str, service: dict[str, Any], tmp_path: Path) -> None:
     """Every variable is a key, with a value that it takes; what is off loopback says in words that it is."""

@@ -34,7 +34,7 @@ def image(request: pytest.FixtureRequest) -> Iterator[str]:
     seconds = request.config.stash[SECONDS]
     seconds["base image"] = measured(str(BASE_IMAGE))
     project = Project("compose.yaml")
-    seconds["image"] = measured("docker", *project.words("build", "--quiet", "n1"), env={"LIMINAL_IMAGE": IMAGE})
+    seconds["image"] = measured("docker", *project.words("build", "--quiet"), env={"LIMINAL_IMAGE": IMAGE})
     yield IMAGE
     docker("image", "rm", IMAGE)
 
