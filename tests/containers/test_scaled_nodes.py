@@ -15,7 +15,7 @@ from .engine import docker
 from .hearing import account, everywhere, hear, numbers
 from .project import Project, Replica, until, whole
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(100, func_only=True)]
 
 LOOKUP = """
 import asyncio, json, aiodns

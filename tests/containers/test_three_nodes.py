@@ -17,7 +17,7 @@ from .engine import docker, inspect
 from .hearing import account, everywhere, hear, numbers
 from .project import PATIENCE_S, Replica, until, whole
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(100, func_only=True)]
 
 
 def states(node: Replica) -> dict[str, str]:
