@@ -85,7 +85,7 @@ from .registry import Registry
 from .resolver import Answer, Record, Resolution, Resolver, resolve
 from .scopes import CHANNEL_SCOPE, GROUP_SCOPE, SCOPES
 from .seeds import Seed, parse_dns_server, parse_seed
-from .swim import LAN, TEST, WAN, SwimOptions
+from .swim import LAN, TEST, WAN, SwimOptions, SwimStatistics
 from .tcp import TcpNetwork
 from .trial import Trial, try_address
 from .trie import TokenTrie
@@ -196,6 +196,7 @@ __all__ = [
     "Subscribe",
     "Subscribed",
     "SwimOptions",
+    "SwimStatistics",
     "TcpNetwork",
     "TokenTrie",
     "Trial",

@@ -274,9 +274,19 @@ class Hub:
     def _member_changed(self, change: MemberChanged) -> None:
         """Tell who watches. A node that was dead for long is forgotten: what was counted of it is dropped too."""
         self.member_watches.tell(None, change)
+        before, after = change.before, change.after
+        if after is not None and (before is None or (before.epoch, before.state) != (after.epoch, after.state)):
+            self._note_member(after)
         if change.before is not None and change.after is None:
             for exchange in self._exchanges.values():
                 exchange.forget(NodeId(change.before.name, change.before.epoch))
+
+    def _note_member(self, member: Member) -> None:
+        """Keep what became of a member; what is bad news is a warning."""
+        facts = {"node": member.name, "epoch": str(member.epoch), "address": member.address}
+        self._keep(f"member_{member.state}", facts)
+        level = logging.WARNING if member.state in {"suspect", "dead"} else logging.INFO
+        log.log(level, f"member_{member.state}", extra={"fields": facts})
 
     def _group_event(self, event: Joined | Left | Purged | InterestGained) -> None:
         if isinstance(event, Joined | Left):

@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.registry import Collector
 
-from liminal_mesh.cluster import MemberState
+from liminal_mesh.cluster import MemberState, SwimStatistics
 
 from .readiness import state
 
@@ -106,6 +112,7 @@ class _NodeCollector(Collector):
         yield from _publishes(run)
         yield from _subscriptions(run)
         yield from _mesh(run)
+        yield from _membership(run)
         yield from _registry(run)
         yield from _clients(run)
         yield from _processes(run)
@@ -157,6 +164,21 @@ def _mesh(run: Runtime) -> Iterator[Metric]:
     yield traffic
     fenced = run.peering.fenced if run.peering is not None else 0
     yield _counter("frames_fenced", "Frames of links that were closed or replaced before they came.", fenced)
+
+
+def _membership(run: Runtime) -> Iterator[Metric]:
+    """Read the membership's counters, which another thread keeps: each is one number, so none is half written."""
+    swim = run.control.swim if run.control is not None else None
+    counts = swim.statistics if swim is not None else SwimStatistics()
+    ended = list(counts.suspicions.items())
+    yield _counter("suspicions", "Suspicions of members that ended, by how.", ended, "outcome")
+    yield _counter("refutations", "Accusations of this node that it contradicted.", counts.refutations)
+    yield _counter("probes", "Probes of members, by what came of them.", list(counts.probes.items()), "result")
+    trips = SummaryMetricFamily("liminal_probe_seconds", "Round trips of probes that were answered directly.")
+    trips.add_metric((), counts.round_trips, counts.round_trip_s)
+    yield trips
+    yield _gauge("local_health", "How much this node doubts itself: 0 is well.", swim.health if swim is not None else 0)
+    yield _counter("control_frames_fenced", "Frames of control links that had ended before they came.", counts.fenced)
 
 
 def _registry(run: Runtime) -> Iterator[Metric]:

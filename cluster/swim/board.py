@@ -20,6 +20,7 @@ from .options import SwimOptions
 from .record import LIVE
 from .roster import Roster
 from .rumours import Rumours
+from .statistics import SwimStatistics
 
 if TYPE_CHECKING:
     from random import Random
@@ -51,6 +52,7 @@ class Board:
         self.rumours = Rumours(options.retransmit, options.rumour_bytes_max)
         self.health = Health(options.health_max)
         self.flaps = Flaps(options.flap_s, options.flap_cap)
+        self.statistics = SwimStatistics()
         self.out: list[SwimEffect] = []
         self.heard_at = -math.inf
         """When anything came from anybody."""

@@ -8,6 +8,7 @@ death before it had time to object, and passes the accusation on to it; and the 
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -15,9 +16,16 @@ from ..swim_frames import INCARNATION_MAX, MemberRecord, RecordState, Rumour
 from .board import Board
 from .effects import Superseded
 from .record import LIVE, in_state, weight
+from .statistics import Outcome
 from .suspicion import Suspicion, refutation_s, shortest
 
 __all__ = ["Judge"]
+
+_OUTCOMES: Final[dict[RecordState, Outcome]] = {
+    RecordState.ALIVE: "refuted",
+    RecordState.DEAD: "dead",
+    RecordState.LEFT: "left",
+}
 
 
 class Judge:
@@ -149,6 +157,10 @@ class Judge:
             return False
         if self._suspicions.pop(record.name, None) is not None:
             self._first = None
+            if record.state is not RecordState.SUSPECT:
+                run_ended = held is not None and held.epoch != record.epoch
+                outcome: Outcome = "restarted" if run_ended else _OUTCOMES[record.state]
+                self._board.statistics.suspicions[outcome] += 1
         if record.state is RecordState.ALIVE and held is not None and held.state is RecordState.DEAD:
             self._board.flaps.returned(record.name, now)
         return True
@@ -232,6 +244,7 @@ class Judge:
         else:
             board.put(replace(me, incarnation=record.incarnation + 1, state=RecordState.ALIVE), now)
             board.health.worse()
+            board.statistics.refutations += 1
             board.rumours.add(Rumour(board.me))
             if board.options.mesh:
                 self._refute_at = max(now, self._refuted_at + board.options.refute_s)

@@ -45,6 +45,7 @@ from .record import in_state
 from .redial import Redial
 from .relay import Relays
 from .roster import Roster
+from .statistics import SwimStatistics
 from .succession import Succession
 from .zombies import Zombies
 
@@ -96,8 +97,6 @@ class Swim:
         self._succession = Succession(board)
         self._farewell = Farewell(board)
         self._sweep_at = now + _SWEEP_SHARE * options.forget_s
-        self.fenced = 0
-        """Frames that came from a run of a node to which there is no link (any more)."""
         if record.name not in board.roster:
             board.put(record, now)
             board.take()  # that we are here is no news to us
@@ -196,7 +195,7 @@ class Swim:
         """
         held = self._board.roster.get(peer.name)
         if held is None or held.epoch != peer.epoch or peer.name not in self._board.linked:
-            self.fenced += 1
+            self._board.statistics.fenced += 1
             return []
         self._board.hear(peer.name, now)
         if held.state is RecordState.DEAD:
@@ -264,6 +263,11 @@ class Swim:
     def health(self) -> int:
         """The local health: 0 is well."""
         return self._board.health.score
+
+    @property
+    def statistics(self) -> SwimStatistics:
+        """What has happened so far."""
+        return self._board.statistics
 
     def members(self) -> tuple[Member, ...]:
         """Return all members, this node included, by name."""

@@ -140,6 +140,7 @@ class Prober:
 
     def _succeed(self) -> None:
         self._round = None
+        self._board.statistics.probes["answered"] += 1
         self._blamed.clear()
         self._board.health.better()
 
@@ -149,6 +150,7 @@ class Prober:
             self._succeed()
             return
         self._round = None
+        board.statistics.probes["failed"] += 1
         silent = current.asked.difference(self._judge.suspects())
         board.health.worse(len(silent) if current.asked or current.nacked else 1)
         self._blamed |= silent
@@ -162,5 +164,7 @@ class Prober:
                 self._board.health.better()
 
     def _measure(self, name: str, rtt_s: float) -> None:
+        self._board.statistics.round_trips += 1
+        self._board.statistics.round_trip_s += rtt_s
         before = self._rtt_s.get(name, rtt_s)
         self._rtt_s[name] = before + _SMOOTHING * (rtt_s - before)

@@ -264,7 +264,7 @@ def test_a_frame_of_another_run_is_fenced() -> None:
     swim = _swim("b")
 
     assert swim.received(NodeId("b", 0), SwimPing(1), 1.0) == []
-    assert swim.fenced == 1
+    assert swim.statistics.fenced == 1
 
 
 @given(st.sampled_from(sorted(SWIM_FRAMES)), st.binary(max_size=64))
