@@ -107,6 +107,7 @@ class Registry:
         held = self._peers.get(name)
         if held is not None and not held.up:
             del self._peers[name]
+            self._visible.touch()
 
     def receive(self, peer: NodeId, frame: RegistryFrame) -> list[LinkFrame]:
         """Take a frame of a peer's session; returns what to send in answer.
@@ -175,6 +176,11 @@ class Registry:
     def unsynced(self, scope: int) -> frozenset[str]:
         """Return the peers that have a session and whose members are not known yet: they get everything."""
         return frozenset(name for name, held in self._peers.items() if held.up and not held.replicas[scope].synced)
+
+    def lost(self, scope: int, name: str) -> frozenset[str]:
+        """Return the peers without a session that had members in the group ``name`` when it ended, and may be back."""
+        held = self._peers.items()
+        return frozenset(peer for peer, one in held if not one.up and one.wanted(scope, name))
 
     def members(self, scope: int, group: str) -> tuple[Pid, ...]:
         """Return the visible members of a group, sorted."""

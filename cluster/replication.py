@@ -14,8 +14,9 @@ from .identity import NodeId
 from .oplog import WALK_FACTOR, GroupLog
 from .registry_statistics import RegistryCounters
 from .replica import DigestMismatch, Replica
-from .scopes import SCOPES
+from .scopes import CHANNEL_SCOPE, SCOPES
 from .sync import Feed
+from .trie import TokenTrie, is_pattern
 from .visible import VisibleGroups
 
 __all__ = ["RegistryFrame", "Replication"]
@@ -53,11 +54,13 @@ class Replication:
         self._visible = visible
         self._counters = counters
         self._entries_max = entries_max
+        self._patterns: TokenTrie | None = None
+        """The patterns among the channels' groups, while there is no session."""
 
     def begin(self, logs: Sequence[GroupLog]) -> list[LinkFrame]:
         """Begin a session; returns the requests for what the peer has."""
         assert not self.up, self.node
-        self.up = True
+        self.up, self._patterns = True, None
         self.feeds = tuple(Feed(log) for log in logs)
         self._visible.touch()
         return [replica.sync() for replica in self.replicas]
@@ -75,6 +78,19 @@ class Replication:
         if hidden:
             self._visible.purged(self.node, reason, hidden)
         return hidden
+
+    def wanted(self, scope: int, name: str) -> bool:
+        """Whether the peer had members in the group ``name`` when its session ended; in channels, patterns count."""
+        members = self.replicas[scope].members
+        if name in members:
+            return True
+        if scope != CHANNEL_SCOPE:
+            return False
+        if self._patterns is None:  # found out when it is first asked: many sessions end, few publishes care
+            self._patterns = TokenTrie()
+            for group in filter(is_pattern, members):
+                self._patterns.add(group)
+        return bool(self._patterns) and any(True for _ in self._patterns.match(name))
 
     def receive(self, frame: RegistryFrame) -> list[LinkFrame]:
         """Take a frame of the session; returns what to send in answer.

@@ -102,6 +102,7 @@ class Channel:
         "heads",
         "holder",
         "interested",
+        "lost",
         "name",
         "pid",
         "posted",
@@ -132,6 +133,7 @@ class Channel:
         self.subscribers: tuple[Subscriber, ...] = ()
         self.rejecting: tuple[Subscriber, ...] = ()
         self.interested: frozenset[str] = frozenset()
+        self.lost: frozenset[str] = frozenset()
         self.routes: tuple[Route, ...] = ()
 
     @property

@@ -103,6 +103,7 @@ class Exchange:
         local = self._deliver(channel, run) if channel.subscribers else 0
         if pending is not None:
             pending.message_id, pending.local = items[0].id, local
+            pending.nodes.update(dict.fromkeys(channel.lost, "lost"))
         if channel.routes:
             self._forward(channel, run, pending, receipts)
         return local
@@ -337,5 +338,6 @@ class Exchange:
         self.channels.refresh(channel)
         channel.interested = self._registry.nodes_of(self.scope, channel.name)
         wanted = channel.interested | self._registry.unsynced(self.scope)
+        channel.lost = self._registry.lost(self.scope, channel.name)
         channel.routes = tuple(route for name, route in self._routes.items() if name in wanted)
         channel.stamp = self._stamp

@@ -18,8 +18,8 @@ class Pending:
     Attributes:
         count: how many they are.
         message_id: the number of the first, once they were accepted.
-        nodes: interested node to ``sent``, ``delivered``, ``dropped`` or ``unknown``, as it becomes known (of a
-            batch: the worst that befell any of it).
+        nodes: interested node to ``sent``, ``delivered``, ``dropped``, ``unknown`` or ``lost`` (not linked now), as it
+            becomes known (of a batch: the worst that befell any of it).
         local: how many local subscribers accepted them.
         left: how many receipts are missing.
     """

@@ -270,11 +270,14 @@ def test_what_is_held_of_a_peer_is_freed_only_without_a_session() -> None:
     pair.b.registry.free("a")
     assert pair.b.registry.members(GROUP, "g") == (pid(A, 1),)
 
+    assert pair.b.registry.lost(GROUP, "g") == frozenset()
     pair.down()
     assert pair.b.registry.statistics().entries == 1
+    assert [pair.b.registry.lost(GROUP, name) for name in ("g", "h")] == [{"a"}, set()]
     pair.b.registry.free("a")
 
     assert pair.b.registry.statistics().entries == 0
+    assert pair.b.registry.lost(GROUP, "g") == frozenset()
     pair.up()
     pair.run()
     assert pair.b.registry.members(GROUP, "g") == (pid(A, 1),)

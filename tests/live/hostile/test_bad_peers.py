@@ -176,7 +176,6 @@ IN_SESSION: dict[str, Frame] = {
     "members of another run": Range(0, EPOCH + 1, 1, 1, [("ticks", [1])], [], 0),
     "a snapshot of another run": SnapBegin(0, EPOCH + 1, 1, 1, 0),
     "a heartbeat of another session": Heartbeat(1, 4711, [], []),
-    "an echo of what was not sent": Heartbeat(1, 1, [], []),
     "a snapshot without bounds": SnapBegin(0, EPOCH, 1, 1 << 60, 0),
     "an acknowledgement of what is not": Ack(0, 0, 1 << 60),
     "receipts that nobody asked for": Receipt([ReceiptRun(1, 1, True)]),
