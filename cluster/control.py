@@ -65,6 +65,7 @@ class Control:
         swim: times and bounds of membership.
         rng: for the choice of members, and for jitter.
         nonce: returns 32 random bytes that were never returned before.
+        wall_ms: returns the time of day, in milliseconds since 1970; only to compare it with others'.
         now: the time.
     """
 
@@ -77,6 +78,7 @@ class Control:
         swim: SwimOptions,
         rng: Random,
         nonce: Callable[[], bytes],
+        wall_ms: Callable[[], int],
         now: float,
     ) -> None:
         self._me = me
@@ -84,6 +86,9 @@ class Control:
         self._keys = tuple(keys)
         self._options = options
         self._nonce = nonce
+        self._wall_ms = wall_ms
+        self.clocks: dict[str, float] = {}
+        """How many seconds a peer's time of day was ahead of ours when it greeted; replaced, and never changed."""
         self.swim = Swim(me, options.address, swim, rng, now)
         self._conns: dict[int, ControlLink] = {}
         self._links: dict[str, ControlLink] = {}
@@ -250,6 +255,8 @@ class Control:
             link.g = link.greeting.g
         link.deadline = now + self._options.adopt_s
         self._links[name] = link
+        clocks = {one: ahead for one, ahead in self.clocks.items() if one in self._links}
+        self.clocks = {**clocks, name: (link.greeting.wall_ms - self._wall_ms()) / 1000}
         if link.dial is not None and link.dial.name not in {"", name}:
             self._do(self.swim.dial_failed(link.dial.name, "other", now), now)
         return former
@@ -267,7 +274,7 @@ class Control:
         return standing if standing is not None and standing.node == link.node else None
 
     def _greet(self, link: ControlLink, g: int) -> None:
-        self._send(link, Greeting(self.swim.record, self.swim.digest, g))
+        self._send(link, Greeting(self.swim.record, self.swim.digest, g, self._wall_ms()))
 
     # --- ends ---------------------------------------------------------------------------------------
 

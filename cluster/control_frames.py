@@ -29,12 +29,14 @@ class Greeting(LinkFrame, frozen=True):
     """What one side says of itself before the link stands: its record, and the digest of its view.
 
     ``g`` is, from the side that does not decide, the number of the link to the other that stands (0: none that is
-    any good); and from the decider the number of this one. Numbers grow: an earlier one is over.
+    any good); and from the decider the number of this one. Numbers grow: an earlier one is over. ``wall_ms`` is the
+    sender's time of day, in milliseconds since 1970.
     """
 
     record: MemberRecord
     digest: U64
     g: U64
+    wall_ms: U64
 
 
 CONTROL_FRAMES: Final[dict[int, Row]] = {

@@ -83,6 +83,8 @@ def diagnose(facts: Mapping[str, Any]) -> list[Finding]:
     level: Level = "warning" if _missing(facts) <= 0 else "problem"
     findings = [
         *_size(facts),
+        *_majority(facts),
+        *_cut(facts),
         *_seeds(facts, level),
         *_dials(facts, level),
         *_callers(facts, level),
@@ -126,6 +128,21 @@ def _size(facts: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("only-itself", "problem", facts["name"], text, "name another node in cluster.seeds")
     else:
         yield Finding("alone", "problem", facts["name"], "no seed led to a node of this mesh", "see below")
+
+
+def _majority(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    expected, there = facts["expected"], 1 + len(_found(facts))
+    if facts.get("ready") == "majority" and "members" in facts and 2 * there <= (expected or 1):
+        text = f"{there} of {expected} nodes are there, and it is not ready without {expected // 2 + 1}"
+        yield Finding("no-majority", "problem", facts["name"], text, "on the other side of a cut there may be one")
+
+
+def _cut(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    """Name the members that others see and this node does not."""
+    for member in facts.get("members", ()):
+        if member.get("state") in {"alive", "suspect"} and not member["reachable"]:
+            text = "the mesh holds it for alive, and no link with it stands from here"
+            yield Finding("cut-off", "problem", member["name"], text, "see the way between the two machines")
 
 
 def _seeds(facts: Mapping[str, Any], level: Level) -> Iterator[Finding]:
@@ -208,6 +225,10 @@ def _clocks(facts: Mapping[str, Any]) -> Iterator[Finding]:
     if asked is not None and abs(now - asked) > SKEW_S:
         text = f"its clock is {abs(now - asked):.0f} s {'ahead of' if now > asked else 'behind'} this machine's"
         yield Finding("clock", "problem", facts["name"], text, "keep the clocks of all machines in step (NTP)")
+    for name, ahead in facts.get("clocks", {}).items():
+        if abs(ahead) > SKEW_S:
+            text = f"its clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} that of {facts['name']}"
+            yield Finding("clock", "problem", name, text, "keep the clocks of all machines in step (NTP)")
     for member in facts.get("members", facts.get("heard", ())):
         ahead = int(member["epoch"]) / 1000 - now
         if ahead > SKEW_S:

@@ -156,7 +156,9 @@ class Runtime:
         peering = Peering(me, run, keys, self.registry, options, jitter(), nonce)
         swim = replace(_PROFILES[cluster.profile], fast_death=cluster.fast_death)
         now = asyncio.get_running_loop().time()
-        return peering, Control(me, run, keys, options, swim, jitter(), nonce, now)
+        return peering, Control(
+            me, run, keys, options, swim, jitter(), nonce, lambda: self.environment.wall_ns() // 1_000_000, now
+        )
 
     async def start(self) -> None:
         """Start everything; returns when the node serves and its seeds were tried once.

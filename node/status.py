@@ -126,6 +126,8 @@ def discovery(run: Runtime) -> Document:
     return facts | {
         "advertise": peering.address,
         "expected": cluster.expected,
+        "ready": cluster.ready,
+        "clocks": dict(run.control.clocks) if run.control is not None else {},
         "members": members(run)["members"],
         "seeds": [
             {"seed": one.seed, "addresses": list(one.addresses), "failure": one.failure, "at": _at(one.at)}

@@ -9,6 +9,7 @@ import pytest
 from liminal_mesh.node.diagnosis import diagnose
 
 NOW = 1_800_000_000.0
+STATES = ("alive", "suspect", "dead", "left")
 
 
 def member(name: str, *, reachable: bool = True, started: float = NOW - 10) -> dict[str, Any]:
@@ -158,6 +159,26 @@ def test_clocks_that_do_not_fit_are_told_by_epochs_and_by_what_time_it_is() -> N
     assert "60 s ahead of this machine's" in diagnose(facts(asked_at=NOW - 60))[0].text
     assert "60 s behind this machine's" in diagnose(facts(asked_at=NOW + 60))[0].text
     assert names(facts(asked_at=NOW + 1), "problem") == []
+    apart = facts(members=[member("a"), member("b")], clocks={"b": -90.0, "c": 1.5})
+    assert [(one.name, one.about) for one in diagnose(apart) if one.level == "problem"] == [("clock", "b")]
+    assert "90 s behind that of a" in diagnose(apart)[0].text
+
+
+def test_a_node_that_waits_for_a_majority_says_how_many_it_lacks() -> None:
+    """Half of the expected nodes is not enough."""
+    two = facts(members=[member("a"), member("b")], ready="majority", expected=4)
+    assert names(two, "problem")[:2] == ["too-few", "no-majority"]
+    assert "without 3" in diagnose(two)[1].text
+    assert "no-majority" not in names({**two, "expected": 3}, "problem")
+    assert "no-majority" not in names({**two, "ready": "joined"}, "problem")
+
+
+def test_a_member_that_others_see_and_this_node_does_not_is_named() -> None:
+    """The dead and the departed are not missed."""
+    cut = [member(name, reachable=False) | {"state": state} for name, state in zip("bcde", STATES, strict=True)]
+    found = [one for one in diagnose(facts(members=[member("a"), *cut])) if one.name == "cut-off"]
+
+    assert [one.about for one in found] == ["b", "c"]
 
 
 def test_of_a_node_that_does_not_run_any_one_seed_is_enough() -> None:
