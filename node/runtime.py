@@ -64,6 +64,8 @@ _TIMEOUT: Final = msgspec.msgpack.Decoder(Annotated[float, msgspec.Meta(ge=0, le
 """The arguments of requests."""
 
 _PROFILES: Final = {"lan": LAN, "wan": WAN, "local": TEST}
+_USER_TIMEOUT_S: Final = {"lan": 5.0, "wan": 15.0, "local": 1.0}
+"""How long the kernel waits for peers to acknowledge bytes, by profile."""
 
 GOODBYE_S: Final = 1.0
 """How long peers, and clients whose time is up, have to take our goodbye."""
@@ -120,6 +122,7 @@ class Runtime:
                 preauth=limits.preauth_frame,
                 lane_bytes=limits.channel_lane_bytes,
                 lane_age_s=limits.lane_age,
+                user_timeout_s=_USER_TIMEOUT_S[config.cluster.profile],
             )
             plane = partial(ControlPlane, self.control, outbound, mesh_limits)
             loop = asyncio.get_running_loop()

@@ -121,7 +121,7 @@ def test_a_mesh_that_formed_has_no_problem(run: Run, mesh: Mesh) -> None:
     assert ran.document["ok"] is True
     assert [one["text"] for one in ran.document["findings"]] == ["it would be linked with a, b"]
     assert {member.name for member in a.running.members()} == {"a", "b"}
-    assert sorted(event["kind"] for event in a.running.hub.events) == ["link_up", "member_alive"]
+    assert {str(event["kind"]) for event in a.running.hub.events} == {"link_up", "member_alive"}
     assert ask(run, a) == set()  # and the node has not been called by anyone, as far as it is concerned
 
 
