@@ -6,6 +6,7 @@ import math
 
 from ..swim_frames import SwimGossip
 from .board import Board
+from .judge import Judge
 
 __all__ = ["Gossip"]
 
@@ -13,8 +14,9 @@ __all__ = ["Gossip"]
 class Gossip:
     """The rounds of gossip of one node, at a random phase of its own."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, judge: Judge) -> None:
         self._board = board
+        self._judge = judge
         self._phase = board.rng.random()
         self._at = math.inf
 
@@ -41,9 +43,14 @@ class Gossip:
         return self._at
 
     def _targets(self, now: float) -> list[str]:
-        """Return whom to tell: the living, and as often as they would be met among them the newly dead."""
+        """Return whom to tell: the living, and as often as they would be met among them the newly dead.
+
+        A silent suspect was told to its face what it is accused of. Most of the mesh may be silent behind a cut, and
+        a rumour that is told so many times and no oftener would end there.
+        """
         board, options = self._board, self._board.options
-        targets = board.roster.pick(board.rng, options.gossip_fanout, board.linked, (board.name,))
+        silent = filter(self._judge.silent, self._judge.suspects()) if options.mesh else ()
+        targets = board.roster.pick(board.rng, options.gossip_fanout, board.linked, (board.name, *silent))
         dead = [name for name in board.roster.newly_dead(now, options.gossip_dead_s) if name in board.linked]
         if dead:
             share = len(dead) / (len(dead) + board.roster.live)

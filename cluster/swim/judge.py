@@ -107,13 +107,22 @@ class Judge:
         """Return who is under suspicion."""
         return list(self._suspicions)
 
+    def silent(self, name: str) -> bool:
+        """Whether a member is under suspicion, and nothing came from it since that began."""
+        suspicion = self._suspicions.get(name)
+        return suspicion is not None and not self._board.heard_since(name, suspicion.started)
+
+    def accused(self, name: str) -> bool:
+        """Whether our own word is part of the suspicion of a member."""
+        suspicion = self._suspicions.get(name)
+        return suspicion is not None and self._board.name in suspicion.accusers
+
     def accusation(self, name: str) -> Rumour | None:
         """Return what a suspect is to be told of, in our own name only if we accused it ourselves."""
         suspicion = self._suspicions.get(name)
         if suspicion is None:
             return None
-        by = self._board.name if self._board.name in suspicion.accusers else ""
-        return Rumour(suspicion.record, by)
+        return Rumour(suspicion.record, self._board.name if self.accused(name) else "")
 
     # --- time ---------------------------------------------------------------------------------------
 

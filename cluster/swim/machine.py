@@ -89,7 +89,7 @@ class Swim:
         self._judge = Judge(board)
         self._prober = Prober(board, self._judge, now)
         self._relays = Relays(board)
-        self._gossip = Gossip(board)
+        self._gossip = Gossip(board, self._judge)
         self._exchange = Exchange(board, self._judge, now)
         self._evidence = Evidence(board, self._judge)
         self._redial = Redial(board)

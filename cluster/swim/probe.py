@@ -117,7 +117,7 @@ class Prober:
         self._forgive()
         interval = board.options.interval(board.health.score)
         self._next_at = now + interval
-        target = self._ring.next(board.roster.names, lambda name: name != board.name and board.live(name))
+        target = self._next()
         if target is None:
             return
         timeout = probe_timeout(board.options, board.health.score, self._rtt_s.get(target, 0.0))
@@ -128,6 +128,25 @@ class Prober:
             self._relay(current)
         else:
             board.send(target, SwimPing(current.number, board.rumours.take(board.roster.live, first)))
+
+    def _next(self) -> str | None:
+        """Return whose turn it is.
+
+        Whom we accused already and who is silent since has to refute: another probe would show nothing new, while
+        behind the same cut there may be others whom nobody has probed yet.
+        """
+        board, judge, names = self._board, self._judge, self._board.roster.names
+
+        def live(name: str) -> bool:
+            return name != board.name and board.live(name)
+
+        if board.options.mesh and judge.suspects():
+            open_case = self._ring.next(
+                names, lambda name: live(name) and not (judge.accused(name) and judge.silent(name))
+            )
+            if open_case is not None:
+                return open_case
+        return self._ring.next(names, live)
 
     def _relay(self, current: _Round) -> None:
         board = self._board
@@ -151,7 +170,9 @@ class Prober:
             return
         self._round = None
         board.statistics.probes["failed"] += 1
-        silent = current.asked.difference(self._judge.suspects())
+        # A relay that answered shows that our messages go and come: the silence of the others is their own.
+        excused = board.options.mesh and current.nacked
+        silent = set() if excused else current.asked.difference(self._judge.suspects())
         board.health.worse(len(silent) if current.asked or current.nacked else 1)
         self._blamed |= silent
         self._judge.accuse(current.target, now)

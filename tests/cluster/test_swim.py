@@ -40,7 +40,9 @@ from liminal_mesh.cluster.swim_frames import (
     SwimAck,
     SwimFrame,
     SwimGossip,
+    SwimNack,
     SwimPing,
+    SwimPingRequest,
 )
 
 DEAD = RecordState.DEAD
@@ -160,6 +162,60 @@ def test_a_death_notice_is_not_believed_while_its_member_speaks() -> None:
 
     assert _states(swim)["b"] == "suspect"
     assert _sent(effects, "b") == [SwimGossip([Rumour(_record("b", state=RecordState.SUSPECT))])]
+
+
+def _silenced() -> tuple[Swim, list[SwimEffect]]:
+    """A machine of four whose ``b`` was found silent, by ``c`` too, and what it did then for four seconds."""
+    swim = _swim("b", "c", "d")
+    for at in (0.1 * step for step in range(1, 61)):
+        for peer in "cd":
+            swim.heard(peer, at)
+        effects = _advance(swim, at)
+        if _states(swim)["b"] == "suspect":
+            swim.received(NodeId("c", 1), SwimGossip([Rumour(_record("b", state=RecordState.SUSPECT), "c")]), at)
+            for later in (at + 0.1 * step for step in range(1, 40)):
+                for peer in "cd":
+                    swim.heard(peer, later)
+                effects += _advance(swim, later)
+            return swim, effects
+    raise AssertionError("nobody suspects the silent")
+
+
+def test_rumours_are_not_wasted_on_the_silent() -> None:
+    """They are told so many times only: behind a cut they would end, and accusers never hear of each other."""
+    effects = _silenced()[1]
+
+    accusation = [Rumour(_record("b", state=RecordState.SUSPECT), "a")]
+    assert [frame for frame in _sent(effects, "b") if isinstance(frame, SwimGossip)] == [SwimGossip(accusation)]
+    assert [frame for name in "cd" for frame in _sent(effects, name) if isinstance(frame, SwimGossip)]
+
+
+def test_whom_we_accused_is_not_probed_again_while_it_is_silent() -> None:
+    """The turn goes to those of whom nobody knows yet; as soon as anything comes from it, it is probed as any."""
+    swim, effects = _silenced()
+    at = swim.next_tick()
+    pinged = [effect.name for effect in effects if isinstance(effect, SendTo) and isinstance(effect.frame, SwimPing)]
+
+    assert {"c", "d"} == set(pinged)
+
+    swim.heard("b", at)
+    assert [frame for frame in _sent(_advance(swim, at + 2.0), "b") if isinstance(frame, SwimPing)]
+
+
+@pytest.mark.parametrize(("answers", "health"), [(0, 2), (1, 0), (2, 0)])
+def test_one_relay_that_answers_shows_that_it_is_not_us(answers: int, health: int) -> None:
+    """The silence of the others is their own: behind one cut, all of them are silent together."""
+    swim, requests = _swim("b", "c", "d"), list[tuple[str, SwimPingRequest]]()
+    while not requests:
+        effects = [effect for effect in swim.tick(swim.next_tick()) if isinstance(effect, SendTo)]
+        requests = [(one.name, one.frame) for one in effects if isinstance(one.frame, SwimPingRequest)]
+    for relay, request in requests[:answers]:
+        swim.received(NodeId(relay, 1), SwimNack(request.id), swim.next_tick())
+    while "suspect" not in _states(swim).values():
+        swim.tick(swim.next_tick())
+
+    assert len(requests) == 2
+    assert swim.health == health
 
 
 def test_a_later_run_takes_the_name_at_another_address() -> None:
