@@ -76,6 +76,11 @@ class Board:
         """Whether this run is over for the mesh."""
         return self.me.state is RecordState.LEFT
 
+    @property
+    def one_hop(self) -> bool:
+        """Whether what matters is told directly, everybody having a link to everybody and they being not too many."""
+        return self.options.mesh and self.roster.live <= self.options.broadcast_max
+
     def number(self) -> int:
         """Return a number for a ping or request that was never used before."""
         self._ids += 1
@@ -168,7 +173,7 @@ class Board:
     def spread(self, rumour: Rumour, at_once: bool = False) -> None:
         """Tell the mesh: by gossip, and ``at_once`` in one hop to everybody, if they are not too many."""
         self.rumours.add(rumour)
-        if at_once and self.options.mesh and self.roster.live <= self.options.broadcast_max:
+        if at_once and self.one_hop:
             self.broadcast(rumour)
 
     def broadcast(self, rumour: Rumour) -> None:

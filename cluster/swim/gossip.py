@@ -45,11 +45,11 @@ class Gossip:
     def _targets(self, now: float) -> list[str]:
         """Return whom to tell: the living, and as often as they would be met among them the newly dead.
 
-        A silent suspect was told to its face what it is accused of. Most of the mesh may be silent behind a cut, and
+        Not those whom we accused, to their face, and who are silent since: most of the mesh may be so behind a cut, and
         a rumour that is told so many times and no oftener would end there.
         """
         board, options = self._board, self._board.options
-        silent = filter(self._judge.silent, self._judge.suspects()) if options.mesh else ()
+        silent = filter(self._judge.unanswered, self._judge.suspects()) if options.mesh else ()
         targets = board.roster.pick(board.rng, options.gossip_fanout, board.linked, (board.name, *silent))
         dead = [name for name in board.roster.newly_dead(now, options.gossip_dead_s) if name in board.linked]
         if dead:

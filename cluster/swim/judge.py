@@ -50,6 +50,9 @@ class Judge:
             self._about_us(record, source, now)
         elif held is None or (told := weight(record)) > (known := weight(held)):
             self._admit(rumour, held, now)
+            if record.state is RecordState.SUSPECT and board.one_hop:
+                # The accuser may be parted from it, and we not.
+                board.tell(record.name, Rumour(record))
         elif told == known:
             self._confirm(rumour)
         elif source == record.name:
@@ -107,22 +110,22 @@ class Judge:
         """Return who is under suspicion."""
         return list(self._suspicions)
 
-    def silent(self, name: str) -> bool:
-        """Whether a member is under suspicion, and nothing came from it since that began."""
-        suspicion = self._suspicions.get(name)
-        return suspicion is not None and not self._board.heard_since(name, suspicion.started)
-
-    def accused(self, name: str) -> bool:
-        """Whether our own word is part of the suspicion of a member."""
-        suspicion = self._suspicions.get(name)
-        return suspicion is not None and self._board.name in suspicion.accusers
+    def unanswered(self, name: str) -> bool:
+        """Whether a member was accused by us too, and nothing came from it since it is suspected."""
+        suspicion, board = self._suspicions.get(name), self._board
+        return (
+            suspicion is not None
+            and board.name in suspicion.accusers
+            and not board.heard_since(name, suspicion.started)
+        )
 
     def accusation(self, name: str) -> Rumour | None:
         """Return what a suspect is to be told of, in our own name only if we accused it ourselves."""
         suspicion = self._suspicions.get(name)
         if suspicion is None:
             return None
-        return Rumour(suspicion.record, self._board.name if self.accused(name) else "")
+        by = self._board.name if self._board.name in suspicion.accusers else ""
+        return Rumour(suspicion.record, by)
 
     # --- time ---------------------------------------------------------------------------------------
 

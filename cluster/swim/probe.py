@@ -141,9 +141,7 @@ class Prober:
             return name != board.name and board.live(name)
 
         if board.options.mesh and judge.suspects():
-            open_case = self._ring.next(
-                names, lambda name: live(name) and not (judge.accused(name) and judge.silent(name))
-            )
+            open_case = self._ring.next(names, lambda name: live(name) and not judge.unanswered(name))
             if open_case is not None:
                 return open_case
         return self._ring.next(names, live)

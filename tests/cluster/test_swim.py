@@ -181,6 +181,15 @@ def _silenced() -> tuple[Swim, list[SwimEffect]]:
     raise AssertionError("nobody suspects the silent")
 
 
+def test_a_suspicion_is_passed_on_to_its_member_by_whoever_has_a_link() -> None:
+    """The accuser may be parted from it, and others not: it is to hear of it, and to refute."""
+    accused = _record("b", state=RecordState.SUSPECT)
+
+    effects = _swim("b", "c").received(NodeId("c", 1), SwimGossip([Rumour(accused, "c")]), 1.0)
+
+    assert SwimGossip([Rumour(accused)]) in _sent(effects, "b")
+
+
 def test_rumours_are_not_wasted_on_the_silent() -> None:
     """They are told so many times only: behind a cut they would end, and accusers never hear of each other."""
     effects = _silenced()[1]
