@@ -11,7 +11,6 @@ the roster.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, MutableSet
 from typing import TYPE_CHECKING
 
@@ -46,6 +45,7 @@ from .redial import Redial
 from .relay import Relays
 from .roster import Roster
 from .statistics import SwimStatistics
+from .stops import Stops
 from .succession import Succession
 from .zombies import Zombies
 
@@ -96,6 +96,8 @@ class Swim:
         self._zombies = Zombies(board)
         self._succession = Succession(board)
         self._farewell = Farewell(board)
+        deadlines = (self._prober, self._judge, self._relays, self._evidence, self._succession)
+        self._stops = Stops(board, deadlines, now)
         self._sweep_at = now + _SWEEP_SHARE * options.forget_s
         if record.name not in board.roster:
             board.put(record, now)
@@ -117,6 +119,7 @@ class Swim:
             now: the time.
         """
         board, name = self._board, record.name
+        self._stops.notice(now)
         if name == board.name:
             # Two runs of one name have met, and we live: whichever of them is the later, the other has to go.
             board.out.append(Refuse(NodeId(name, record.epoch), board.me))
@@ -143,6 +146,7 @@ class Swim:
     def met(self, node: NodeId, address: str, now: float) -> list[SwimEffect]:
         """Note that a member was met by another way than a control link: it is there, and a link can be made."""
         board, held = self._board, self._board.roster.get(node.name)
+        self._stops.notice(now)
         if node.name != board.name and not board.gone:
             if held is None or held.epoch < node.epoch:
                 self._judge.meet(MemberRecord(node.name, node.epoch, 0, RecordState.ALIVE, address), now)
@@ -169,6 +173,7 @@ class Swim:
 
     def unlinked(self, name: str, loss: LinkLoss, now: float) -> list[SwimEffect]:
         """Note that the link to a member ended."""
+        self._stops.notice(now)
         if name in self._board.linked:
             self._board.link(name, False)
             self._evidence.lost(name, loss, now)
@@ -177,6 +182,7 @@ class Swim:
 
     def dial_failed(self, name: str, outcome: DialOutcome, now: float) -> list[SwimEffect]:
         """Note how a dial failed; ``name`` is that of the effect (empty: a seed)."""
+        self._stops.notice(now)
         self._redial.failed(name, now)
         self._evidence.dial_failed(name, outcome, now)
         if outcome not in {"rejected", "other"}:
@@ -197,6 +203,7 @@ class Swim:
         if held is None or held.epoch != peer.epoch or peer.name not in self._board.linked:
             self._board.statistics.fenced += 1
             return []
+        self._stops.notice(now)
         self._board.hear(peer.name, now)
         if held.state is RecordState.DEAD:
             self._zombies.spoke(peer.name, now)
@@ -216,13 +223,7 @@ class Swim:
 
     def tick(self, now: float) -> list[SwimEffect]:
         """Do what is due."""
-        options = self._board.options
-        late = now - self._promised()
-        if late > max(options.late_s, options.probe_s / 2):
-            # We were stopped. What was sent to us meanwhile is still to be read, so nobody is to blame yet.
-            for part in (self._prober, self._judge, self._relays, self._evidence, self._succession):
-                part.excuse(late)
-            self._board.health.worse(math.ceil(late / options.probe_s))
+        if self._stops.notice(now):
             return self._done(now)
         self._farewell.tick(now)
         if not self._board.gone:
@@ -243,7 +244,7 @@ class Swim:
         if self._board.gone:
             return min(self._farewell.next_due(), self._gossip.next_due())
         return min(
-            self._promised(), self._gossip.next_due(), self._exchange.next_due(), self._redial.next_due(),
+            self._stops.next_due(), self._gossip.next_due(), self._exchange.next_due(), self._redial.next_due(),
             self._zombies.next_due(), self._sweep_at,
         )  # fmt: skip
 
@@ -309,13 +310,6 @@ class Swim:
     def _hear(self, rumours: list[Rumour], peer: str, now: float) -> None:
         for rumour in rumours:
             self._judge.hear(rumour, now, peer)
-
-    def _promised(self) -> float:
-        """Return the next deadline that lay ahead when it was set: one that is missed by far shows that we slept."""
-        return min(
-            self._prober.next_due(), self._judge.next_due(), self._relays.next_due(),
-            self._evidence.next_due(), self._succession.next_due(),
-        )  # fmt: skip
 
     def _sweep(self, now: float) -> None:
         options, roster = self._board.options, self._board.roster

@@ -286,6 +286,17 @@ def test_a_node_that_was_stopped_blames_nobody() -> None:
     assert "dead" not in _states(swim).values()
 
 
+def test_what_is_heard_after_a_stop_is_not_excused_by_it() -> None:
+    """A driver reads before it ticks: a suspicion that begins then lasts as long as any."""
+    swim = _swim("b", "c")
+    swim.received(NodeId("c", 1), SwimGossip([Rumour(_record("b", state=RecordState.SUSPECT), "c")]), 60.0)
+    swim.tick(60.0)
+
+    _advance(swim, 60.0 + suspicion_s(LAN, 3, 0) + LAN.probe_s)
+
+    assert _states(swim)["b"] == "dead"
+
+
 def test_no_more_names_are_learned_than_there_is_room_for() -> None:
     """A flood of names fills no memory."""
     swim = _swim("b", options=replace(LAN, members_max=10))
