@@ -2,7 +2,7 @@
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types prove bench bench-core clean
+.PHONY: help demo test lint types prove bench bench-core detection clean
 
 help:
 	@echo "make demo        three nodes, messages, a process group; one node is killed after 5 s; Ctrl-C ends it"
@@ -12,6 +12,7 @@ help:
 	@echo "make prove       the long proofs: a million mutated frames, thousands of simulated meshes, long walks"
 	@echo "make bench       rates beside NATS and a bare pipe (some minutes)"
 	@echo "make bench-core  its one-minute version"
+	@echo "make detection   how soon faults are known, beside kinship; needs root (about an hour)"
 	@echo "make clean       remove all that was made here"
 
 demo: .venv/.dev
@@ -34,6 +35,9 @@ bench: .venv/.bench
 
 bench-core: .venv/.bench
 	@$(BIN)/python -m benchmarks --core
+
+detection: .venv/.bench
+	@$(BIN)/python -m benchmarks.detection --page docs/detection.md
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

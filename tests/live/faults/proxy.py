@@ -1,4 +1,7 @@
-"""A TCP proxy in front of a node: it resets connections, and swallows one direction or both while they stay open."""
+"""A TCP proxy in front of a node, with faults.
+
+It resets connections, swallows one direction or both while they stay open, goes away and comes back, and is slow.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,14 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 __all__ = ["Proxy"]
+
+HELD_CHUNKS = 1024
+"""What may wait in a slow proxy, in reads, before it stops reading."""
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: on, no time: the close is a reset."""
@@ -22,6 +29,7 @@ class Proxy:
         inbound: set while bytes towards the target pass.
         outbound: set while bytes from the target pass.
         connected: connections that were forwarded so far.
+        latency: gives the seconds for which bytes that arrive now are held back; None: none.
     """
 
     def __init__(self) -> None:
@@ -29,34 +37,46 @@ class Proxy:
         self.inbound = asyncio.Event()
         self.outbound = asyncio.Event()
         self.connected = 0
+        self.latency: Callable[[], float] | None = None
         self._inbound_bytes = 0
         self._moved = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._server: asyncio.Server | None = None
+        self._port = 0
         self._writers: set[asyncio.StreamWriter] = set()
         self.heal()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        await self.enable()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._server is not None
-        self._server.close()
         self.heal()
-        self.reset()
+        self.disable()
         async with asyncio.timeout(10):
             await self._idle.wait()
 
     @property
     def address(self) -> str:
-        """Where it listens."""
-        assert self._server is not None
-        host, port = self._server.sockets[0].getsockname()
-        return f"{host}:{port}"
+        """Where it listens, or did before it was disabled."""
+        assert self._port, "was never enabled"
+        return f"127.0.0.1:{self._port}"
+
+    async def enable(self) -> None:
+        """Listen; after :meth:`disable` where it did before."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    def disable(self) -> None:
+        """End every connection, and refuse new ones: what a process behind a port looks like when it is gone."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in tuple(self._writers):
+            writer.transport.abort()
 
     def point(self, address: str) -> None:
         """Forward to ``address`` from now on."""
@@ -122,11 +142,30 @@ class Proxy:
                 self._idle.set()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event) -> None:
-        while data := await reader.read(1 << 16):
+        loop = asyncio.get_running_loop()
+        late: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(HELD_CHUNKS)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._deliver(late, writer, gate))
+            due = 0.0
+            while data := await reader.read(1 << 16):
+                # What arrives later is not delivered sooner.
+                due = max(due, loop.time() + (self.latency() if self.latency is not None else 0.0))
+                await late.put((due, data))
+            await late.join()  # what was sent before the end comes before the end
+            raise ConnectionResetError("the end: the other direction ends with it")
+
+    async def _deliver(
+        self, late: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter, gate: asyncio.Event
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due, data = await late.get()
+            if due > loop.time():
+                await asyncio.sleep(due - loop.time())
             await gate.wait()
             writer.write(data)
             if gate is self.inbound:
                 self._inbound_bytes += len(data)
                 self._moved.set()
             await writer.drain()
-        raise ConnectionResetError("the end: the other direction ends with it")
+            late.task_done()
