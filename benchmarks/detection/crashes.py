@@ -16,6 +16,10 @@ __all__ = ["idle", "join", "kill", "restart", "stop"]
 PROBE_S = 1.0
 """The longest probe period of a contender: faults come at a random moment of it."""
 STOPPED_S = (6.0, 12.0)
+FEW = 8
+SELF_DOUBT_S = 25.0
+"""Who was stopped doubts itself, and probes slowly, for up to (9 + 8 + ... + 2) / 2 s: in a mesh of a few the next
+detection would wait for it, which is another measurement."""
 BEFORE_IDLE_S = 5.0
 IDLE_S = 60.0
 """Two of the longest periods of anything that is done at rest."""
@@ -51,6 +55,8 @@ async def stop(mesh: Mesh, turn: int, book: Book) -> None:
     book.add(mesh.key("stop alive"), took(alive, back))
     book.add(mesh.key("stop whole"), await mesh.become_whole(back))
     accused(mesh, book, "stop false", at, [victim.name])
+    if mesh.size <= FEW:
+        await asyncio.sleep(SELF_DOUBT_S)
 
 
 async def restart(mesh: Mesh, turn: int, book: Book) -> None:

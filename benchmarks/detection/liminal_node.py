@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
+from importlib import import_module
 from typing import Any
 
-from liminal_mesh.cluster import MemberChanged
+from liminal_mesh.cluster import Member, MemberChanged
 from liminal_mesh.node import ClientConfig, ClusterConfig, HttpConfig, Node, NodeConfig
 
 from ..roles import loop_run, now
 from .said import listening, sighting, stand_until_told
 
+__all__ = ["changed", "tell"]
 
-def _changed(change: MemberChanged) -> None:
-    if change.after is not None:
-        member = change.after
+
+def tell(members: Iterable[Member]) -> None:
+    """Say what is held of members."""
+    for member in members:
         sighting(member.name, member.epoch, member.incarnation, member.state, member.reachable)
+
+
+def changed(change: MemberChanged) -> None:
+    """Say what is held of a member from now on."""
+    if change.after is not None:
+        tell([change.after])
     elif change.before is not None:
         member = change.before
         sighting(member.name, member.epoch, member.incarnation, "gone", False)
@@ -37,14 +47,14 @@ async def _main(told: dict[str, Any]) -> None:
             ),
         )
     )
+    import_module("liminal_mesh.node.http")  # a node does so as it starts; starts are counted without imports
     begun = now()
     await node.start()
     listening(node.epoch, begun)
     assert node.running.peering is not None
     membership = node.running.peering.membership
-    membership.watch(_changed)
-    for member in membership.members():
-        sighting(member.name, member.epoch, member.incarnation, member.state, member.reachable)
+    membership.watch(changed)
+    tell(membership.members())
     await stand_until_told(node.stop)
 
 

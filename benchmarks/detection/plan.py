@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 
 from ..roles import now
@@ -105,7 +105,7 @@ async def _series(contender: Contender, size: int, turns: int, name: str, fault:
     """Share the turns out to lanes, each with a mesh of its own."""
     # What takes us milliseconds is not to be measured beside the start of another process of ours.
     quick = contender.name == "liminal" and name in {"kill", "restart", "join", "idle"}
-    lanes = 1 if quick or size > 8 else min(contender.lanes, turns)
+    lanes = 1 if quick or size > 8 else min(contender.lanes * (2 if name == "stop" else 1), turns)
     await asyncio.gather(
         *(_lane(contender, size, range(lane, turns, lanes), name, fault, book) for lane in range(lanes))
     )
@@ -118,14 +118,9 @@ async def _lane(contender: Contender, size: int, turns: range, name: str, fault:
         with Namespaces(size + 1) as place:
             async with Mesh(contender, place, size) as mesh:
                 await mesh.start_all()
-                while left:
-                    since, turn = now(), left.pop(0)
-                    try:
-                        await fault(mesh, turn, book)
-                    except (TimeoutError, RuntimeError) as error:
-                        book.note(f"{contender.name}, {size} nodes, {name}, turn {turn}: {error}\n{mesh.story(since)}")
-                        book.add(mesh.key(f"{name} broken"), 1)
-                        break
+                with _noted(book, mesh, name):
+                    while left:
+                        await fault(mesh, left.pop(0), book)
 
 
 async def _bulk(contender: Contender, size: int, rounds: int, book: Book) -> None:
@@ -137,34 +132,57 @@ async def _bulk(contender: Contender, size: int, rounds: int, book: Book) -> Non
 
 async def _disabled(size: int, turns: int, book: Book) -> None:
     async with proxied(ours(size), size) as (mesh, proxies):
-        for turn in range(turns):
-            await disabled(mesh, proxies, turn, book)
+        with _noted(book, mesh, "proxy"):
+            for turn in range(turns):
+                await disabled(mesh, proxies, turn, book)
 
 
 async def _quiet(plan: Plan, book: Book) -> None:
+    starting = asyncio.Lock()  # dozens of interpreters that start at once are a fault of another kind
     async with asyncio.TaskGroup() as tasks:
         for name, fault, size in QUIET:
             if plan.wants(name, size):
                 for contender in plan.contenders(size):
-                    tasks.create_task(_soak(contender, size, fault, plan.quiet_s, book))
+                    tasks.create_task(_soak(starting, contender, size, fault, plan.quiet_s, book))
         if not plan.without_us:
             for size in (3, 5):
                 if plan.wants("proxied pair", size):
-                    tasks.create_task(_proxied(size, disabled_pair, plan.quiet_s, book))
+                    tasks.create_task(_proxied(starting, size, disabled_pair, plan.quiet_s, book))
             if plan.wants("slow", 5):
-                tasks.create_task(_proxied(5, slow, plan.quiet_s, book))
+                tasks.create_task(_proxied(starting, 5, slow, plan.quiet_s, book))
 
 
-async def _soak(contender: Contender, size: int, fault: Quiet, seconds: float, book: Book) -> None:
+async def _soak(
+    starting: asyncio.Lock, contender: Contender, size: int, fault: Quiet, seconds: float, book: Book
+) -> None:
     with Namespaces(size) as place:
         async with Mesh(contender, place, size) as mesh:
-            await mesh.start_all()
-            await fault(mesh, seconds, book)
+            async with starting:
+                await mesh.start_all()
+            with _noted(book, mesh, fault.__name__):
+                await fault(mesh, seconds, book)
 
 
 async def _proxied(
-    size: int, fault: Callable[[Mesh, Proxies, float, Book], Awaitable[None]], seconds: float, book: Book
+    starting: asyncio.Lock,
+    size: int,
+    fault: Callable[[Mesh, Proxies, float, Book], Awaitable[None]],
+    seconds: float,
+    book: Book,
 ) -> None:
     async with AsyncExitStack() as stack:
-        mesh, proxies = await stack.enter_async_context(proxied(ours(size), size))
-        await fault(mesh, proxies, seconds, book)
+        async with starting:
+            mesh, proxies = await stack.enter_async_context(proxied(ours(size), size))
+        with _noted(book, mesh, fault.__name__):
+            await fault(mesh, proxies, seconds, book)
+
+
+@contextmanager
+def _noted(book: Book, mesh: Mesh, name: str) -> Iterator[None]:
+    """Let a fault that a mesh did not come back from end that mesh's series, and nothing else."""
+    since = now()
+    try:
+        yield
+    except (TimeoutError, RuntimeError) as error:
+        book.note(f"{mesh.contender.name}, {mesh.size} nodes, {name}: {error}\n{mesh.story(since)}")
+        book.add(mesh.key(f"{name} broken"), 1)
