@@ -9,9 +9,9 @@ from ..roles import now
 from .book import Book
 from .cluster import Mesh, Node
 from .places import Namespaces
-from .watching import SEEN_S, accused, is_dead, took
+from .watching import accused, await_all, is_dead
 
-__all__ = ["idle", "join", "kill", "restart", "stop"]
+__all__ = ["PROBE_S", "idle", "join", "kill", "restart", "stop"]
 
 PROBE_S = 1.0
 """The longest probe period of a contender: faults come at a random moment of it."""
@@ -30,11 +30,10 @@ async def kill(mesh: Mesh, turn: int, book: Book) -> None:
     victim = await _victim(mesh, turn)
     others, epoch = mesh.others(victim), victim.epoch
     at = await mesh.kill(victim)
-    dead = await mesh.until(lambda: mesh.views.all_saw(others, [victim.name], at, is_dead(epoch)), SEEN_S)
+    await await_all(mesh, book, "kill dead", at, lambda: mesh.views.all_saw(others, [victim.name], at, is_dead(epoch)))
     cut = mesh.views.all_saw(others, [victim.name], at, lambda held: held.epoch == epoch and not held.reachable)
     if mesh.contender.links:
-        book.add(mesh.key("kill unreachable"), took(cut, at))
-    book.add(mesh.key("kill dead"), took(dead, at))
+        book.add(mesh.key("kill unreachable"), None if cut is None else cut - at)
     accused(mesh, book, "kill false", at, [victim.name])
     again = await mesh.start(victim.number)
     book.add(mesh.key("kill back"), await mesh.become_whole(again.listening_at))
@@ -45,14 +44,13 @@ async def stop(mesh: Mesh, turn: int, book: Book) -> None:
     victim = await _victim(mesh, turn)
     others, epoch = mesh.others(victim), victim.epoch
     at = mesh.stop(victim)
-    dead = await mesh.until(lambda: mesh.views.all_saw(others, [victim.name], at, is_dead(epoch)), SEEN_S)
-    book.add(mesh.key("stop dead"), took(dead, at))
+    await await_all(mesh, book, "stop dead", at, lambda: mesh.views.all_saw(others, [victim.name], at, is_dead(epoch)))
     await asyncio.sleep(max(0.0, at + STOPPED_S[turn % 2] - now()))
     back = mesh.resume(victim)
-    alive = await mesh.until(
-        lambda: mesh.views.all_hold(others, [victim.name], back, lambda held: held.state == "alive"), SEEN_S
-    )
-    book.add(mesh.key("stop alive"), took(alive, back))
+    await await_all(
+        mesh, book, "stop alive", back,
+        lambda: mesh.views.all_hold(others, [victim.name], back, lambda held: held.state == "alive"),
+    )  # fmt: skip
     book.add(mesh.key("stop whole"), await mesh.become_whole(back))
     accused(mesh, book, "stop false", at, [victim.name])
     if mesh.size <= FEW:
@@ -74,10 +72,10 @@ async def join(mesh: Mesh, turn: int, book: Book) -> None:
     book.add(mesh.key("join"), await mesh.become_whole(newcomer.listening_at))
     others = mesh.others(newcomer)
     at = await mesh.leave(newcomer)
-    left = await mesh.until(
-        lambda: mesh.views.all_saw(others, [newcomer.name], at, lambda held: held.state == "left"), SEEN_S
-    )
-    book.add(mesh.key("leave"), took(left, at))
+    await await_all(
+        mesh, book, "leave", at,
+        lambda: mesh.views.all_saw(others, [newcomer.name], at, lambda held: held.state == "left"),
+    )  # fmt: skip
 
 
 async def idle(mesh: Mesh, _: int, book: Book) -> None:

@@ -8,9 +8,9 @@ from ..roles import now
 from .book import Book
 from .cluster import Mesh
 from .places import Namespaces
-from .watching import SEEN_S, took
+from .watching import await_all
 
-__all__ = ["CUT_S", "hole", "one_way", "parted", "shorter_hole"]
+__all__ = ["CUT_S", "hole", "one_way", "parted", "shorter_hole", "sides"]
 
 CUT_S = (10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
 """How long halves are kept apart, in turn."""
@@ -35,10 +35,10 @@ async def one_way(mesh: Mesh, turn: int, book: Book) -> None:
     pairs = [(node.number, victim.number) for node in mesh.running if node is not victim]
     place.cut(pairs if word == "deaf" else [(two, one) for one, two in pairs])
     at = now()
-    dead = await mesh.until(
-        lambda: mesh.views.all_saw(others, [victim.name], since, lambda held: held.state == "dead"), SEEN_S
-    )
-    book.add(mesh.key(f"{word} dead"), took(dead, at))
+    await await_all(
+        mesh, book, f"{word} dead", at,
+        lambda: mesh.views.all_saw(others, [victim.name], since, lambda held: held.state == "dead"),
+    )  # fmt: skip
     place.heal()
     healed = now()
     book.add(mesh.key("one-way heal"), await mesh.become_whole(healed))
@@ -72,14 +72,15 @@ async def _hole(mesh: Mesh, turn: int, book: Book, seconds: float) -> None:
 async def sides(mesh: Mesh, book: Book, measure: str, larger: list[int], smaller: list[int], at: float) -> None:
     """Wait until each side holds the other for dead; a tie has no smaller side."""
 
-    async def one(near: list[int], far: list[int]) -> float | None:
+    async def one(word: str, near: list[int], far: list[int]) -> None:
         names, about = mesh.names(near), mesh.names(far)
-        seen = await mesh.until(lambda: mesh.views.all_saw(names, about, at, lambda held: held.state == "dead"), SEEN_S)
-        return took(seen, at)
+        await await_all(
+            mesh, book, f"{measure} {word}", at,
+            lambda: mesh.views.all_saw(names, about, at, lambda held: held.state == "dead"),
+        )  # fmt: skip
 
-    first, second = await asyncio.gather(one(larger, smaller), one(smaller, larger))
-    for word, value in (("larger", first), ("larger" if len(larger) == len(smaller) else "smaller", second)):
-        book.add(mesh.key(f"{measure} {word}"), value)
+    other = "larger" if len(larger) == len(smaller) else "smaller"
+    await asyncio.gather(one("larger", larger, smaller), one(other, smaller, larger))
 
 
 def _namespaces(mesh: Mesh) -> Namespaces:

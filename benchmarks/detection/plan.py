@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -29,9 +30,13 @@ TIMED: list[tuple[str, Fault, tuple[int, ...], float]] = [
     ("hole", cuts.hole, (5,), 1.0),
     ("hole", cuts.shorter_hole, (3, 6, 20), 0.2),
     ("one-way", cuts.one_way, (3, 5, 20), 0.2),
-    ("idle", crashes.idle, (3, 5, 20), 0.0),
 ]
 """Faults by name, the sizes of mesh, and the share of all turns; at least one turn is made."""
+
+MANY = 8
+MANY_SHARE = 0.5
+"""Meshes of more than so many are measured one after the other, and half as often."""
+IDLE_SIZES = (3, 5, 20)
 
 PROXIED_SIZES = (3, 5, 20)
 PROXIED_SHARE = 0.2
@@ -82,16 +87,18 @@ async def measure(plan: Plan, book: Book) -> None:
     for name, fault, sizes, share in TIMED:
         for size in sizes:
             if plan.wants(name, size):
-                turns = max(1, round(plan.turns * share))
+                turns = max(1, round(plan.turns * share * (MANY_SHARE if size > MANY else 1.0)))
                 each = (_series(one, size, turns, name, fault, book) for one in plan.contenders(size))
                 await _said(f"{name}, {size} nodes", asyncio.gather(*each))
     for size in BULK_SIZES:
         if plan.wants("bulk", size):
             each = (_bulk(one, size, max(1, round(plan.turns * BULK_SHARE)), book) for one in plan.contenders(size))
             await _said(f"bulk, {size} nodes", asyncio.gather(*each))
-    for size in PROXIED_SIZES:
-        if plan.wants("proxy", size) and not plan.without_us:
-            await _said(f"proxy, {size} nodes", _disabled(size, max(1, round(plan.turns * PROXIED_SHARE)), book))
+    resting = [(one, size) for size in IDLE_SIZES if plan.wants("idle", size) for one in plan.contenders(size)]
+    await _said("idle", asyncio.gather(*(_series(one, size, 1, "idle", crashes.idle, book) for one, size in resting)))
+    proxied_sizes = [size for size in PROXIED_SIZES if plan.wants("proxy", size) and not plan.without_us]
+    turns = max(1, round(plan.turns * PROXIED_SHARE))
+    await _said("proxy", asyncio.gather(*(_disabled(size, turns, book) for size in proxied_sizes)))
     await _said("what must go unnoticed", _quiet(plan, book))
 
 
@@ -105,7 +112,7 @@ async def _series(contender: Contender, size: int, turns: int, name: str, fault:
     """Share the turns out to lanes, each with a mesh of its own."""
     # What takes us milliseconds is not to be measured beside the start of another process of ours.
     quick = contender.name == "liminal" and name in {"kill", "restart", "join", "idle"}
-    lanes = 1 if quick or size > 8 else min(contender.lanes * (2 if name == "stop" else 1), turns)
+    lanes = 1 if quick or size > MANY else min(contender.lanes * (2 if name == "stop" else 1), turns)
     await asyncio.gather(
         *(_lane(contender, size, range(lane, turns, lanes), name, fault, book) for lane in range(lanes))
     )
@@ -132,6 +139,7 @@ async def _bulk(contender: Contender, size: int, rounds: int, book: Book) -> Non
 
 async def _disabled(size: int, turns: int, book: Book) -> None:
     async with proxied(ours(size), size) as (mesh, proxies):
+        await asyncio.sleep(random.uniform(0, crashes.PROBE_S))
         with _noted(book, mesh, "proxy"):
             for turn in range(turns):
                 await disabled(mesh, proxies, turn, book)
@@ -159,6 +167,7 @@ async def _soak(
         async with Mesh(contender, place, size) as mesh:
             async with starting:
                 await mesh.start_all()
+            await asyncio.sleep(random.uniform(0, crashes.PROBE_S))
             with _noted(book, mesh, fault.__name__):
                 await fault(mesh, seconds, book)
 
@@ -173,6 +182,7 @@ async def _proxied(
     async with AsyncExitStack() as stack:
         async with starting:
             mesh, proxies = await stack.enter_async_context(proxied(ours(size), size))
+        await asyncio.sleep(random.uniform(0, crashes.PROBE_S))
         with _noted(book, mesh, fault.__name__):
             await fault(mesh, proxies, seconds, book)
 

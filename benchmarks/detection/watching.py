@@ -9,7 +9,7 @@ from .cluster import Mesh
 from .said import Sighting
 from .views import Seen
 
-__all__ = ["SEEN_S", "accused", "is_dead", "told", "took"]
+__all__ = ["SEEN_S", "accused", "await_all", "is_dead", "told"]
 
 SEEN_S = 60.0
 """After so long it is not waited any more."""
@@ -20,9 +20,16 @@ def is_dead(epoch: int) -> Callable[[Sighting], bool]:
     return lambda held: held.state == "dead" and held.epoch == epoch
 
 
-def took(at: float | None, since: float) -> float | None:
-    """Return the seconds between; None for what did not happen."""
-    return None if at is None else at - since
+async def await_all(
+    mesh: Mesh, book: Book, measure: str, since: float, when: Callable[[], float | None]
+) -> float | None:
+    """Wait until ``when`` gives a time, note the seconds since, and what was seen meanwhile if it never did."""
+    at = await mesh.until(when, SEEN_S)
+    if at is None:
+        head = f"{mesh.contender.name}, {mesh.size} nodes, {measure}: not in {SEEN_S:.0f} s"
+        book.note(f"{head}\n{mesh.story(since)}")
+    book.add(mesh.key(measure), None if at is None else at - since)
+    return at
 
 
 def accused(mesh: Mesh, book: Book, measure: str, since: float, excused: Iterable[str]) -> None:
