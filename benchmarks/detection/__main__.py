@@ -13,10 +13,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .bench import Bench
 from .book import Book
 from .contenders import rival
 from .places import missing
-from .plan import Plan, measure
+from .plan import Plan
 from .report import missed, page
 
 TURNS = 30
@@ -55,11 +56,14 @@ def main(words: Sequence[str] | None = None) -> int:
         without_us=options.without_us,
     )
     book, before = Book(), os.getloadavg()[0]
-    whole = asyncio.run(_bounded(plan, book, options.minutes * 60))
-    text = page(book, f"Load of the machine: {before:.1f} before, {os.getloadavg()[0]:.1f} at the end.")
-    print(text)
-    if options.page is not None:
-        options.page.write_text(text + "\n", encoding="utf-8")
+    whole = False
+    try:
+        whole = asyncio.run(_bounded(plan, book, options.minutes * 60))
+    finally:
+        text = page(book, f"Load of the machine: {before:.1f} before, {os.getloadavg()[0]:.1f} at the end.")
+        print(text)
+        if options.page is not None:
+            options.page.write_text(text + "\n", encoding="utf-8")
     wrong = missed(book) + ([] if whole else ["it took too long, and was ended"])
     for line in wrong:
         print(f"missed: {line}", file=sys.stderr)
@@ -69,7 +73,7 @@ def main(words: Sequence[str] | None = None) -> int:
 async def _bounded(plan: Plan, book: Book, seconds: float) -> bool:
     try:
         async with asyncio.timeout(seconds) as bound:
-            await measure(plan, book)
+            await Bench(plan, book).run()
     except TimeoutError:
         if not bound.expired():
             raise

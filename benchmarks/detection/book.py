@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 __all__ = ["NEVER", "Book", "Key", "Series"]
@@ -51,6 +51,8 @@ class Book:
     def __init__(self) -> None:
         self._values: dict[Key, list[float]] = defaultdict(list)
         self.notes: list[str] = []
+        self.broken: Counter[str] = Counter()
+        """How many meshes of each contender did not come back."""
 
     def add(self, key: Key, value: float | None) -> None:
         """Note a number; None stands for what did not happen in time."""
@@ -60,6 +62,11 @@ class Book:
         """Note something that should not have been, with its evidence; it is shown at once, too."""
         self.notes.append(text)
         print(text, file=sys.stderr, flush=True)
+
+    def broke(self, contender: str, size: int, name: str, why: str) -> None:
+        """Note that a mesh did not come back from a fault, or did not start."""
+        self.broken[contender] += 1
+        self.note(f"{contender}, {size} nodes, {name}: {why}")
 
     def series(self, key: Key) -> Series | None:
         """Return a series, if there is one."""

@@ -59,7 +59,7 @@ class Mesh:
         contender: what runs.
         place: where.
         size: how many are started by :meth:`start_all`.
-        overrides: of a node's number, the addresses at which it shall dial others, by their names.
+        overrides: of a node's name, the addresses at which it shall dial others, by their names.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Mesh:
         contender: Contender,
         place: Place,
         size: int,
-        overrides: Callable[[int], Mapping[str, str]] | None = None,
+        overrides: Callable[[str], Mapping[str, str]] | None = None,
     ) -> None:
         self.contender = contender
         self.place = place
@@ -207,7 +207,7 @@ class Mesh:
 
     def _orders(self, node: Node) -> dict[str, Any]:
         seeds = [self.place.address(number) for number in range(1, min(SEEDS, self.size) + 1)]
-        overrides = dict(self._overrides(node.number)) if self._overrides is not None else {}
+        overrides = dict(self._overrides(node.name)) if self._overrides is not None else {}
         if overrides:
             # Whoever is behind a proxy knows its seeds there too.
             seeds = [overrides.get(f"n{number + 1}", seed) for number, seed in enumerate(seeds)]

@@ -26,8 +26,8 @@ def missed(book: Book) -> list[str]:
         for bound in (row.bounds.get(size, ()) if ours is not None else ())
         if ours is not None and not bound.met(ours)
     ]
-    broken = [key for key in book.keys if key.measure.endswith("broken") and key.contender == "liminal"]
-    return lines + [f"{key.measure}, {key.size} nodes: a mesh did not become whole again" for key in broken]
+    broken = book.broken["liminal"]
+    return lines + ([f"{broken} meshes did not start, or did not come back from a fault"] if broken else [])
 
 
 def page(book: Book, load: str) -> str:
@@ -48,6 +48,10 @@ def page(book: Book, load: str) -> str:
         f"{os.cpu_count()} cores, Python {platform.python_version()}; "
         + ", ".join(f"{name} {_version(name)}" for name in ("liminal-mesh", "kinship", "uvloop")),
         load,
+        *(
+            f"Meshes of {name} that did not start, or did not come back: {count}."
+            for name, count in book.broken.items()
+        ),
     ]
     return "\n".join([*lines, "", *facts])
 

@@ -13,10 +13,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from liminal_mesh.cluster import Joined, Left, Pid, Purged
+from liminal_mesh.cluster import Joined, Left, MemberChanged, Pid, Purged
 from liminal_mesh.node.client import Client
 from liminal_mesh.node.config import NodeConfig
 from liminal_mesh.node.node import Node
@@ -36,6 +37,7 @@ class Commands:
         self.readers: dict[str, Reader] = {}
         self.ended = asyncio.Event()
         self.group_events: list[str] = []
+        self.member_events: list[dict[str, Any]] = []
         self.processes: dict[str, Process] = {}
         self._drained = True
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -47,14 +49,22 @@ class Commands:
         return self.bus
 
     def watch(self) -> None:
-        """Write down what becomes of the groups."""
+        """Write down what becomes of the groups, and of the members."""
         self.node.running.registry.watch(self._note)
+        if self.node.running.peering is not None:
+            self.node.running.peering.membership.watch(self._sighted)
 
     def _note(self, event: object) -> None:
         if isinstance(event, Joined | Left):
             self.group_events.append(f"{type(event).__name__} {event.group} {event.pid.node} {event.pid.epoch}")
         elif isinstance(event, Purged):
             self.group_events.append(f"Purged {event.node.name} {event.node.epoch} {event.members}")
+
+    def _sighted(self, change: MemberChanged) -> None:
+        member = change.after or change.before
+        assert member is not None, "something changed"
+        held = asdict(member) if change.after is not None else {"name": member.name, "state": "gone"}
+        self.member_events.append({**held, "at": time.monotonic()})
 
     # --- commands ---
 
@@ -119,6 +129,23 @@ class Commands:
         deadline = asyncio.get_running_loop().time() + timeout
         if not await run.hub.until(lambda: {one.name: one.state for one in run.members()} == states, deadline):
             raise AssertionError(f"{await self.members()} after {timeout} s, not {states}")
+
+    async def sightings(self) -> list[dict[str, Any]]:
+        """Return what became of the members so far, each with the time at which it was known here."""
+        return list(self.member_events)
+
+    async def missing(self) -> list[tuple[str, str]]:
+        """Return the links that should be there and are not."""
+        assert self.node.running.peering is not None
+        return list(self.node.running.peering.missing())
+
+    async def controlled(self, names: list[str], timeout: float) -> None:
+        """Wait until there are control links with these peers."""
+        control = self.node.running.control
+        assert control is not None
+        async with asyncio.timeout(timeout):
+            while not set(names) <= set(control._links):  # noqa: ASYNC110
+                await asyncio.sleep(0.005)  # nobody tells of it
 
     async def linked(self, names: list[str], timeout: float) -> list[str]:
         """Wait until exactly these peers are linked and synced in the channels' scope."""
