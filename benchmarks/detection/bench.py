@@ -35,7 +35,7 @@ from .proxied import disabled, proxied
 __all__ = ["Bench"]
 
 ATTEMPTS = 3
-"""Meshes that a lane may break before it is given up."""
+"""Meshes that a lane may use up before it is given up."""
 
 
 class Bench:
@@ -83,8 +83,9 @@ class Bench:
 
     async def _lane(self, contender: Contender, size: int, turns: range, name: str, fault: Fault) -> None:
         """Take turns with one mesh; it is made anew when a turn has left it in pieces."""
-        left = list(turns)
-        for _ in range(ATTEMPTS):
+        left, attempts = list(turns), 0
+        while left and attempts < ATTEMPTS:
+            attempts += 1
             with self._noted(contender, size, name):
                 async with self._mesh(contender, size, size + 1) as mesh:
                     while left:

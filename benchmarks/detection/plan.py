@@ -12,8 +12,8 @@ from .contenders import Contender, ours
 from .proxied import Proxies, disabled_pair, slow
 
 __all__ = [
-    "BULK_SHARE", "BULK_SIZES", "IDLE_SIZES", "MANY", "MANY_SHARE", "PROXIED", "PROXIED_SHARE", "PROXIED_SIZES", "QUIET",
-    "TIMED", "Fault", "Plan", "Proxied", "Quiet",
+    "BULK_SHARE", "BULK_SIZES", "IDLE_SIZES", "MANY", "MANY_SHARE", "PROXIED", "PROXIED_SHARE", "PROXIED_SIZES",
+    "QUIET", "TIMED", "Fault", "Plan", "Proxied", "Quiet",
 ]  # fmt: skip
 
 Fault = Callable[[Mesh, int, Book], Awaitable[None]]
@@ -23,11 +23,11 @@ Proxied = Callable[[Mesh, Proxies, float, Book], Awaitable[None]]
 TIMED: list[tuple[str, Fault, tuple[int, ...], float]] = [
     ("kill", crashes.kill, (3, 5, 20), 1.0),
     ("stop", crashes.stop, (3, 5, 20), 1.0),
-    ("restart", crashes.restart, (3, 5, 20), 1.0),
-    ("join", crashes.join, (3, 5, 20), 1.0),
     ("hole", cuts.hole, (5,), 1.0),
     ("hole", cuts.shorter_hole, (3, 6, 20), 0.2),
     ("one-way", cuts.one_way, (3, 5, 20), 0.2),
+    ("restart", crashes.restart, (3, 5, 20), 1.0),
+    ("join", crashes.join, (3, 5, 20), 1.0),
 ]
 """Faults by name, the sizes of mesh, and the share of all turns; at least one turn is made."""
 
