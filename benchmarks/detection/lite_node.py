@@ -20,6 +20,8 @@ from typing import Any
 from liminal_mesh.cluster import (
     LAN,
     Control,
+    ControlPlane,
+    ControlThread,
     DnsResolver,
     Heads,
     Link,
@@ -28,6 +30,7 @@ from liminal_mesh.cluster import (
     Mesh,
     MeshLimits,
     NodeId,
+    Outbound,
     Peering,
     PeeringOptions,
     ProcessFrame,
@@ -95,9 +98,9 @@ async def _main(told: dict[str, Any]) -> None:
     listener.open()
     peering = Peering(me, run, keys, registry, options, random.Random(), nonce)
     control = Control(me, run, keys, options, LAN, random.Random(), nonce, asyncio.get_running_loop().time())
-    mesh = Mesh(
-        peering, control, registry, bus, me, listener, told["overrides"], MeshLimits(), network, DnsResolver(())
-    )
+    outbound, limits = Outbound(network, told["overrides"]), MeshLimits()
+    plane = partial(ControlThread, partial(ControlPlane, control, outbound, limits))
+    mesh = Mesh(peering, plane, registry, bus, me, listener, outbound, limits, DnsResolver(()))
     listening(me.epoch, begun)
     peering.membership.watch(changed)
     tell(peering.membership.members())

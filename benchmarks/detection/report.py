@@ -14,6 +14,22 @@ from .targets import ROWS, Bound, Row
 
 __all__ = ["missed", "page"]
 
+_HEAD = """\
+# Detection of failures, measured
+
+Made by `make detection` (`python -m benchmarks.detection`, as root, with `ip` and `nft`): real processes, each in a
+network namespace of its own, on a bridge whose wires can be cut. Nothing outside these namespaces is touched. Every
+process says what it holds of the others and since when, by the machine's one monotonic clock; *at all* is the last of
+them to know. Meshes of 3 to 6 are of whole nodes, those of 20 have membership and links alone. Beside ours stands a
+cluster of [kinship](https://pypi.org/project/kinship/), SWIM with Lifeguard in Rust over UDP, with its `Config.lan()`
+and encrypted; both get the same faults in the same minutes.
+
+Seconds unless it says otherwise. Faults come at a random moment. Starts count from the call that starts a node, without
+the imports. *All see all* is stricter for us: alive, and linked for data. Counts are over all runs and all observers.
+A stopped node doubts itself when it goes on, and probes slowly for a while: among a few nodes the next one is stopped
+after that. What was not seen within a minute is *never*. Proxies cut TCP alone, and so only us.
+"""
+
 WORDS = {"median": "p50", "most": "max", "total": "all"}
 
 
@@ -53,7 +69,7 @@ def page(book: Book, load: str) -> str:
             for name, count in book.broken.items()
         ),
     ]
-    return "\n".join([*lines, "", *facts])
+    return "\n".join([_HEAD, *lines, "", *facts])
 
 
 def _measured(book: Book) -> Iterator[tuple[Row, int, Series | None, Series | None]]:
