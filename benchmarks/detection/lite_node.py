@@ -87,9 +87,13 @@ class NoBus:
         raise error
 
 
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 async def _main(told: dict[str, Any]) -> None:
     begun = now()
-    me = NodeId(told["name"], time.time_ns() // 1_000_000)
+    me = NodeId(told["name"], _wall_ms())
     run, nonce = secrets.token_bytes(8), partial(secrets.token_bytes, 32)
     keys = [derive_key(Path(told["cookie_file"]).read_bytes(), CLUSTER)]  # noqa: ASYNC240 - nothing runs yet
     options = PeeringOptions(cluster=CLUSTER, address=told["address"], seeds=tuple(told["seeds"]))
@@ -97,7 +101,8 @@ async def _main(told: dict[str, Any]) -> None:
     listener = Listener("mesh", parse_address(told["address"]), BACKLOG, PERMITS, network)
     listener.open()
     peering = Peering(me, run, keys, registry, options, random.Random(), nonce)
-    control = Control(me, run, keys, options, LAN, random.Random(), nonce, asyncio.get_running_loop().time())
+    begin = asyncio.get_running_loop().time()
+    control = Control(me, run, keys, options, LAN, random.Random(), nonce, _wall_ms, begin)
     outbound, limits = Outbound(network, told["overrides"]), MeshLimits()
     plane = partial(ControlThread, partial(ControlPlane, control, outbound, limits))
     mesh = Mesh(peering, plane, registry, bus, me, listener, outbound, limits, DnsResolver(()))
