@@ -37,7 +37,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--sizes", default="", help="sizes of mesh, by commas")
     parser.add_argument("--without-rival", action="store_true", help="measure ourselves alone")
     parser.add_argument("--without-us", action="store_true", help="measure the rival alone")
-    parser.add_argument("--minutes", type=float, default=90.0, help="end after so long, whatever is measured by then")
+    parser.add_argument("--minutes", type=float, default=120.0, help="end after so long, whatever is measured by then")
     parser.add_argument("--page", type=Path, help="write the table there, too")
     options = parser.parse_args(words)
     why = missing()
@@ -60,7 +60,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         whole = asyncio.run(_bounded(plan, book, options.minutes * 60))
     finally:
-        text = page(book, f"Load of the machine: {before:.1f} before, {os.getloadavg()[0]:.1f} at the end.")
+        cut = "" if whole else " The run was ended before its end: what is absent was not reached."
+        text = page(book, f"Load of the machine: {before:.1f} before, {os.getloadavg()[0]:.1f} at the end.{cut}")
         print(text)
         if options.page is not None:
             options.page.write_text(text + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from ..roles import now
 from .book import Book
 from .cluster import Mesh, Node
 from .places import Namespaces
-from .watching import accused, await_all, is_dead
+from .watching import SELF_DOUBT_S, accused, await_all, is_dead
 
 __all__ = ["PROBE_S", "idle", "join", "kill", "restart", "stop"]
 
@@ -17,9 +17,6 @@ PROBE_S = 1.0
 """The longest probe period of a contender: faults come at a random moment of it."""
 STOPPED_S = (6.0, 12.0)
 FEW = 8
-SELF_DOUBT_S = 25.0
-"""Who was stopped doubts itself, and probes slowly, for up to (9 + 8 + ... + 2) / 2 s: in a mesh of a few the next
-detection would wait for it, which is another measurement."""
 BEFORE_IDLE_S = 5.0
 IDLE_S = 60.0
 """Two of the longest periods of anything that is done at rest."""

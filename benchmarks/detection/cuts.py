@@ -8,7 +8,7 @@ from ..roles import now
 from .book import Book
 from .cluster import Mesh
 from .places import Namespaces
-from .watching import await_all
+from .watching import SELF_DOUBT_S, await_all
 
 __all__ = ["CUT_S", "hole", "one_way", "parted", "shorter_hole", "sides"]
 
@@ -45,6 +45,7 @@ async def one_way(mesh: Mesh, turn: int, book: Book) -> None:
     # What the cut-off node itself believes of the others is what it must believe.
     wrong = [seen for seen in mesh.views.wrong(since, {"dead"}, [victim.name]) if seen.observer != victim.name]
     book.add(mesh.key("one-way false"), len(wrong))
+    await asyncio.sleep(SELF_DOUBT_S)
 
 
 def parted(mesh: Mesh, turn: int) -> tuple[list[int], list[int]]:
@@ -67,6 +68,7 @@ async def _hole(mesh: Mesh, turn: int, book: Book, seconds: float) -> None:
     own = {name: side for side in (larger, smaller) for name in mesh.names(side)}
     wrong = [seen for seen in mesh.views.wrong(since, {"dead"}) if own[seen.observer] is own[seen.sighting.name]]
     book.add(mesh.key("hole false"), len(wrong))
+    await asyncio.sleep(SELF_DOUBT_S)
 
 
 async def sides(mesh: Mesh, book: Book, measure: str, larger: list[int], smaller: list[int], at: float) -> None:

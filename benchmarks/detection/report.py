@@ -26,8 +26,8 @@ and encrypted; both get the same faults in the same minutes.
 
 Seconds unless it says otherwise. Faults come at a random moment. Starts count from the call that starts a node, without
 the imports. *All see all* is stricter for us: alive, and linked for data. Counts are over all runs and all observers.
-A stopped node doubts itself when it goes on, and probes slowly for a while: among a few nodes the next one is stopped
-after that. What was not seen within a minute is *never*. Proxies cut TCP alone, and so only us.
+Who was stopped or cut off doubts itself, and probes slowly for a while: the next fault comes after that. What was not
+seen within a minute is *never*. Proxies cut TCP alone, and so only us.
 """
 
 WORDS = {"median": "p50", "most": "max", "total": "all"}

@@ -9,10 +9,13 @@ from .cluster import Mesh
 from .said import Sighting
 from .views import Seen
 
-__all__ = ["SEEN_S", "accused", "await_all", "is_dead", "told"]
+__all__ = ["SEEN_S", "SELF_DOUBT_S", "accused", "await_all", "is_dead", "told"]
 
 SEEN_S = 60.0
 """After so long it is not waited any more."""
+SELF_DOUBT_S = 25.0
+"""Who was stopped or cut off doubts itself, and probes slowly, for up to (9 + 8 + ... + 2) / 2 s: among a few nodes the
+next detection would wait for it, which is another measurement."""
 
 
 def is_dead(epoch: int) -> Callable[[Sighting], bool]:
