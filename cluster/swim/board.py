@@ -60,6 +60,8 @@ class Board:
         """How far our main loop is behind."""
         self._heard: dict[str, float] = {}
         self._stalled: set[str] = set()
+        self._linked_with: dict[str, int] = {}
+        """With which run of a name there was a link last."""
         self._ids = 0
 
     # --- this node ----------------------------------------------------------------------------------
@@ -123,12 +125,16 @@ class Board:
         self.rumours.drop(name)
         self.flaps.forget(name)
         self._heard.pop(name, None)
+        self._linked_with.pop(name, None)
         self._changed(name, before)
 
     def link(self, name: str, up: bool) -> None:
         """Note that a control link stands, or is over."""
         before = self.member(name)
         (self.linked.add if up else self.linked.discard)(name)
+        record = self.roster.get(name)
+        if up and record is not None:
+            self._linked_with[name] = record.epoch
         self._changed(name, before)
 
     def stall(self, name: str, stalled: bool) -> None:
@@ -142,6 +148,10 @@ class Board:
         """Whether a name is held for alive, or at least not for dead."""
         record = self.roster.get(name)
         return record is not None and record.state in LIVE
+
+    def was_linked(self, name: str, epoch: int) -> bool:
+        """Whether there ever was a link to this run, which is what can be lost."""
+        return self._linked_with.get(name) == epoch
 
     def live_links(self) -> list[str]:
         """Return the live members to which there is a link, by name."""

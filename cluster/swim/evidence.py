@@ -112,7 +112,7 @@ class Evidence:
         up = word.name in board.linked
         if up:
             case.told.add(peer)
-        if up or word.ask:
+        if up or (word.ask and board.was_linked(word.name, word.epoch)):  # whoever had none yet knows of no loss
             board.send(peer, SwimLinkState(word.name, word.epoch, up))
         self._note(word.name, case, peer, False, now)
 

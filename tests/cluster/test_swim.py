@@ -40,6 +40,8 @@ from liminal_mesh.cluster.swim_frames import (
     SwimAck,
     SwimFrame,
     SwimGossip,
+    SwimLinkDown,
+    SwimLinkState,
     SwimNack,
     SwimPing,
     SwimPingRequest,
@@ -351,3 +353,16 @@ def test_random_bytes_are_no_frame_or_a_whole_one(kind: int, body: bytes) -> Non
     except ProtocolError:
         return
     assert isinstance(frame, SWIM_FRAMES[kind].kind)
+
+
+def test_only_who_had_a_link_can_say_that_it_is_gone() -> None:
+    """A node that has just met a member may have none yet: that is no sign of death."""
+    swim = _swim("b")
+    swim.received(NodeId("b", 1), SwimGossip([Rumour(_record("c"))]), 0.1)
+    question = SwimLinkDown("c", 1, ask=True)
+    assert _sent(swim.received(NodeId("b", 1), question, 0.2), "b") == []
+
+    swim.linked(_record("c"), swim.digest, 0.3)
+    assert _sent(swim.received(NodeId("b", 1), question, 0.4), "b") == [SwimLinkState("c", 1, up=True)]
+    swim.unlinked("c", "silent", 0.5)
+    assert SwimLinkState("c", 1, up=False) in _sent(swim.received(NodeId("b", 1), question, 0.6), "b")
