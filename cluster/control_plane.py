@@ -100,7 +100,10 @@ class ControlPlane:
         self._wires[wire.tag] = wire
         self.wire_opened(wire)
         self._do(self._core.accepted(wire.tag, self._loop.time()))
-        self.wire_frame(wire, CONTROL_HELLO, body)
+        try:
+            self.wire_frame(wire, CONTROL_HELLO, body)
+        except ProtocolError as error:  # nobody above knows what to do with it: the wire did not call
+            self.wire_broken(wire, error)
 
     def adopt(self, sock: socket.socket, body: bytes) -> None:
         """Do the same with one that comes as a socket."""
