@@ -289,7 +289,8 @@ class Control:
             self._notice("warning", event, link, now, code=refusal.code, reason=refusal.reason)
         elif refusal.code == "self" and link.dial is not None:
             self.swim.reached(link.dial.address, self._me.name)
-        if refusal.code == "stale-epoch" and not by_us and refusal.known_epoch > self._me.epoch:
+        proved = link.handshake.state == "done"  # a stranger's word ends nobody's run
+        if refusal.code == "stale-epoch" and proved and not by_us and refusal.known_epoch > self._me.epoch:
             self._out.append(Failed(StaleEpoch(*self._me, refusal.known_epoch)))
         outcome: DialOutcome = "other" if refusal.code in {"self", "redundant"} else "rejected"
         self._drop(link, refusal.code, outcome, now)
