@@ -136,7 +136,7 @@ class Swim:
         board.link(name, True)
         board.hear(name, now)
         self._evidence.linked(name)
-        self._redial.linked(name)
+        self._redial.linked(name, now)
         if held.state is not RecordState.ALIVE:
             board.tell(name, Rumour(held))
         if digest != board.roster.digest and board.name < name:

@@ -84,10 +84,12 @@ class Redial:
             yields = before is None and name < self._board.name
             self._calls[name] = _Call(after.address, now, now + yields * self._board.rng.random() * _HEAD_START_S)
 
-    def linked(self, name: str) -> None:
+    def linked(self, name: str, now: float) -> None:
         """Note that a new link stands."""
         if self._board.live(name):
             self._calls.pop(name, None)
+        else:
+            self.failed(name, now)  # the dial is over, and its member not alive yet: the link may go before it is
 
     def failed(self, name: str, now: float) -> None:
         """Note that a dial came to nothing."""

@@ -322,6 +322,18 @@ def test_the_silent_link_of_a_dead_member_is_kept_for_a_while_and_closed_once() 
     assert len([effect for effect in effects if isinstance(effect, CloseLink)]) == 1
 
 
+def test_a_dead_member_whose_new_link_breaks_before_it_refutes_is_dialled_again() -> None:
+    swim = _swim("b", "c")
+    swim.unlinked("b", "reset", 1.0)
+    dead = swim.received(NodeId("c", 1), SwimGossip([Rumour(_record("b", state=DEAD))]), 1.0)
+    assert [one for one in (*dead, *_advance(swim, 1.05)) if isinstance(one, DialAddress) and one.name == "b"]
+
+    swim.linked(_record("b"), swim.digest, 1.1)
+    swim.unlinked("b", "reset", 1.15)
+
+    assert [one for one in _advance(swim, 5.0) if isinstance(one, DialAddress) and one.name == "b"]
+
+
 def test_a_name_that_no_node_can_bear_is_an_error() -> None:
     """What is shown and dialled is checked where it comes in."""
     with pytest.raises(ProtocolError, match="name"):
