@@ -14,7 +14,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from .control_plane import ControlOwner, ControlPlane
 from .identity import NodeId
@@ -75,6 +75,11 @@ class ControlThread:
         self._handed: set[socket.socket] = set()
         """Connections on their way to the thread."""
         self._over = False
+        """Whether it is ending, as the main loop sees it."""
+        self._deaf = False
+        """Whether the thread's loop has come to its end."""
+        self._failure: BaseException | None = None
+        """What a callback raised on the thread's loop."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._plane: ControlPlane | None = None
         self._running: asyncio.Task[None] | None = None
@@ -87,13 +92,16 @@ class ControlThread:
         """Keep links until cancelled; an error of the thread is raised here."""
         self._thread.start()
         try:
-            await self._ended
+            await asyncio.wait([self._ended])
         finally:
-            self._post(self._stop)
-            self._thread.join(END_S)  # it has nothing to wait for
             self._over = True
-            for sock in self._handed:
-                sock.close()
+            self._post(self._stop)
+            try:
+                await asyncio.wait([self._ended], timeout=END_S)
+            finally:
+                for sock in self._handed:
+                    sock.close()
+        self._ended.result()
 
     def take(self, wire: Wire, body: memoryview) -> None:
         """Take over a connection whose first frame says that it is to be a control link."""
@@ -130,7 +138,7 @@ class ControlThread:
         with self._lock:
             if self._loop is None:
                 self._early.append(call)
-            elif not self._loop.is_closed():
+            elif not self._deaf:
                 self._loop.call_soon_threadsafe(call)
 
     # --- on the thread ---
@@ -148,11 +156,13 @@ class ControlThread:
         except BaseException as caught:  # noqa: BLE001  # whatever it is, the node must hear of it
             error = caught
         with self._lock:  # whoever posts must not find the loop half closed
-            runner.close()
+            self._deaf = True
         self._owner.tell(partial(self._note_end, error))
+        runner.close()  # which waits for lookups of names that nobody waits for any more
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._broke)
         self._plane = self._make(self._owner)
         self._running = asyncio.ensure_future(self._plane.run())
         await asyncio.sleep(0)  # it must run before it is handed anything
@@ -163,8 +173,19 @@ class ControlThread:
             self._early.clear()
         self._look()
         await asyncio.wait([self._running])
+        await asyncio.sleep(0)  # what was aborted is closed in the turn after
+        if self._failure is not None:
+            raise self._failure
         if not self._running.cancelled():
             self._running.result()
+
+    def _broke(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """End the thread with what a callback raised: its work is half done, and a timer may not be set any more."""
+        loop.default_exception_handler(context)
+        error = context.get("exception")
+        if error is not None and self._failure is None:
+            self._failure = error
+            self._stop()
 
     def _adopt(self, sock: socket.socket, hello: bytes) -> None:
         self._handed.discard(sock)
