@@ -94,7 +94,7 @@ def test_garbage_before_the_handshake_closes() -> None:
     a = world.add("a")
     end = End(a, 900)
     end.peer = End(a, 901, open=False)
-    a.opened(end, "")
+    a.opened(end, None)
     a.deliver(end, b"GET / HTTP/1.1\r\n\r\n")
     a.do(a.core.closed(900, "", world.now))
 
@@ -161,7 +161,8 @@ def in_state(state: str, role: str, peer: str) -> tuple[Host, int]:
     node, other = world.add("m"), world.add(peer)
     near, far = End(node, 900), End(other, 901)
     near.peer, far.peer = far, near
-    sides = ((far, ""), (near, address_of(peer))) if role == "dialler" else ((near, ""), (far, "m:7601"))
+    there, here = Dial(address_of(peer), address_of(peer), 1.0), Dial("m:7601", "m:7601", 1.0)
+    sides = ((far, None), (near, there)) if role == "dialler" else ((near, None), (far, here))
     leads_on = {"hello": Hello, "welcome": Hello, "auth": Auth, "adopting": Adopt, "session": None}[state]
     muted: set[End] = set()
 
@@ -171,8 +172,8 @@ def in_state(state: str, role: str, peer: str) -> tuple[Host, int]:
         return [] if end in muted else [data]
 
     world.frame_fault = stop
-    for end, target in sides:
-        end.host.opened(end, target)
+    for end, dial in sides:
+        end.host.opened(end, dial)
     world.run(0.04)
     assert node.core.state(900) == state
     return node, 900

@@ -4,7 +4,7 @@ S1  A replica at position ``a`` of a run of a node equals that node's own member
 S2  The groups as they were told by events are the groups as they are read.
 S3  A member is visible only while there is a session with its very node, and its replica is synced.
 S8  No empty groups; logs, replicas and index agree.
-S9  No session outlives five seconds of silence, and no connection stays what it is without becoming one.
+S9  No session outlives the way to its peer for long, and no connection stays what it is without becoming one.
 L3  Of a restarted node nothing old is visible any more when the first new member shows.
 """
 
@@ -12,19 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from liminal_mesh.cluster.effects import Effect, Failed, SessionDown, SessionUp
+from liminal_mesh.cluster.effects import Failed, SessionDown, SessionUp
 from liminal_mesh.cluster.group_events import GroupEvent, Joined, Left
 from liminal_mesh.cluster.identity import NodeId, Pid
 from liminal_mesh.cluster.options import PeeringOptions
 from liminal_mesh.cluster.scopes import SCOPES
 
-from .host import Host
+from .host import End, Host
 
 __all__ = ["Checker"]
 
 _OPTIONS = PeeringOptions("test", "nowhere:1")
-SILENCE_S = 1.5 * _OPTIONS.heartbeat_s + _OPTIONS.silence_s
-"""What a session may last without a byte; a node looks at least once in a heartbeat."""
+DEAD_WAY_S = 60.0
+"""What a session may last when nothing of its peer can come any more, by whatever means that is found out."""
 
 OPENING_S = _OPTIONS.handshake_s + _OPTIONS.name_check_s + 2 * _OPTIONS.adopt_s + 1.0
 """What a connection may take to become a session."""
@@ -37,7 +37,7 @@ class Checker:
     """Follows all nodes of a world from the outside.
 
     Args:
-        may_fail: nodes may find their name taken; only where somebody takes names.
+        may_fail: nodes may find their name taken; only where somebody takes names, or is heard long after its death.
     """
 
     def __init__(self, *, may_fail: bool) -> None:
@@ -47,6 +47,7 @@ class Checker:
         self._mirrors: dict[Host, set[tuple[int, str, Pid]]] = {}
         self._linked: dict[Host, dict[str, NodeId]] = {}
         self._marks: dict[Host, tuple[object, ...]] = {}
+        self._dead_ways: dict[End, float] = {}
 
     def follow(self, host: Host, run: bytes) -> None:
         """Follow a node from its start."""
@@ -96,12 +97,16 @@ class Checker:
                 assert host.registry.synced(node.name, scope), f"S3: {host} shows {node} unsynced"
 
     def _check_silence(self, host: Host) -> None:
-        for name, session in host.core.sessions().items():
-            silence = host.world.now - host.heard_at[session.conn]
-            assert silence < SILENCE_S, f"S9: {host} has heard nothing of {name} for {silence:.1f} s"
-        for conn in host.ends:
-            age = host.world.now - host.opened_at[conn]
-            assert age < OPENING_S or host.core.state(conn) == "session", f"S9: {host} waits for {conn} for {age:.1f} s"
+        now = host.world.now
+        for conn, end in host.ends.items():
+            if host.core.state(conn) != "session":
+                age = now - host.opened_at[conn]
+                assert age < OPENING_S, f"S9: {host} waits for {conn} for {age:.1f} s"
+                continue
+            other = end.peer
+            dead = end.lost or other.lost or not other.open or not other.host.alive or other.way in host.world.holes
+            since = self._dead_ways.setdefault(end, now) if dead else self._dead_ways.pop(end, now)
+            assert now - since < DEAD_WAY_S, f"S9: {host}: {conn} has been a session without a way for {now - since} s"
 
     def _watcher(self, host: Host, run: bytes) -> Callable[[GroupEvent], None]:
         histories, mirror = self._histories[host.me, run], self._mirrors[host]
@@ -125,7 +130,7 @@ class Checker:
 
         return watch
 
-    def _effect(self, host: Host, effect: Effect) -> None:
+    def _effect(self, host: Host, effect: object) -> None:
         linked = self._linked[host]
         match effect:
             case SessionUp(_, peer, _, _):

@@ -18,10 +18,11 @@ from liminal_mesh.cluster.identity import NodeId
 from liminal_mesh.cluster.registry import Registry
 from liminal_mesh.cluster.replication import Replication
 
+from .actions import GROUPS, USED_SCOPES
 from .checker import Checker
 from .faults import Faults
 from .host import Host
-from .simulation import GROUPS, USED_SCOPES, Simulation
+from .simulation import Simulation
 
 Patch = pytest.MonkeyPatch
 

@@ -8,7 +8,7 @@ from liminal_mesh.cluster.effects import Notice
 
 from .host import End, Host
 
-__all__ = ["all_linked", "link", "notices", "of"]
+__all__ = ["all_linked", "control_link", "link", "notices", "of"]
 
 T = TypeVar("T")
 
@@ -31,3 +31,8 @@ def all_linked(*hosts: Host) -> bool:
 def link(host: Host, name: str) -> End:
     """Return a node's end of its session."""
     return host.ends[host.core.sessions()[name].conn]
+
+
+def control_link(host: Host, name: str) -> End:
+    """Return a node's end of its control link."""
+    return host.control_ends[host.control._links[name].conn]
