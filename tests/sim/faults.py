@@ -72,6 +72,11 @@ class Faults:
     swap: float = 0.0
     late: float = 0.0
 
+    @property
+    def alters_frames(self) -> bool:
+        """Whether something happens to frames, or to what came of them, that no stream does."""
+        return bool(self.lose or self.swap) or not self.weights.keys().isdisjoint(("corrupt", "reborn"))
+
     @classmethod
     def draw(cls, rng: Random) -> Faults:
         """Draw the faults of one world."""

@@ -99,6 +99,8 @@ class Host:
         self._waiting: list[tuple[Callable[..., None], tuple[object, ...]]] = []
         self._told_at: dict[int, float] = {}
         self._to_sessions, self._to_control = _Passage(self), _Passage(self)
+        self._full: set[int] = set()
+        """Connections that have been written to, and are still to report room."""
         self._stopped_at = 0.0
         self._to_do: deque[ControlEffect] = deque()
         self._busy = False
@@ -280,7 +282,9 @@ class Host:
                 end = self.ends.get(conn)
                 if end is not None:
                     self.world.transmit_frame(end, frame)
-                    self.world.later(0.0005, self._room, conn)
+                    if conn not in self._full:
+                        self._full.add(conn)
+                        self.world.later(0.0005, self._room, conn)
             case Close(conn, _):
                 self._close(self.ends.pop(conn, None))
             case Dial():
@@ -299,11 +303,13 @@ class Host:
     def _room(self, conn: int) -> None:
         """Report room in a lane, once what is written has left the node."""
         end = self.ends.get(conn)
+        if end is not None and self.alive and (end.stuck or self.stopped or self.stalled_until > self.world.now):
+            self.world.later(0.05, self._room, conn)
+            return
+        self._full.discard(conn)
         if end is None or not self.alive:
             return
-        if end.stuck or self.stopped or self.stalled_until > self.world.now:
-            self.world.later(0.05, self._room, conn)
-        elif self.core.state(conn) == "session" and self.registry.lag(end.peer.host.me.name):
+        if self.core.state(conn) == "session" and self.registry.lag(end.peer.host.me.name):
             self.do(self.core.pump(conn, self.world.now))
 
     def _tick(self, ticket: int) -> None:

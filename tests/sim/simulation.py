@@ -130,7 +130,7 @@ class Simulation(Actions):
         world, healed = self.world, self.world.now
         self.last_change = healed
         late = self.faults.retransmit_s + (LATE_S if self.faults.loss else 0.0)
-        look = LOOK_S if self.faults.lose or self.faults.swap else 0.0
+        look = LOOK_S if self.faults.alters_frames else 0.0
         world.later(late, world.redundant.clear)
         took = world.run_until(lambda: self._whole() and self._agreed(), HEAL_S, 0.02)
         took += world.run_until(self._converged, HEAL_S + look, 0.02)

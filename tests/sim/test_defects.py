@@ -27,17 +27,30 @@ from liminal_mesh.cluster.swim.machine import Swim
 from liminal_mesh.cluster.swim.redial import Redial
 from liminal_mesh.cluster.visible import VisibleGroups
 
+from .faults import Faults
 from .simulation import simulate
 
 SEEDS_MAX = 25
 Plant = Callable[[pytest.MonkeyPatch], None]
 PLANTS: list[Plant] = []
+WORLDS: dict[Plant, Faults] = {}
+"""Worlds in which a defect shows soon; the others show in any."""
 
 
 def plant(defect: Plant) -> Plant:
     """Collect a defect."""
     PLANTS.append(defect)
     return defect
+
+
+def plant_in(faults: Faults) -> Callable[[Plant], Plant]:
+    """Collect a defect that takes certain faults to show."""
+
+    def collect(defect: Plant) -> Plant:
+        WORLDS[defect] = faults
+        return plant(defect)
+
+    return collect
 
 
 # --- sessions and groups ---
@@ -79,7 +92,7 @@ def without_epochs(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(EntryDigest, "of", lambda *_: 0)
 
 
-@plant
+@plant_in(Faults(weights={"cut": 1.0}, lose=0.3))
 def without_heartbeat_check(patch: pytest.MonkeyPatch) -> None:
     """Never compare the position in a heartbeat: a lost range stays lost."""
     patch.setattr(Replication, "_compare", lambda *_: [])
@@ -120,7 +133,7 @@ def a_replaced_link_that_is_reported_as_lost(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Control, "_gone", told)
 
 
-@plant
+@plant_in(Faults(nodes=4, steps=40, pause_s=1.0, weights={"pause": 3.0, "cut": 3.0, "restart": 1.0}))
 def newcomers_that_may_wait_for_ever(patch: pytest.MonkeyPatch) -> None:
     """Give a connection that comes to nothing no deadline."""
 
@@ -172,7 +185,7 @@ def the_dead_that_keep_their_sessions(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Following, "_follow", alive)
 
 
-@plant
+@plant_in(Faults(nodes=4, weights={"restart": 3.0, "half_cut": 1.0, "hole": 1.0, "heal": 1.0}))
 def an_earlier_run_that_keeps_its_session(patch: pytest.MonkeyPatch) -> None:
     """Follow what is said of the run that is linked, and of no other."""
     follow = Following._follow
@@ -231,7 +244,7 @@ def a_node_that_never_says_goodbye(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Swim, "leave", lambda *_: [])
 
 
-@plant
+@plant_in(Faults(weights={"pause": 3.0, "part": 1.0, "heal": 1.0}, pause_s=1.0, eager=True))
 def accusations_that_nobody_answers(patch: pytest.MonkeyPatch) -> None:
     """Let accusations of ourselves pass."""
     patch.setattr(Judge, "_about_us", lambda *_: None)
@@ -244,9 +257,9 @@ def test_a_planted_defect_is_found(defect: Plant, monkeypatch: pytest.MonkeyPatc
     defect(monkeypatch)
 
     with pytest.raises(AssertionError, match=r"seed \d+"):
-        _hunt()
+        _hunt(WORLDS.get(defect))
 
 
-def _hunt() -> None:
+def _hunt(faults: Faults | None) -> None:
     for seed in range(SEEDS_MAX):
-        simulate(seed)
+        simulate(seed, faults)
