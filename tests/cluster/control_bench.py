@@ -92,7 +92,8 @@ class Bench:
         """Make a node."""
         me = NodeId(name, epoch)
         options, run = PeeringOptions(cluster, f"{name}{epoch}:1"), self.rng.randbytes(8)
-        core = Control(me, run, [KEY], options, swim, Random(1), lambda: self.rng.randbytes(32), self.now)
+        chance, nonce, wall_ms = Random(1), lambda: self.rng.randbytes(32), lambda: int(self.now * 1000)
+        core = Control(me, run, [KEY], options, swim, chance, nonce, wall_ms, self.now)
         return Side(self, core, me)
 
     def dial(self, one: Side, other: Side, name: str = "") -> tuple[int, int]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import random
 from dataclasses import replace
 
 import pytest
 
+from liminal_mesh.cluster.buffer import FrameBuffer
 from liminal_mesh.cluster.control import NEWCOMERS_MAX
-from liminal_mesh.cluster.control_frames import CONTROL_FRAMES, Greeting
+from liminal_mesh.cluster.control_frames import CONTROL_CODEC, CONTROL_FRAMES, Greeting
 from liminal_mesh.cluster.effects import Close, Failed, Notice, Send
 from liminal_mesh.cluster.errors import ProtocolError, StaleEpoch
 from liminal_mesh.cluster.frames import LINK_PROTO, Auth, Hello, LinkFrame, Refusal, Welcome
@@ -31,6 +35,9 @@ from liminal_mesh.cluster.swim_frames import (
 from ..sim.watching import of
 from ..sim.world import World
 from .control_bench import Bench, Side
+from .mutations import mutate
+
+FUZZED_FRAMES = int(os.environ.get("LIMINAL_FUZZ_FRAMES", "50000")) // 10
 
 # --- what may come when -----------------------------------------------------------------------------
 
@@ -48,7 +55,7 @@ def samples(peer: str) -> dict[type, LinkFrame]:
         Welcome(mine, 0, 0, 0, bytes(32)),
         Auth(0, 0, 0, bytes(32)),
         Refusal("full", "no"),
-        Greeting(MemberRecord(peer, 1, 0, RecordState.ALIVE, f"{peer}1:1"), 0, 1),
+        Greeting(MemberRecord(peer, 1, 0, RecordState.ALIVE, f"{peer}1:1"), 0, 1, 0),
         SwimPing(1),
         SwimAck(1, 0),
         SwimPingRequest(1, "x"),
@@ -120,9 +127,9 @@ def test_what_cannot_be_read_closes_and_is_told() -> None:
 @pytest.mark.parametrize(
     "greeting",
     [
-        Greeting(MemberRecord("y", 1, 0, RecordState.ALIVE, "z1:1"), 0, 1),
-        Greeting(MemberRecord("z", 2, 0, RecordState.ALIVE, "z1:1"), 0, 1),
-        Greeting(MemberRecord("z", 1, 0, RecordState.DEAD, "z1:1"), 0, 1),
+        Greeting(MemberRecord("y", 1, 0, RecordState.ALIVE, "z1:1"), 0, 1, 0),
+        Greeting(MemberRecord("z", 2, 0, RecordState.ALIVE, "z1:1"), 0, 1, 0),
+        Greeting(MemberRecord("z", 1, 0, RecordState.DEAD, "z1:1"), 0, 1, 0),
     ],
     ids=["another name", "another run", "a dead one"],
 )
@@ -133,6 +140,48 @@ def test_nobody_greets_for_another(greeting: Greeting) -> None:
 
     assert node.notices == ["protocol_error"]
     assert node.core.state(conn) == "closed"
+
+
+def frames_of_a_mesh() -> list[bytes]:
+    """Return what three nodes say to each other while they meet, and one of them leaves."""
+    bench = Bench()
+    sides = [bench.node(name) for name in "abc"]
+    for one, other in itertools.combinations(sides, 2):
+        bench.linked(one, other)
+    bench.wait(5, sides)
+    sides[0].close(sides[0].links["b"][0], "silent")
+    bench.wait(5, sides)
+    sides[2].do(sides[2].core.carry_out(sides[2].core.swim.leave(bench.now), bench.now))
+    bench.carry()
+    return [CONTROL_CODEC.encode(send.frame) for side in sides for send in side.of(Send)]
+
+
+def test_mutated_frames_raise_nothing_but_protocol_errors() -> None:
+    """In any state, at either side; and the core lives on."""
+    seed = int(os.environ.get("LIMINAL_FUZZ_SEED") or random.SystemRandom().randrange(2**32))
+    rng, corpus = random.Random(seed), frames_of_a_mesh()
+    refused = taken = 0
+    node, conn = in_state("session", "dialler", "z")
+    for number in range(FUZZED_FRAMES):
+        if node.core.state(conn) == "closed" or number % 50 == 0:
+            state, role = rng.choice(sorted(STATES))
+            node, conn = in_state(state, role, rng.choice("az"))
+        wire, now = mutate(rng, corpus), node.bench.now
+        try:
+            for kind, body in FrameBuffer(1 << 16).feed(wire):
+                if kind in CONTROL_FRAMES:
+                    frame = CONTROL_CODEC.decode(kind, body)
+                    assert isinstance(frame, LinkFrame)
+                    node.do(node.core.received(conn, kind, frame, now))
+                    taken += 1
+            node.do(node.core.tick(now))
+        except ProtocolError as error:
+            refused += 1
+            node.do(node.core.broken(conn, error, now))
+        except BaseException as error:
+            error.add_note(f"LIMINAL_FUZZ_SEED={seed}, frame {number}: {wire[:200].hex()}")
+            raise
+    assert min(taken, refused) > FUZZED_FRAMES / 100, f"seed {seed}: {taken} taken, {refused} refused"
 
 
 # --- which link stands ------------------------------------------------------------------------------

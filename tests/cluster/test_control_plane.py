@@ -48,7 +48,15 @@ async def test_what_an_effect_brings_about_comes_after_the_effects_before_it() -
     options, now = PeeringOptions("test", "m:1"), asyncio.get_running_loop().time()
     key = derive_key(b"a cookie for the control plane's", "test")
     core = Control(
-        NodeId("m", 1), bytes(8), [key], options, LAN, random.Random(1), lambda: next(numbers).to_bytes(32, "big"), now
+        NodeId("m", 1),
+        bytes(8),
+        [key],
+        options,
+        LAN,
+        random.Random(1),
+        lambda: next(numbers).to_bytes(32, "big"),
+        lambda: 0,
+        now,
     )
     owner = _Owner()
     plane = owner.plane = ControlPlane(core, Outbound(TcpNetwork(), {}), MeshLimits(), owner)

@@ -19,7 +19,9 @@ from liminal_mesh.cluster import client_member_frames as members
 from liminal_mesh.cluster import client_process_frames as people
 from liminal_mesh.cluster import frames as link
 from liminal_mesh.cluster import process_frames as process
+from liminal_mesh.cluster import swim_frames as swim
 from liminal_mesh.cluster.codec import CLIENT_CODEC, LINK_CODEC, Codec
+from liminal_mesh.cluster.control_frames import CONTROL_FRAMES, Greeting
 from liminal_mesh.cluster.envelope import Encoding, Envelope, OptionKey
 from liminal_mesh.cluster.frame import Frame
 from liminal_mesh.cluster.scopes import CHANNEL_SCOPE, GROUP_SCOPE, SCOPES
@@ -133,9 +135,24 @@ CLIENT: Final[list[Frame]] = [
     ),
 ]
 
+CONTROL_HELLO = link.Hello(1, 1, "prod", "node-a", 1_700_000_000, NONCE[:8], NONCE, "10.0.0.1:7601", ["control"])
+RECORD: Final = swim.MemberRecord("node-a", 1_700_000_000, 70_000, swim.RecordState.ALIVE, "10.0.0.1:7601")
+
+CONTROL: Final[list[Frame]] = [
+    CONTROL_HELLO,
+    link.Welcome(CONTROL_HELLO, 0, 0, 0, MAC),
+    link.Auth(0, 0, 0, MAC),
+    link.Refusal("stale-epoch", "epoch 1700000001 of that name is known here", 1_700_000_001, "10.0.0.2:7601"),
+    Greeting(RECORD, BIG, 43, 1_700_000_000_000),
+]
+"""What comes before the gossip on a control link."""
+
+CONTROL_CODEC: Final = Codec({kind: row for kind, row in CONTROL_FRAMES.items() if kind not in swim.SWIM_FRAMES})
+
 FILES: Final[dict[str, tuple[Codec, list[Frame]]]] = {
     f"link-v{link.LINK_PROTO[1]}.json": (LINK_CODEC, LINK),
     f"client-v{client.CLIENT_PROTO[1]}.json": (CLIENT_CODEC, CLIENT),
+    f"control-v{link.LINK_PROTO[1]}.json": (CONTROL_CODEC, CONTROL),
 }
 """Golden file to what it holds: the whole frame in hex, by :func:`name_of`."""
 

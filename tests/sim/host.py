@@ -86,7 +86,7 @@ class Host:
         self.registry = registry
         self.core = Peering(self.me, run, [key], registry, options, Random(world.rng.random()), self._nonce)
         chance = Random(world.rng.random())
-        self.control = Control(self.me, run, [key], options, swim, chance, self._nonce, world.now)
+        self.control = Control(self.me, run, [key], options, swim, chance, self._nonce, self._wall_ms, world.now)
         self.ends: dict[int, End] = {}
         self.control_ends: dict[int, End] = {}
         self.effects: list[Effect] = []
@@ -387,6 +387,9 @@ class Host:
         if end is not None:
             end.open = False
             self.world.transmit(end, None)
+
+    def _wall_ms(self) -> int:
+        return int(self.world.now * 1000)
 
     def _nonce(self) -> bytes:
         return self.world.rng.randbytes(32)
