@@ -189,12 +189,12 @@ def test_mutated_frames_raise_nothing_but_protocol_errors() -> None:
 
 @pytest.mark.parametrize("seed", range(100))
 def test_two_that_dial_each_other_at_once_end_with_the_same_link(seed: int) -> None:
-    """Whatever overtakes what: one connection, one number, and neither has ever missed the other."""
+    """Whatever overtakes what, and whether or not they trust what they have: one connection, and one number."""
     bench = Bench(seed)
     a, b = bench.node("a"), bench.node("b")
     for one, other in ((a, b), (b, a), (a, b), (b, a)):
-        bench.dial(one, other)
-        bench.carry(bench.rng.randrange(6), shuffled=True)
+        bench.dial(one, other, bench.rng.choice(("", other.me.name)))
+        bench.carry(bench.rng.randrange(12), shuffled=True)
     bench.carry(shuffled=True)
 
     (near, g), (far, same) = a.links["b"], b.links["a"]
@@ -260,6 +260,32 @@ def test_a_link_that_one_side_has_lost_is_replaced_at_once(loser: str) -> None:
     assert a.others[a.links["b"][0]] == (b, b.links["a"][0])
     assert one.sees(other.me.name) == ("alive", True)
     assert len(other.of(MemberChanged)) == seen
+
+
+def test_a_link_that_was_overtaken_by_a_later_one_does_not_come_back() -> None:
+    """The decider has replaced it, and that it had accepted it before is heard late."""
+    bench = Bench()
+    a, b = bench.node("a"), bench.node("b")
+    _, first = bench.dial(b, a)
+    bench.carry(4)
+    assert a.links["b"] == (first, 1)
+    late = [one for one in bench.traffic if one[:2] == (a, first)]
+    bench.traffic.clear()
+    bench.now += 2.1  # one that was accepted just now is not replaced
+    second, _ = bench.dial(b, a, "a")
+    while bench.traffic:
+        if bench.traffic[0][:2] == (a, first):
+            late.append(bench.traffic.popleft())
+        else:
+            bench.carry(1)
+    assert b.links["a"] == (second, 2)
+    seen = len(b.of(MemberChanged))
+    bench.traffic.extend(late)
+    bench.carry()
+
+    assert b.links["a"] == (second, 2)
+    assert len(b.of(MemberChanged)) == seen
+    assert b.core._conns.keys() == {second}
 
 
 def test_a_link_is_lost_only_when_it_ends() -> None:
