@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from .events import AnyEvent, Deliver, Gap, Publish
+from .events import AnyEvent, Deliver, Gap, Member, Publish
 from .history import History
 from .invariants import INVARIANTS
 from .violation import Kind, Violation
@@ -112,8 +112,10 @@ def check(history: History, names: Iterable[str] = ()) -> Report:
 
 def _related(event: AnyEvent, bad: AnyEvent) -> bool:
     """Whether two events are of one operation or subscription, or one is a fault or an end of a process."""
-    if event.__struct_config__.tag in {"run", "fault", "link"}:
+    if event.__struct_config__.tag in {"run", "fault", "link", "rest"}:
         return True
     if isinstance(event, Publish) and isinstance(bad, Deliver):
         return event.id <= bad.n < event.id + event.count and event.client == bad.client
+    if isinstance(event, Member) and isinstance(bad, Member):
+        return (event.proc, event.member) == (bad.proc, bad.member)
     return (event.proc, event.id) == (bad.proc, bad.id)

@@ -21,8 +21,11 @@ __all__ = [
     "Fault",
     "Gap",
     "Link",
+    "Member",
+    "MemberState",
     "NodeRun",
     "Publish",
+    "Rest",
     "Run",
     "Settle",
     "Subscribe",
@@ -31,6 +34,7 @@ __all__ = [
 ]
 
 Type = Literal["invoke", "ok", "fail", "info"]
+MemberState = Literal["alive", "suspect", "dead", "left", ""]
 NodeRun: TypeAlias = tuple[str, int]
 """A node's name and epoch: one run of it."""
 
@@ -142,6 +146,19 @@ class Link(Event, tag="link"):
     up: bool
 
 
+class Member(Event, tag="member"):
+    """A node holds something else of another than before; ``state`` is empty for one that it has forgotten."""
+
+    member: str
+    member_epoch: int
+    incarnation: int
+    state: MemberState
+
+
+class Rest(Event, tag="rest"):
+    """All is healed, and has been for as long as views may take: what the living nodes hold now must be true."""
+
+
 class Arrive(Event, tag="arrive"):
     """A frame with publishes came to a node over the link from a peer; ``keys`` are their clients and numbers."""
 
@@ -157,4 +174,6 @@ class Fault(Event, tag="fault"):
     what: str
 
 
-AnyEvent: TypeAlias = Run | Publish | Subscribe | Unsubscribe | Settle | Deliver | Gap | Link | Arrive | Fault
+AnyEvent: TypeAlias = (
+    Run | Publish | Subscribe | Unsubscribe | Settle | Deliver | Gap | Link | Member | Rest | Arrive | Fault
+)

@@ -14,8 +14,10 @@ from .events import (
     Fault,
     Gap,
     Link,
+    Member,
     NodeRun,
     Publish,
+    Rest,
     Run,
     Settle,
     Subscribe,
@@ -40,6 +42,7 @@ class History:
         lifetimes: every process, by name.
         runs: those of nodes, by name and epoch.
         arrivals: frames with publishes, as they came to nodes over links.
+        meeting: what nodes saw of each other, their links and views, and the moments of rest between.
 
     Raises:
         BadHistory: ends without a beginning, or two of the same.
@@ -53,6 +56,7 @@ class History:
         self.lifetimes: dict[str, Lifetime] = {}
         self.runs: dict[NodeRun, Lifetime] = {}
         self.arrivals: list[Arrive] = []
+        self.meeting: list[Link | Member | Rest] = []
         self._numbered: dict[tuple[NodeRun, str], Numbered] = {}
         self._linked: dict[NodeRun, dict[NodeRun, int]] = defaultdict(dict)
         """By node: the peers that are linked now, and since when."""
@@ -65,6 +69,8 @@ class History:
             Unsubscribe: self._unsubscribe,
             Settle: self._settle,
             Link: self._link,
+            Member: self.meeting.append,
+            Rest: self.meeting.append,
             Run: self._run,
             Fault: lambda event: None,
         }
@@ -146,6 +152,7 @@ class History:
             one.unsettled = event
 
     def _link(self, event: Link) -> None:
+        self.meeting.append(event)
         linked, peer = self._linked[event.node, event.epoch], (event.peer, event.peer_epoch)
         if event.up:
             linked[peer] = event.t_mono_ns

@@ -7,7 +7,22 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from .events import AnyEvent, Arrive, Deliver, Gap, Link, Publish, Run, Settle, Subscribe, Type, Unsubscribe
+from .events import (
+    AnyEvent,
+    Arrive,
+    Deliver,
+    Gap,
+    Link,
+    Member,
+    MemberState,
+    Publish,
+    Rest,
+    Run,
+    Settle,
+    Subscribe,
+    Type,
+    Unsubscribe,
+)
 from .history import History
 from .payloads import digest, payload
 
@@ -35,6 +50,18 @@ class Story:
             for peer in nodes:
                 if peer is not node:
                     node.link(peer)
+
+    def meet(self, *nodes: StoryNode) -> None:
+        """Link nodes, all with all, and let them see each other."""
+        self.linked(*nodes)
+        for node in nodes:
+            for peer in nodes:
+                if peer is not node:
+                    node.see(peer)
+
+    def rest(self) -> None:
+        """Be healed for long."""
+        self.add(Rest(t_mono_ns=0, proc="test"))
 
     @property
     def history(self) -> History:
@@ -103,6 +130,11 @@ class StoryNode:
     def link(self, peer: StoryNode, *, up: bool = True) -> None:
         """See a link begin or end."""
         self.story.add(Link(**self.at, peer=peer.name, peer_epoch=peer.epoch, up=up))
+
+    def see(self, member: StoryNode, state: MemberState = "alive", incarnation: int = 0) -> None:
+        """Hold something else of a node than before; ``""`` forgets it."""
+        event = Member(**self.at, member=member.name, member_epoch=member.epoch, incarnation=incarnation, state=state)
+        self.story.add(event)
 
     def arrive(self, peer: StoryNode, *messages: Deliver) -> None:
         """Take a frame from a peer."""

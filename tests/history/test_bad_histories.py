@@ -422,6 +422,140 @@ def a_message_came_back_to_its_origin(story: Story) -> None:
     a.arrive(b, message)
 
 
+# --- G1: at rest every view is the truth ---
+
+
+@bad("G1", "lost")
+def a_node_has_never_heard_of_another(story: Story) -> None:
+    a, b, c = story.node("a"), story.node("b"), story.node("c")
+    story.linked(a, b, c)
+    for node, peer in ((a, b), (a, c), (b, a), (b, c), (c, a)):
+        node.see(peer)
+    story.rest()
+
+
+@bad("G1", "lost")
+def a_node_still_holds_the_former_run(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.meet(a, b)
+    b.kill()
+    a.link(b, up=False)
+    again = story.node("b", 2)
+    story.linked(a, again)
+    again.see(a)
+    story.rest()
+
+
+@bad("G1", "lost")
+def a_suspicion_never_ends(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.meet(a, b)
+    a.see(b, "suspect")
+    story.rest()
+
+
+@bad("G1", "lost")
+def a_living_node_is_forgotten(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.meet(a, b)
+    a.see(b, "")
+    story.rest()
+
+
+@bad("G1", "phantom")
+def a_killed_node_is_alive_for_ever(story: Story) -> None:
+    a, b, c = story.node("a"), story.node("b"), story.node("c")
+    story.meet(a, b, c)
+    c.kill()
+    a.see(c, "dead")
+    story.rest()
+
+
+# --- G2: who was purged does not come back ---
+
+
+@bad("G2", "phantom")
+def a_dead_node_returns_without_having_refuted(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.meet(a, b)
+    a.see(b, "dead")
+    a.see(b)
+    story.rest()
+
+
+@bad("G2", "phantom")
+def a_node_that_left_returns_in_the_same_run(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.meet(a, b)
+    a.see(b, "left")
+    a.see(b, incarnation=7)
+    story.rest()
+
+
+@bad("G2", "phantom")
+def a_former_run_returns(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.meet(a, b)
+    b.kill()
+    again = story.node("b", 2)
+    a.see(again)
+    a.see(b, incarnation=1)
+
+
+@bad("G2", "phantom")
+def a_dead_node_that_was_forgotten_returns(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.meet(a, b)
+    a.see(b, "dead", 3)
+    a.see(b, "")
+    a.see(b, "suspect", 3)
+
+
+# --- G3: at rest no living node is held for dead ---
+
+
+@bad("G3", "lost")
+def a_node_that_was_stopped_is_never_let_back(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.meet(a, b)
+    a.see(b, "dead")
+    story.rest()
+
+
+@bad("G3", "lost")
+def a_living_node_has_left(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.meet(a, b)
+    a.see(b, "left")
+    story.rest()
+
+
+# --- G4: one link for each pair ---
+
+
+@bad("G4", "duplicated")
+def two_that_dialled_each_other_have_two_links(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.meet(a, b)
+    a.link(b)
+
+
+@bad("G4", "duplicated")
+def a_new_run_is_linked_before_the_former_one_is_parted_with(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.meet(a, b)
+    b.kill()
+    a.link(story.node("b", 2))
+
+
+@bad("G4", "lost")
+def a_link_stands_on_one_side_alone(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.meet(a, b)
+    b.link(a, up=False)
+    story.rest()
+
+
 # --- Q1: operations end ---
 
 

@@ -38,6 +38,62 @@ def everything_arrives_on_both_nodes(story: Story) -> None:
 
 
 @good
+def a_restarted_node_takes_the_place_of_its_former_run(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.meet(a, b)
+    b.kill()
+    a.link(b, up=False)
+    a.see(b, "suspect")
+    a.see(b, "dead")
+    again = story.node("b", 2)
+    story.meet(a, again)
+    story.rest()
+    a.end()
+    again.end()
+
+
+@good
+def a_stopped_node_was_dead_and_refutes(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.meet(a, b)
+    a.see(b, "suspect")
+    a.see(b, "dead")
+    a.link(b, up=False)
+    a.see(b, incarnation=1)
+    b.link(a, up=False)
+    story.linked(a, b)
+    story.rest()
+
+
+@good
+def who_has_left_or_died_may_be_held_for_that_or_be_forgotten(story: Story) -> None:
+    a, b, c, d = (story.node(name) for name in "abcd")
+    story.meet(a, b, c, d)
+    c.end()
+    d.kill()
+    for node in (a, b):
+        for gone in (c, d):
+            node.link(gone, up=False)
+        node.see(c, "left")
+        node.see(d, "dead")
+    b.see(d, "")
+    story.rest()
+
+
+@good
+def a_partition_has_two_views_and_none_of_them_counts(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.meet(a, b)
+    for node, peer in ((a, b), (b, a)):
+        node.link(peer, up=False)
+        node.see(peer, "dead")
+    for node, peer in ((a, b), (b, a)):
+        node.see(peer, incarnation=1)
+        node.link(peer)
+    story.rest()
+
+
+@good
 def an_unknown_publish_appears(story: Story) -> None:
     a = story.node("a")
     one = a.subscribe()

@@ -6,7 +6,7 @@ Another one is a function from a history to violations, in the module of its fam
 from __future__ import annotations
 
 from ..violation import Check
-from . import accounting, content, fanout, operations, order
+from . import accounting, content, fanout, membership, operations, order
 
 __all__ = ["INVARIANTS"]
 
@@ -20,5 +20,9 @@ INVARIANTS: dict[str, Check] = {
     "F1": fanout.f1,
     "F2": accounting.f2,
     "F3": fanout.f3,
+    "G1": membership.g1,
+    "G2": membership.g2,
+    "G3": membership.g3,
+    "G4": membership.g4,
     "Q1": operations.q1,
 }

@@ -15,6 +15,7 @@ from typing import Any
 
 from liminal_mesh.cluster import CHANNEL_SCOPE, NodeId, Publish, ReceiptRun
 from liminal_mesh.cluster.link import Link
+from liminal_mesh.cluster.membership import MemberChanged
 from liminal_mesh.node.client import Client
 from liminal_mesh.node.exchange import Exchange
 from liminal_mesh.node.hub import Hub
@@ -102,6 +103,29 @@ class RecordedCommands(Commands):
         return drained
 
 
+def note_members(recorder: Recorder) -> None:
+    """Write down what the node holds of the others, as it changes."""
+    member_changed = Hub._member_changed
+
+    def noted(self: Hub, change: MemberChanged) -> None:
+        member_changed(self, change)
+        member, former = change.after or change.before, change.before
+        assert member is not None
+        state = change.after.state if change.after is not None else ""
+        same = former is not None and (former.epoch, former.incarnation, former.state) == (
+            member.epoch, member.incarnation, state,
+        )  # fmt: skip
+        if member.name != self.me.name and not same:
+            recorder.write(
+                events.Member(
+                    t_mono_ns=recorder.now(), proc=recorder.proc, node=self.me.name, epoch=self.me.epoch,
+                    member=member.name, member_epoch=member.epoch, incarnation=member.incarnation, state=state,
+                )
+            )  # fmt: skip
+
+    setattr(Hub, "_member_changed", noted)  # noqa: B010 - of this process alone
+
+
 def note_links(recorder: Recorder) -> None:
     """Write down sessions with peers, and the channels' publishes that come over them."""
     link_up, link_down, receive = Hub.link_up, Hub.link_down, Exchange.receive
@@ -145,4 +169,5 @@ if __name__ == "__main__":
         if "defect" in story:
             DEFECTS[story["defect"]]()
         note_links(recorder)
+        note_members(recorder)
         main(lambda told, bus: RecordedCommands(bus, recorder))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.history.check import Report, check
-from tests.history.events import Fault, Run
+from tests.history.events import Fault, Rest, Run
 from tests.history.history import History
 from tests.history.recorder import Recorder
 
@@ -18,6 +18,7 @@ from .proxy import Proxy
 __all__ = ["CHANNELS", "RecordedMesh"]
 
 CHANNELS = ("t.x", "t.y", "t.deep.z")
+REST_S = 20.0
 SETTLE_S = 30.0
 
 
@@ -95,9 +96,16 @@ class RecordedMesh:
         self.note("all is quiet")
         done = await asyncio.gather(*(one.call("last", channels=CHANNELS) for one in self._nodes().values()))
         await self.all("settle", last=[message for messages in done for message in messages], timeout=SETTLE_S)
+        await self._rest()
         for names in (set(self.workers) - set(self._nodes()), set(self._nodes())):
             await asyncio.gather(*(self.workers[name].call("stop") for name in names))
         return check(History.read(sorted(self.folder.glob("*.jsonl"))))
+
+    async def _rest(self) -> None:
+        """Wait until all nodes see each other alive, and write down that from here on what they hold must be true."""
+        nodes = self._nodes()
+        await asyncio.gather(*(one.sees(REST_S, **dict.fromkeys(nodes, "alive")) for one in nodes.values()))
+        self._recorder.write(Rest(t_mono_ns=self._recorder.now(), proc="test"))
 
     def _nodes(self) -> dict[str, Worker]:
         return {name: one for name, one in self.workers.items() if "node" in one.told}
