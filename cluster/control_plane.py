@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
@@ -71,8 +70,6 @@ class ControlPlane:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._wires: dict[int, Wire] = {}
-        self._effects: deque[ControlEffect] = deque()
-        self._busy = False
         self._tags = 0
         self._adopting: set[socket.socket] = set()
         """Connections that were handed over, and have no wire yet."""
@@ -183,39 +180,28 @@ class ControlPlane:
     # --- the core's effects ---
 
     def _do(self, effects: list[ControlEffect]) -> None:
-        """Carry out effects; what the owner hands in because of one of them waits until those before are done."""
-        self._effects.extend(effects)
-        if self._busy:
-            return
-        self._busy = True
-        try:
-            while self._effects:
-                self._carry_out(self._effects.popleft())
-        finally:
-            self._busy = False
+        for effect in effects:
+            match effect:
+                case Send(conn, frame):
+                    if conn in self._wires:
+                        self._wires[conn].send(CONTROL_CODEC.encode(frame))
+                case Close(conn, reason):
+                    if conn in self._wires:
+                        self._wires[conn].close(reason)
+                case DialAddress():
+                    if self._tasks is not None:
+                        self._tasks.create_task(self._dial(effect), name=f"control-{effect.name or effect.address}")
+                case MemberChanged():
+                    self._owner.member_changed(effect)
+                case Doubt(name):
+                    self._owner.member_doubted(name)
+                case Departed():
+                    self._owner.member_departed()
+                case Failed(error):
+                    self._owner.mesh_failed(error)
+                case Notice(level, event, fields):
+                    log.log(logging.getLevelNamesMapping()[level.upper()], event, extra={"fields": dict(fields)})
         self._schedule()
-
-    def _carry_out(self, effect: ControlEffect) -> None:
-        match effect:
-            case Send(conn, frame):
-                if conn in self._wires:
-                    self._wires[conn].send(CONTROL_CODEC.encode(frame))
-            case Close(conn, reason):
-                if conn in self._wires:
-                    self._wires[conn].close(reason)
-            case DialAddress():
-                if self._tasks is not None:
-                    self._tasks.create_task(self._dial(effect), name=f"control-{effect.name or effect.address}")
-            case MemberChanged():
-                self._owner.member_changed(effect)
-            case Doubt(name):
-                self._owner.member_doubted(name)
-            case Departed():
-                self._owner.member_departed()
-            case Failed(error):
-                self._owner.mesh_failed(error)
-            case Notice(level, event, fields):
-                log.log(logging.getLevelNamesMapping()[level.upper()], event, extra={"fields": dict(fields)})
 
     async def _dial(self, dial: DialAddress) -> None:
         wire = Wire(self._loop, self, self._limits.preauth)
