@@ -71,15 +71,14 @@ async def test_a_connection_that_broke_in_the_backlog_does_not_end_the_listener(
     """The next one is served."""
     one = listener("client", permits=2)
     address = one.open()
-    loop = asyncio.get_running_loop()
-    accept, errors = loop.sock_accept, [errno.ECONNABORTED, errno.EPROTO, errno.ECONNABORTED]
+    accept, errors = socket.socket.accept, [errno.ECONNABORTED, errno.EPROTO, errno.ECONNABORTED]
 
-    async def faulty(sock: socket.socket) -> tuple[socket.socket, object]:
+    def faulty(sock: socket.socket) -> tuple[socket.socket, object]:
         if errors:
             raise OSError(errors.pop(), "broke")
-        return await accept(sock)
+        return accept(sock)
 
-    monkeypatch.setattr(loop, "sock_accept", faulty)
+    monkeypatch.setattr(socket.socket, "accept", faulty)
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
         task = tasks.create_task(one.run(Echo))
         assert await echoed(address) == b"hello"
@@ -134,15 +133,14 @@ async def test_running_out_of_descriptors_is_a_rest_and_no_end(monkeypatch: pyte
     monkeypatch.setattr("liminal_mesh.cluster.listener.PAUSE_S", 0.01)
     one = listener("client", permits=1)
     address = one.open()
-    loop = asyncio.get_running_loop()
-    accept, errors = loop.sock_accept, [errno.EMFILE, errno.ENFILE]
+    accept, errors = socket.socket.accept, [errno.EMFILE, errno.ENFILE]
 
-    async def exhausted(sock: socket.socket) -> tuple[socket.socket, object]:
+    def exhausted(sock: socket.socket) -> tuple[socket.socket, object]:
         if errors:
             raise OSError(errors.pop(), "no more")
-        return await accept(sock)
+        return accept(sock)
 
-    monkeypatch.setattr(loop, "sock_accept", exhausted)
+    monkeypatch.setattr(socket.socket, "accept", exhausted)
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
         task = tasks.create_task(one.run(Echo))
         assert await echoed(address) == b"hello"
@@ -158,6 +156,8 @@ async def test_who_was_accepted_stays_when_the_listener_closes() -> None:
         task = tasks.create_task(one.run(kept))
         reader, writer = await asyncio.open_connection(*address)
         connection = await kept.accepted.get()
+        connection.transport.write(b"welcome")
+        assert await reader.readexactly(7) == b"welcome"
         one.close()
         one.close()
         task.cancel()
