@@ -189,10 +189,10 @@ class Dialer:
         for target in self._leading_to(name):
             target.due = now + pause
 
-    def rest(self, name: str, *, left: bool) -> None:
-        """Note that this peer is dead, or has ``left``: only a dead run can come :meth:`back`."""
+    def rest(self, name: str, epoch: int, *, left: bool) -> None:
+        """Note that this run of a peer is dead, or has ``left``: only a dead run can come :meth:`back`."""
         target = self._targets.get(name)
-        if target is not None:
+        if target is not None and target.epoch <= epoch:
             target.dead, target.left = True, target.left or left
 
     def back(self, name: str, epoch: int, address: str, now: float) -> None:

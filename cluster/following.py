@@ -46,12 +46,14 @@ class Following:
     def _follow(self, member: Member, now: float) -> None:
         """Let the session with a member, and what is held of it, end as its run does."""
         ledger, contact = self._ledger, self._ledger.session_with(member.name)
+        if contact is not None and contact.handshake.node.epoch > member.epoch:
+            return  # news of a run that is over, by way of somebody slower: its successor has been met already
         if contact is not None and contact.handshake.node.epoch < member.epoch:
             self._admission.drop(contact, "a later run is known", now)
         elif contact is not None and member.state == "dead":
             self._admission.drop(contact, "dead", now)
         if member.state in GONE:
-            ledger.dialer.rest(member.name, left=member.state == "left")
+            ledger.dialer.rest(member.name, member.epoch, left=member.state == "left")
             self._sessions.free(member.name)
         else:
             ledger.dialer.back(member.name, member.epoch, member.address, now)

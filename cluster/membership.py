@@ -84,7 +84,9 @@ class MeshMembership:
             del self._gossip[member.name]
         else:
             self._gossip[member.name] = change.after
-        self._met.pop(member.name, None)
+        met = self._met.get(member.name)
+        if met is not None and (change.after is None or met[0].epoch <= member.epoch):
+            del self._met[member.name]
         self._show(member.name)
 
     def linked(self, node: NodeId, address: str) -> None:

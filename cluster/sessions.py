@@ -153,7 +153,7 @@ class Sessions:
 
     def drained(self, contact: Contact, drain: Drain, now: float) -> None:
         """Take a peer's goodbye."""
-        self._ledger.dialer.rest(contact.name, left=True)
+        self._ledger.dialer.rest(*contact.handshake.node, left=True)
         self._ledger.out.append(PeerLeaves(contact.handshake.node))
         self._ledger.notice("info", "peer_drains", contact.name, now, peer=contact.name, reason=drain.reason)
 

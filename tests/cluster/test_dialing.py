@@ -117,13 +117,13 @@ def test_whoever_left_is_not_dialled_but_seeds_are() -> None:
     plan.due(0)
     plan.reached("z:1", "z")
     plan.linked("z", 1, "z:1", 0)
-    plan.rest("z", left=True)
+    plan.rest("z", 1, left=True)
     plan.unlinked("z", 10)
     assert keys(plan, 20) == ["z:1"]
 
     plan = dialer()
     plan.linked("z", 1, "z:1", 0)
-    plan.rest("z", left=True)
+    plan.rest("z", 1, left=True)
     plan.unlinked("z", 10)
     assert keys(plan, 100) == []
     plan.learn("z", 1, "z:1", 100)
@@ -209,7 +209,7 @@ def test_who_is_no_member_any_more_is_dropped_and_who_is_back_is_dialled() -> No
         plan.linked(name, 1, f"{name}:1", 0)
     for name in "yz":
         plan.unlinked(name, 10)
-        plan.rest(name, left=False)
+        plan.rest(name, 1, left=False)
     for name in "sxy":
         plan.drop(name)
     assert keys(plan, 100) == ["s:1"]

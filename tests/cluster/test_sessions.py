@@ -16,7 +16,7 @@ from liminal_mesh.cluster.frames import (
 from liminal_mesh.cluster.identity import Pid
 from liminal_mesh.cluster.membership import Member, MemberChanged, MemberState
 
-from ..sim.watching import link, notices, of
+from ..sim.watching import all_linked, link, notices, of
 from ..sim.world import World
 
 
@@ -174,6 +174,28 @@ def test_the_session_of_an_earlier_run_ends_when_gossip_tells_of_a_later_one() -
     b.do(b.core.gossiped(MemberChanged(None, Member("a", 2, 0, "alive", False, False, "elsewhere:1")), world.now))
 
     assert of(SessionDown, b)[-1].peer == a.me
+
+
+@pytest.mark.parametrize("state", ["dead", "left"])
+def test_late_news_of_an_earlier_run_is_none_about_the_one_that_is_linked(state: MemberState) -> None:
+    """A restarted node is back before everybody has told of its end: its session stands, and is made again if it ends."""
+    world = World()
+    b, a = world.add("b"), world.add("a", "b")
+    world.run(1)
+    told = Member("a", 1, 0, "alive", True, False, a.address)
+    b.do(b.core.gossiped(MemberChanged(None, told), world.now))
+    world.crash(a)
+    a = world.add("a", "b", epoch=2)
+    assert world.run_until(lambda: all_linked(a, b), 5)
+
+    b.do(b.core.gossiped(MemberChanged(told, Member("a", 1, 0, state, False, False, a.address)), world.now))
+
+    assert b.core.sessions()["a"].peer == a.me
+    assert (b.core.members()[0].epoch, b.core.members()[0].state, b.core.members()[0].reachable) == (2, "alive", True)
+    world.crash(a)
+    dials = len([dial for dial in of(Dial, b) if dial.target == "a"])
+    world.run(5)
+    assert len([dial for dial in of(Dial, b) if dial.target == "a"]) > dials
 
 
 def test_no_peer_speaks_for_another() -> None:
