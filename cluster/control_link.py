@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .control_frames import CONTROL_FRAMES, Greeting
 from .errors import ProtocolError
 from .frames import Refusal
-from .handshake import Handshake
+from .handshake import Handshake, check_form
 from .identity import NodeId
 from .swim import DialAddress
 from .swim_frames import MemberRecord, RecordState
@@ -85,11 +85,12 @@ class ControlLink:
         """Take the peer's greeting.
 
         Raises:
-            ProtocolError: it is of somebody else, or comes twice.
+            ProtocolError: it is of somebody else, or of nobody who could be dialled, or comes twice.
         """
         record = greeting.record
         if NodeId(record.name, record.epoch) != self.node or record.state is not RecordState.ALIVE:
             raise ProtocolError("a greeting in the name of another node")
+        check_form(record.name, record.address)
         if self.greeting is not None:
             raise ProtocolError("a second greeting")
         self.greeting = greeting

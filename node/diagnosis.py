@@ -204,8 +204,8 @@ def _listening(facts: Mapping[str, Any]) -> Iterator[Finding]:
 def _advertised(facts: Mapping[str, Any]) -> Iterator[Finding]:
     """Judge the trial of the address that peers are told: ``advertised`` is a dial of it, None when there was none."""
     trial, address = facts.get("advertised"), facts["advertise"]
-    far = [dial["address"] for dial in facts["dials"] if not parse_address(dial["address"]).loopback]
-    if far and parse_address(address).loopback:
+    far = [dial["address"] for dial in facts["dials"] if _far(dial["address"])]
+    if far and not _far(address):
         text = f"peers are told to dial it, and on other machines, such as that of {far[0]}, it leads to themselves"
         yield Finding("advertised-loopback", "problem", address, text, "set cluster.advertise")
     if trial is None:
@@ -217,6 +217,14 @@ def _advertised(facts: Mapping[str, Any]) -> Iterator[Finding]:
     elif not trial["peer"] and trial["code"] != "agreed":
         text = _told(f"peers are told to dial it, and {(kind or _NO_HANDSHAKE).text}", trial["detail"])
         yield Finding("advertised-unreachable", "problem", address, text, "correct cluster.advertise, or open the way")
+
+
+def _far(address: str) -> bool:
+    """Whether it is another machine's, as far as it can be told: what nodes say of third ones may be no address."""
+    try:
+        return not parse_address(address).loopback
+    except ValueError:
+        return False
 
 
 def _clocks(facts: Mapping[str, Any]) -> Iterator[Finding]:

@@ -150,6 +150,13 @@ def test_loopback_is_nothing_to_tell_other_machines() -> None:
     assert names({**far, "advertise": "10.0.0.6:7601"}, "problem") == []
 
 
+def test_a_dial_of_what_is_no_address_is_told_as_any_other() -> None:
+    """Gossip may hold anything for the address of a third node."""
+    odd = facts(dials=[dial("no address", "unreachable", peer="z")])
+
+    assert "unreachable" in names(odd, "problem")
+
+
 def test_clocks_that_do_not_fit_are_told_by_epochs_and_by_what_time_it_is() -> None:
     """A node that started in the future, our own kept epoch, and a node whose time is not ours."""
     two = facts(members=[member("a"), member("b", started=NOW + 3600)])
