@@ -57,7 +57,8 @@ class Succession:
             if bearer is not None and bearer.epoch < newcomer.epoch and board.heard_since(name, claim.asked_at):
                 board.out.append(Refuse(newcomer, bearer))
                 continue
-            if name in board.linked:
+            # The newcomer may have been heard of meanwhile, and have a link by now.
+            if name in board.linked and (bearer is None or bearer.epoch < newcomer.epoch):
                 board.out.append(CloseLink(name, "a later run has the name"))
                 board.link(name, False)
             board.out.append(Admit(newcomer))

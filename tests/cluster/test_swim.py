@@ -255,6 +255,19 @@ def test_a_name_whose_bearer_answers_is_refused_to_a_newcomer() -> None:
     assert _states(swim)["b"] == "alive"
 
 
+def test_a_claim_that_gossip_has_settled_costs_the_newcomer_no_link() -> None:
+    """It was held back here, others told of it, and it came again, before the bearer's time was up."""
+    swim = _swim("b", "c")
+    swim.linked(_record("b", 2), 0, 1.0)
+    swim.received(NodeId("c", 1), SwimGossip([Rumour(_record("b", 2))]), 1.1)
+    swim.linked(_record("b", 2), 0, 1.2)
+
+    effects = _advance(swim, 1.9)
+
+    assert not [one for one in effects if isinstance(one, CloseLink)]
+    assert swim.linked_to(NodeId("b", 2))
+
+
 def test_a_run_that_hears_of_a_later_one_is_over() -> None:
     """Two runs of one name never argue by incarnations."""
     effects = _swim("b").received(NodeId("b", 1), SwimGossip([Rumour(_record("a", 6))]), 1.0)
