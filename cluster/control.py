@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["Control", "ControlEffect"]
 
 NEWCOMERS_MAX = 64
-"""The most connections that are not links yet: whoever connects costs this much, and no more."""
+"""The most connections of others that are not links yet: whoever connects costs this much, and no more."""
 
 ControlEffect = Send | Close | DialAddress | Doubt | Departed | Failed | Notice | MemberChanged
 """What the shell has to carry out, or to pass on."""
@@ -99,7 +99,7 @@ class Control:
 
     def accepted(self, conn: int, now: float) -> list[ControlEffect]:
         """Note that somebody connected."""
-        if len(self._conns) - len(self._links) >= NEWCOMERS_MAX:
+        if sum(link.dial is None and not link.g for link in self._conns.values()) >= NEWCOMERS_MAX:
             self._out.append(Close(conn, "too many newcomers"))
         else:
             self._open(conn, None, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from liminal_mesh.cluster import Control, NodeId, PeeringOptions
+from liminal_mesh.cluster.control import NEWCOMERS_MAX
 from liminal_mesh.cluster.control_frames import CONTROL_HELLO, Greeting
 from liminal_mesh.cluster.effects import Close, Failed, Send
 from liminal_mesh.cluster.frames import Hello, Refusal
@@ -58,3 +59,14 @@ def test_who_greets_with_an_address_that_cannot_be_is_no_member() -> None:
         "protocol error: a node with an impossible address"
     ]
     assert [member.name for member in control.swim.members()] == ["a"]
+
+
+def test_our_own_dials_leave_others_their_room() -> None:
+    """A large mesh that heals is dialled by everybody, and dials everybody."""
+    control = node_a()
+    for conn in range(NEWCOMERS_MAX):
+        control.dialed(conn, DialAddress(f"127.0.0.1:{7700 + conn}", f"n{conn}", 2.0), 0.0)
+
+    for conn in range(100, 100 + NEWCOMERS_MAX):
+        assert control.accepted(conn, 0.0) == []
+    assert [type(effect) for effect in control.accepted(99, 0.0)] == [Close]
