@@ -5,8 +5,8 @@ records counts), :mod:`.roster` (the table, its tombstones and its digest), :mod
 :mod:`.relay` (is it there?), :mod:`.suspicion` and :mod:`.health` (how long to doubt, and whether to doubt oneself),
 :mod:`.judge` (what is believed), :mod:`.rumours` and :mod:`.gossip` (what is told), :mod:`.exchange` (whole views
 compared), :mod:`.evidence` (what broken links prove), :mod:`.redial` (whom to call again), :mod:`.zombies` (the dead
-whose links stand), :mod:`.succession` (two nodes of one name), :mod:`.farewell` (leaving),
-:mod:`.statistics` (what happened); :mod:`.board` is what they share.
+whose links stand), :mod:`.stops` (was it us who stood still?), :mod:`.succession` (two nodes of one name),
+:mod:`.farewell` (leaving), :mod:`.statistics` (what happened); :mod:`.board` is what they share.
 """
 
 from .effects import Admit, CloseLink, Departed, DialAddress, Doubt, Refuse, SendTo, Superseded, SwimEffect
