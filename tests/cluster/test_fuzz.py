@@ -13,9 +13,10 @@ import pytest
 
 from liminal_mesh.cluster.buffer import FrameBuffer
 from liminal_mesh.cluster.codec import CLIENT_CODEC, HEADER_BYTES, LINK_CODEC, Codec
+from liminal_mesh.cluster.control_frames import CONTROL_CODEC
 from liminal_mesh.cluster.errors import ProtocolError
 
-from ..golden.make import CLIENT, LINK
+from ..golden.make import CLIENT, CONTROL, LINK
 from .mutations import mutate
 
 FRAMES = int(os.environ.get("LIMINAL_FUZZ_FRAMES", "50000"))
@@ -48,15 +49,15 @@ def _read(codec: Codec, rng: random.Random, wire: bytes) -> bool:
 
 @pytest.mark.timeout(900)
 def test_mutated_frames_raise_nothing_but_protocol_errors_with_flat_memory() -> None:
-    """Bit flips, cuts, splices, lying headers and deep nesting, on both codecs."""
+    """Bit flips, cuts, splices, lying headers and deep nesting, on every codec."""
     seed = int(os.environ.get("LIMINAL_FUZZ_SEED") or random.SystemRandom().randrange(2**32))
     rng, accepted, floor, peak = random.Random(seed), 0, 0, 0
     corpora = [
         (codec, [codec.encode(frame) for frame in frames])
-        for codec, frames in ((LINK_CODEC, LINK), (CLIENT_CODEC, CLIENT))
+        for codec, frames in ((LINK_CODEC, LINK), (CLIENT_CODEC, CLIENT), (CONTROL_CODEC, CONTROL))
     ]
     for number in range(FRAMES):
-        codec, corpus = corpora[number % 2]
+        codec, corpus = corpora[number % len(corpora)]
         wire = mutate(rng, corpus)
         try:
             accepted += _read(codec, rng, wire)

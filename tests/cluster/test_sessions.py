@@ -178,7 +178,7 @@ def test_the_session_of_an_earlier_run_ends_when_gossip_tells_of_a_later_one() -
 
 @pytest.mark.parametrize("state", ["dead", "left"])
 def test_late_news_of_an_earlier_run_is_none_about_the_one_that_is_linked(state: MemberState) -> None:
-    """A restarted node is back before everybody has told of its end: its session stands, and is made again if it ends."""
+    """A restarted node is back before all have told of its end: its session stands, and is made again if it ends."""
     world = World()
     b, a = world.add("b"), world.add("a", "b")
     world.run(1)

@@ -17,11 +17,11 @@ from msgspec import Raw, structs
 from liminal_mesh.cluster import client_frames as client
 from liminal_mesh.cluster import client_member_frames as members
 from liminal_mesh.cluster import client_process_frames as people
+from liminal_mesh.cluster import control_frames as control
 from liminal_mesh.cluster import frames as link
 from liminal_mesh.cluster import process_frames as process
 from liminal_mesh.cluster import swim_frames as swim
 from liminal_mesh.cluster.codec import CLIENT_CODEC, LINK_CODEC, Codec
-from liminal_mesh.cluster.control_frames import CONTROL_FRAMES, Greeting
 from liminal_mesh.cluster.envelope import Encoding, Envelope, OptionKey
 from liminal_mesh.cluster.frame import Frame
 from liminal_mesh.cluster.scopes import CHANNEL_SCOPE, GROUP_SCOPE, SCOPES
@@ -135,24 +135,35 @@ CLIENT: Final[list[Frame]] = [
     ),
 ]
 
-CONTROL_HELLO = link.Hello(1, 1, "prod", "node-a", 1_700_000_000, NONCE[:8], NONCE, "10.0.0.1:7601", ["control"])
-RECORD: Final = swim.MemberRecord("node-a", 1_700_000_000, 70_000, swim.RecordState.ALIVE, "10.0.0.1:7601")
+ALIVE = swim.MemberRecord("node-b", 1_700_000_000_000, 0, swim.RecordState.ALIVE, "10.0.0.2:7601")
+SUSPECT = swim.MemberRecord("node-c", BIG, 300, swim.RecordState.SUSPECT, "[::1]:7601")
+DEAD = swim.MemberRecord("node-d", 1, swim.INCARNATION_MAX, swim.RecordState.DEAD, "host.example:7601")
+LEFT = swim.MemberRecord("node-e", 1, 127, swim.RecordState.LEFT, "10.0.0.5:7601")
+RUMOURS: Final = [swim.Rumour(ALIVE), swim.Rumour(SUSPECT, "node-a"), swim.Rumour(DEAD), swim.Rumour(LEFT)]
 
 CONTROL: Final[list[Frame]] = [
-    CONTROL_HELLO,
-    link.Welcome(CONTROL_HELLO, 0, 0, 0, MAC),
+    link.Hello(1, 1, "prod", "node-a", 1_700_000_000, NONCE[:8], NONCE, "10.0.0.1:7601", ["control"]),
+    link.Welcome(HELLO, 1_700_000_000, 41, 42, MAC),
     link.Auth(0, 0, 0, MAC),
-    link.Refusal("stale-epoch", "epoch 1700000001 of that name is known here", 1_700_000_001, "10.0.0.2:7601"),
-    Greeting(RECORD, BIG, 43, 1_700_000_000_000),
+    link.Refusal("stale-epoch", "a later run of this node is known", 1_700_000_000, ""),
+    control.Greeting(ALIVE, BIG, 300, 1_700_000_000_000),
+    swim.SwimPing(1, RUMOURS),
+    swim.SwimAck(300, BIG, 70_000, RUMOURS[:1]),
+    swim.SwimPingRequest(2, "node-c", RUMOURS[1:2]),
+    swim.SwimNack(2),
+    swim.SwimGossip(RUMOURS),
+    swim.SwimView(
+        "node-a", "node-c", [swim.Known("node-b", 1, 0, ALIVE.state), swim.Known("node-c", 2, 3, DEAD.state)]
+    ),
+    swim.SwimRecords([swim.AgedRecord(ALIVE), swim.AgedRecord(DEAD, 86_400)], ["node-e"]),
+    swim.SwimLinkDown("node-b", BIG, True),
+    swim.SwimLinkState("node-b", 1, False),
 ]
-"""What comes before the gossip on a control link."""
-
-CONTROL_CODEC: Final = Codec({kind: row for kind, row in CONTROL_FRAMES.items() if kind not in swim.SWIM_FRAMES})
 
 FILES: Final[dict[str, tuple[Codec, list[Frame]]]] = {
     f"link-v{link.LINK_PROTO[1]}.json": (LINK_CODEC, LINK),
     f"client-v{client.CLIENT_PROTO[1]}.json": (CLIENT_CODEC, CLIENT),
-    f"control-v{link.LINK_PROTO[1]}.json": (CONTROL_CODEC, CONTROL),
+    f"control-v{link.LINK_PROTO[1]}.json": (control.CONTROL_CODEC, CONTROL),
 }
 """Golden file to what it holds: the whole frame in hex, by :func:`name_of`."""
 
