@@ -1,9 +1,8 @@
 """A mesh in which everything goes wrong, and what must hold of it: always, and when it has come to rest.
 
-After every change of a view: a record only gives way to one that counts for more, and only its owner raises an
-incarnation. At rest: each view holds exactly the living for alive (G1, G3), nobody suspects anybody, digests are
-equal, there is a link for each pair, and what was purged has not come back (G2); nothing is queued, and every table
-is as small as the mesh.
+After every change of a view, and after every conviction, what :mod:`.laws` says holds. At rest each view holds exactly
+the living for alive (G1, G3), nobody suspects anybody, digests are equal, there is a link for each pair, and what was
+purged has not come back (G2); nothing is queued, and every table is as small as the mesh.
 """
 
 from __future__ import annotations
@@ -14,16 +13,30 @@ from random import Random
 
 from liminal_mesh.cluster.membership import MemberChanged
 from liminal_mesh.cluster.swim import TEST
-from liminal_mesh.cluster.swim.record import weight
-from liminal_mesh.cluster.swim_frames import MemberRecord
 
+from .laws import Laws
 from .mesh import Mesh, MeshNode
 
-__all__ = ["ACTIONS", "Chaos", "chaos"]
+__all__ = ["ACTIONS", "Chaos", "Fault", "chaos", "shrunk"]
 
-ACTIONS = ("crash", "restart", "move", "intrude", "leave", "stop", "resume", "cut", "hole", "one_way", "part", "heal")
+LIVES = ("crash", "restart", "move", "intrude", "clock_behind", "leave")
+PAUSES = ("stop", "resume", "starve", "block", "recover")
+CUTS = ("cut", "hole", "one_way", "unplug", "part", "heal")
+ACTIONS = LIVES + PAUSES + CUTS
 CONVERGE_S = 20.0
 REST_S = 8.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that happens: ``number`` is its place in the plan, and all its chance, so that it bears being alone."""
+
+    number: int
+    action: str
+    pause_s: float
+
+    def __repr__(self) -> str:
+        return f"{self.number} {self.action}, {self.pause_s:.2f} s"
 
 
 @dataclass(frozen=True)
@@ -49,38 +62,57 @@ class Faults:
         )
 
 
+EPOCHS_BETWEEN = 10
+"""So many runs of a name may begin with a clock that is behind."""
+
+
 class Chaos:
     """One world. ``seen`` counts what came about in it, so that a run in which nothing did is noticed."""
 
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.rng = Random(seed)
         self.faults = Faults.draw(self.rng)
         self.mesh = Mesh(seed, TEST, loss=self.faults.loss)
+        self.laws = Laws(self.mesh)
         self.seen: Counter[str] = Counter()
         self._epochs: Counter[str] = Counter()
-        self._best: dict[tuple[str, int, str], MemberRecord] = {}
+        self._behind: Counter[str] = Counter()
         self.mesh.on_change = self._changed
 
-    def run(self) -> None:
-        """Let it happen, and check what must be so at the end."""
+    def plan(self) -> list[Fault]:
+        """Return what happens, in order."""
+        actions, weights = list(self.faults.weights), list(self.faults.weights.values())
+        rng = Random(f"{self.seed} plan")
+        return [
+            Fault(number, rng.choices(actions, weights)[0], rng.uniform(0, 2 * self.faults.pause_s))
+            for number in range(self.faults.steps)
+        ]
+
+    def run(self, plan: list[Fault] | None = None) -> None:
+        """Let it happen, all of it or what is left of the plan, and check what must be so at the end."""
         for number in range(self.faults.nodes):
             self._start(f"n{number}")
         self.mesh.run(self.rng.choice((0.0, 0.5, 3.0)))
-        actions, weights = list(self.faults.weights), list(self.faults.weights.values())
-        for _ in range(self.faults.steps):
+        for fault in self.plan() if plan is None else plan:
+            self.rng = Random(f"{self.seed} {fault.number}")
             living = list(self.mesh.nodes.values())
-            (action,) = self.rng.choices(actions, weights)
             if living:
-                getattr(self, f"_{action}")(self.rng.choice(living))
-            self.mesh.run(self.rng.uniform(0, 2 * self.faults.pause_s))
+                getattr(self, f"_{fault.action}")(self.rng.choice(living))
+            self.mesh.run(fault.pause_s)
         self._come_to_rest()
 
     # --- faults -------------------------------------------------------------------------------------
 
     def _start(self, name: str, address: str = "") -> MeshNode:
-        self._epochs[name] += 1
+        self._epochs[name] += EPOCHS_BETWEEN
+        return self._add(name, self._epochs[name], address)
+
+    def _add(self, name: str, epoch: int, address: str) -> MeshNode:
         seeds = sorted({"n0", "n1", *self.mesh.nodes})
-        return self.mesh.add(name, " ".join(seeds), self._epochs[name], address)
+        node = self.mesh.add(name, " ".join(seeds), epoch, address)
+        self.laws.watch(node)
+        return node
 
     def _crash(self, node: MeshNode) -> None:
         if len(self.mesh.nodes) > 2:
@@ -99,6 +131,13 @@ class Chaos:
         """Start a second node of a name that is taken."""
         self._start(node.name, f"{node.name}-{self._epochs[node.name]}")
 
+    def _clock_behind(self, node: MeshNode) -> None:
+        """Start a node again with a lower epoch than the last, as if its clock had been put back."""
+        if self._behind[node.name] < EPOCHS_BETWEEN - 1:
+            self._behind[node.name] += 1
+            self.mesh.crash(node)
+            self._add(node.name, self._epochs[node.name] - self._behind[node.name], node.address)
+
     def _leave(self, node: MeshNode) -> None:
         if len(self.mesh.nodes) > 2 and not node.stopped:
             node.do(node.swim.leave(self.mesh.clock.now))
@@ -107,12 +146,28 @@ class Chaos:
             self.mesh.crash(node)
 
     def _stop(self, node: MeshNode) -> None:
-        self.mesh.stop(node)
+        node.stop()
 
     def _resume(self, _: MeshNode) -> None:
         for node in list(self.mesh.nodes.values()):
             if node.stopped:
-                self.mesh.resume(node)
+                node.resume()
+
+    def _starve(self, node: MeshNode) -> None:
+        if node.reading:
+            node.starve()
+
+    def _block(self, node: MeshNode) -> None:
+        if node.outbox is None:
+            node.block()
+
+    def _recover(self, _: MeshNode) -> None:
+        for node in list(self.mesh.nodes.values()):
+            if not node.reading:
+                node.recover()
+
+    def _unplug(self, node: MeshNode) -> None:
+        self.mesh.unplug(node)
 
     def _cut(self, node: MeshNode) -> None:
         self.mesh.part([node.address], [self.rng.choice(sorted(self.mesh.nodes))], cut=True)
@@ -140,17 +195,7 @@ class Chaos:
         after, before = change.after, change.before
         if after is None:
             return
-        record = node.swim._board.roster.get(after.name)
-        assert record is not None
-        key = (node.name, node.me.epoch, after.name)
-        best = self._best.get(key)
-        assert best is None or weight(record) >= weight(best), f"{best} was followed by {record} at {node.me}"
-        self._best[key] = record
-        for owner in self.mesh.nodes.values():
-            if owner.name == record.name and owner.me.epoch == record.epoch and owner is not node:
-                assert record.incarnation <= owner.swim.record.incarnation, (
-                    f"only {owner.me} raises its incarnation: {record}, {owner.swim.record}, told at {node.me}"
-                )
+        self.laws.changed(node, before, after)
         if before is not None and before.state != after.state:
             self.seen[f"{before.state} to {after.state}"] += 1
         if before is not None and before.epoch != after.epoch:
@@ -170,7 +215,9 @@ class Chaos:
         mesh.loss = 0.0
         for node in list(mesh.nodes.values()):
             if node.stopped:
-                mesh.resume(node)
+                node.resume()
+            if not node.reading:
+                node.recover()
         for node in list(mesh.nodes.values()):
             # Whose every address has changed can only be found by a seed.
             node.do(node.swim.seeds(sorted(mesh.nodes), mesh.clock.now))
@@ -208,11 +255,33 @@ class Chaos:
         return {str(node.me): node.states() for node in self.mesh.nodes.values()}
 
 
-def chaos(seed: int) -> Chaos:
+def chaos(seed: int, plan: list[Fault] | None = None) -> Chaos:
     """Run one world; an assertion that fails names its seed and its faults."""
     world = Chaos(seed)
     try:
-        world.run()
+        world.run(plan)
     except AssertionError as error:
         raise AssertionError(f"seed {seed}: {error} ({world.faults})") from error
     return world
+
+
+def shrunk(seed: int) -> Chaos:
+    """Run one world; if it fails, raise what fails with as few of its faults as can be found by leaving some out."""
+    try:
+        return chaos(seed)
+    except AssertionError as error:
+        plan, last = Chaos(seed).plan(), error
+    size = len(plan)
+    while size:
+        size = (size + 1) // 2 if size > 1 else 0
+        for start in range(0, len(plan), max(1, size)):
+            less = plan[:start] + plan[start + max(1, size) :]
+            try:
+                chaos(seed, less)
+            except AssertionError as error:
+                plan, last = less, error
+                break
+        else:
+            continue
+        size = min(2 * size, len(plan))
+    raise AssertionError(f"{last}\nwhat is left of its faults: {plan}") from last

@@ -2,8 +2,8 @@
 
 The anomaly is Lifeguard's: for a while a member's sends and receives block. Its process is then held in its first
 send, so nothing of it runs; when it is released, its overdue timers fire first, with rumours as old as the block, then
-it reads what has come meanwhile. The machine is not told of it (``late_s`` is infinite here): a blocked send shows to
-nobody's clock.
+it reads what has come meanwhile. Our own driver reads first (``reads_first``), as the machine asks of it. In neither
+case is the machine told of the block (``late_s`` is infinite here): a blocked send shows to nobody's clock.
 """
 
 from __future__ import annotations
@@ -76,10 +76,20 @@ class Datagrams:
     ``sent`` counts frames by their kind, ``sent_bytes`` all of their bytes, if ``sized``.
     """
 
-    def __init__(self, seed: int, count: int, options: SwimOptions, *, loss: float = 0.0, sized: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        count: int,
+        options: SwimOptions,
+        *,
+        loss: float = 0.0,
+        sized: bool = False,
+        reads_first: bool = False,
+    ) -> None:
         self.clock = Clock(seed)
         self.loss = loss
         self.sized = sized
+        self.reads_first = reads_first
         self.sent: Counter[type[SwimFrame]] = Counter()
         self.sent_bytes = 0
         self.on_change: Callable[[Node, MemberChanged], None] = lambda *_: None
@@ -108,10 +118,11 @@ class Datagrams:
         self.nodes[name].stopped = True
 
     def release(self, name: str) -> None:
-        """Let it go on: what is overdue is done before what has come is read."""
+        """Let it go on: what is overdue is done before what has come is read, or after that alone."""
         node = self.nodes[name]
         node.stopped = False
-        node.tick()
+        if not self.reads_first:
+            node.tick()
         waiting, self._inbox[name] = self._inbox[name], []
         for peer, frame in waiting:
             node.do(node.swim.received(peer, frame, self.clock.now))

@@ -33,12 +33,11 @@ from liminal_mesh.cluster.swim_frames import SWIM_CODEC, MemberRecord, SwimFrame
 
 from .clock import Clock, Node
 from .ends import End, MeshNode
+from .network import Network
 
 __all__ = ["Mesh", "MeshNode"]
 
 LATENCY_S = (0.0002, 0.001)
-STALL_S = 0.3
-"""How long after a hole opened the opposite direction still flows: what fits into the windows."""
 USER_TIMEOUT_S = 5.0
 RETRANSMIT_S = 0.2
 
@@ -55,8 +54,8 @@ class Mesh:
         self.sent: Counter[type[SwimFrame]] = Counter()
         self.sent_bytes = 0
         self.on_change: Callable[[MeshNode, MemberChanged], None] = lambda *_: None
-        self._holes: dict[tuple[str, str], float] = {}
-        self._cuts: set[frozenset[str]] = set()
+        self.on_effect: Callable[[MeshNode, SwimEffect], None] = lambda *_: None
+        self.network = Network()
         self._stuck: dict[End, float] = {}
 
     # --- nodes --------------------------------------------------------------------------------------
@@ -100,27 +99,18 @@ class Mesh:
         for end, _, _ in tuple(node.held_back.values()):
             self._close(end, "reset")
 
-    def stop(self, node: MeshNode) -> None:
-        """Stop a process (SIGSTOP): its kernel goes on taking what comes."""
-        node.stopped = True
-
-    def resume(self, node: MeshNode) -> None:
-        """Continue it: by chance it looks first at its clock or at what has come."""
-        node.stopped = False
-        clock_first = self.clock.rng.random() < 0.5
-        if clock_first:
-            node.tick()
-        waiting, node.waiting = node.waiting, []
-        for call, arguments in waiting:
-            call(*arguments)
-        if not clock_first and node.alive:
-            node.tick()
-
     # --- faults -------------------------------------------------------------------------------------
 
     def hole(self, source: str, target: str) -> None:
         """Swallow what goes from one node to another, named by address."""
-        self._holes.setdefault((source, target), self.clock.now)
+        self.network.hole(source, target, self.clock.now)
+
+    def unplug(self, node: MeshNode) -> None:
+        """Take its way to the network from a node: its own kernel says so when it dials."""
+        for other in self.nodes:
+            if other != node.address:
+                self.part([node.address], [other])
+        self.network.unplugged.add(node.address)
 
     def part(self, side: list[str], other: list[str], *, cut: bool = False) -> None:
         """Part the mesh in two, by black holes or like a proxy that was switched off."""
@@ -134,7 +124,7 @@ class Mesh:
 
     def cut(self, one: str, two: str) -> None:
         """Close what links two nodes, and everything that comes after."""
-        self._cuts.add(frozenset((one, two)))
+        self.network.cut(one, two)
         node = self.nodes.get(one)
         for end in tuple(node.ends.values()) if node else ():
             if end.peer.node.address == two:
@@ -143,9 +133,7 @@ class Mesh:
 
     def heal(self) -> None:
         """Let everything through again; what waited is sent again when its timer says so."""
-        begun = min(self._holes.values(), default=self.clock.now)
-        self._holes.clear()
-        self._cuts.clear()
+        begun = self.network.heal(self.clock.now)
         for end in self._stuck:
             pause = self.clock.rng.uniform(0, min(USER_TIMEOUT_S, self.clock.now - begun))
             self.clock.at(self.clock.now + pause, self._unstick, end)
@@ -154,6 +142,10 @@ class Mesh:
 
     def _carry_out(self, node: Node, effect: SwimEffect) -> None:
         assert isinstance(node, MeshNode)
+        self.on_effect(node, effect)
+        if node.outbox is not None and isinstance(effect, SendTo | DialAddress):
+            node.outbox.append(effect)
+            return
         match effect:
             case SendTo(name, frame):
                 data = SWIM_CODEC.encode(frame)
@@ -184,16 +176,18 @@ class Mesh:
 
     def _dialled(self, node: MeshNode, dial: DialAddress) -> None:
         target = self.nodes.get(dial.address)
-        pair = frozenset((node.address, dial.address))
+        network, now = self.network, self.clock.now
         if target is node:
             self._dial_failed(node, dial, "other", 0.0)
-        elif pair in self._cuts:
+        elif node.address in network.unplugged:
+            self._dial_failed(node, dial, "unreachable", 0.0)
+        elif network.is_cut(node.address, dial.address):
             self._dial_failed(node, dial, "closed", self._latency())
-        elif self._blocked(node.address, dial.address) or self._blocked(dial.address, node.address):
+        elif network.swallows(node.address, dial.address, now) or network.swallows(dial.address, node.address, now):
             self._dial_failed(node, dial, "timeout", dial.timeout_s)
         elif target is None:
             self._dial_failed(node, dial, "refused", self._latency())
-        elif target.stopped:
+        elif target.waits:
             self._dial_failed(node, dial, "timeout", dial.timeout_s)
         elif dial.name and target.name != dial.name:
             self._dial_failed(node, dial, "other", self._latency())
@@ -247,7 +241,7 @@ class Mesh:
         node = near.node
         if not near.open or not node.alive:
             return
-        if node.stopped:
+        if node.waits:
             node.waiting.append((self._answered, (near, record, digest)))
             return
         self._take_over(node, record.name, NodeId(record.name, record.epoch))
@@ -262,7 +256,7 @@ class Mesh:
         self.clock.at(self.clock.now + after_s, self._tell_failed, node, dial.name, outcome)
 
     def _tell_failed(self, node: MeshNode, name: str, outcome: DialOutcome) -> None:
-        if node.stopped:
+        if node.waits:
             node.waiting.append((self._tell_failed, (node, name, outcome)))
         elif node.alive:
             node.do(node.swim.dial_failed(name, outcome, self.clock.now))
@@ -270,7 +264,7 @@ class Mesh:
     def _transmit(self, end: End, item: SwimFrame | LinkLoss) -> None:
         if not end.open and not isinstance(item, str):
             return
-        if end.stuck or self._blocked(end.node.address, end.peer.node.address):
+        if end.stuck or self.network.swallows(end.node.address, end.peer.node.address, self.clock.now):
             if len(end.stuck) < 1000:
                 end.stuck.append(item)
             if end not in self._stuck:
@@ -285,7 +279,7 @@ class Mesh:
 
     def _arrive(self, end: End, item: SwimFrame | LinkLoss) -> None:
         node = end.node
-        if node.stopped and node.alive:
+        if node.waits and node.alive:
             node.waiting.append((self._arrive, (end, item)))
         elif isinstance(item, str):
             self._lose(end, item)
@@ -312,7 +306,7 @@ class Mesh:
         self._stuck.pop(end, None)
         if not node.alive:
             return
-        if node.stopped:
+        if node.waits:
             end.open = True
             node.waiting.append((self._lose, (end, loss)))
         elif node.ends.get(name) is end:
@@ -331,12 +325,6 @@ class Mesh:
             stuck, end.stuck = end.stuck, deque()
             for item in stuck:
                 self._transmit(end, item)
-
-    def _blocked(self, source: str, target: str) -> bool:
-        if (source, target) in self._holes:
-            return True
-        since = self._holes.get((target, source))
-        return since is not None and self.clock.now >= since + STALL_S
 
     def _latency(self) -> float:
         return self.clock.rng.uniform(*LATENCY_S)

@@ -138,13 +138,15 @@ def threshold(
 class Storm:
     """Deaths of members that were never blocked, those of them reported by such members, and what was sent."""
 
+    runs: int = 1
     false: int = 0
     false_at_healthy: int = 0
     frames: int = 0
     sent_bytes: int = 0
 
     def add(self, other: Storm) -> None:
-        """Add another run."""
+        """Add other runs."""
+        self.runs += other.runs
         self.false += other.false
         self.false_at_healthy += other.false_at_healthy
         self.frames += other.frames
@@ -152,10 +154,17 @@ class Storm:
 
 
 def interval(
-    seed: int, options: SwimOptions, *, blocked: int, block_s: float, pause_s: float, count: int = 128
+    seed: int,
+    options: SwimOptions,
+    *,
+    blocked: int,
+    block_s: float,
+    pause_s: float,
+    count: int = 128,
+    reads_first: bool = False,
 ) -> Storm:
     """Block some members again and again for two minutes (Lifeguard, Tables IV, VI and VII)."""
-    world = Datagrams(seed, count, options, sized=True)
+    world = Datagrams(seed, count, options, sized=True, reads_first=reads_first)
     world.run(QUIET_S)
     victims = sorted(world.clock.rng.sample(sorted(world.nodes), blocked))
     storm = Storm()

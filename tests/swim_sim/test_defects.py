@@ -12,13 +12,15 @@ from liminal_mesh.cluster.swim.exchange import Exchange
 from liminal_mesh.cluster.swim.judge import Judge
 from liminal_mesh.cluster.swim.probe import Prober
 from liminal_mesh.cluster.swim.redial import Redial
+from liminal_mesh.cluster.swim.roster import Roster
 from liminal_mesh.cluster.swim.rumours import Rumours
 from liminal_mesh.cluster.swim.suspicion import Suspicion
 from liminal_mesh.cluster.swim_frames import MemberRecord, RecordState
 
 from .chaos import chaos
+from .lives import stop
 from .mesh import Mesh
-from .scenarios import flip, pair, stop
+from .scenarios import flip, pair
 
 SEEDS_MAX = 25
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -102,6 +104,23 @@ def _without_tombstones(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Judge, "convict", forget)
 
 
+def _without_reasons(patch: pytest.MonkeyPatch) -> None:
+    """Convict whoever's link is lost."""
+    patch.setattr(Evidence, "_weigh", lambda self, name, now: self._judge.convict(name, now))
+
+
+def _with_stale_digests(patch: pytest.MonkeyPatch) -> None:
+    """Leave in the digest what is not in the table any more."""
+    count = Roster._count
+
+    def forgetful(self: Roster, record: MemberRecord | None, change: int) -> None:
+        digest = self.digest
+        count(self, record, change)
+        self.digest = digest if change < 0 else self.digest
+
+    patch.setattr(Roster, "_count", forgetful)
+
+
 @pytest.mark.sim
 @pytest.mark.parametrize(
     "plant",
@@ -115,6 +134,8 @@ def _without_tombstones(patch: pytest.MonkeyPatch) -> None:
         _with_endless_rumours,
         _with_belief_in_links,
         _without_tombstones,
+        _without_reasons,
+        _with_stale_digests,
     ],
 )
 def test_a_planted_defect_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from statistics import mean, median
 import pytest
 
 from .datagrams import LIFEGUARD, SWIM
+from .joins import settled
 from .published import false_suspicions, idle, interval, spread_rounds, threshold
 
 PROVE = bool(os.environ.get("LIMINAL_PROVE"))
@@ -20,7 +21,7 @@ def test_a_member_at_rest_sends_two_messages_a_period(count: int) -> None:
     assert idle(1, count, 40).load == pytest.approx(2.0, abs=0.05)
 
 
-@pytest.mark.parametrize("count", [32, 256])
+@pytest.mark.parametrize("count", [32, 128])
 def test_the_first_probe_of_a_dead_member_comes_after_a_constant_time(count: int) -> None:
     """It takes e / (e - 1) periods in the mean, however many there are (SWIM, Fig. 3a)."""
     waits = [wait for seed in range(3) for wait in idle(seed, count, 40).periods_to_probe]
@@ -35,10 +36,10 @@ def test_everybody_probes_everybody_within_two_rounds() -> None:
 
 def test_a_rumour_spreads_in_logarithmic_time() -> None:
     """Ten times the members cost about two more rounds of gossip, and everybody is reached."""
-    rounds, shares = zip(*(spread_rounds(seed, count) for count in (32, 320) for seed in range(5)), strict=True)
+    rounds, shares = zip(*(spread_rounds(seed, count) for count in (24, 240) for seed in range(4)), strict=True)
 
     assert set(shares) == {1.0}
-    assert 1.0 < mean(rounds[5:]) - mean(rounds[:5]) < 3.0
+    assert 1.0 < mean(rounds[4:]) - mean(rounds[:4]) < 3.0
 
 
 @pytest.mark.parametrize("relays", [1, 2, 3])
@@ -51,9 +52,21 @@ def test_false_suspicions_under_loss_follow_the_closed_form(relays: int) -> None
     assert abs(failed - chance * rounds) < 3 * math.sqrt(rounds * chance * (1 - chance))
 
 
+def test_suspicion_holds_a_group_together_in_which_a_tenth_of_all_messages_is_lost() -> None:
+    """Of 17 members that join, most are seen with it and few without it (SWIM, Fig. 4: 12, 4 and 2)."""
+    seeds = range(60 if PROVE else 5)
+    basic, infection, suspicion = (
+        mean(settled(seed, mode) for seed in seeds) for mode in ("basic", "infection", "infection and suspicion")
+    )
+
+    assert suspicion > 9
+    assert max(basic, infection) < 5
+    assert not PROVE or basic < infection
+
+
 def test_detection_takes_as_long_as_published() -> None:
     """Median and 99th percentile of Table V: 12.44 and 16.96 s; Lifeguard is no slower."""
-    seeds = range(8 if PROVE else 3)
+    seeds = range(8 if PROVE else 2)
     swim = sorted(first for seed in seeds for first in threshold(seed, SWIM).first_s)
     lifeguard = sorted(first for seed in seeds for first in threshold(seed, LIFEGUARD).first_s)
 
@@ -64,7 +77,7 @@ def test_detection_takes_as_long_as_published() -> None:
 
 def test_members_that_are_stalled_again_and_again_kill_others_in_swim_and_not_in_lifeguard() -> None:
     """Table IV, in one cell."""
-    cell = {"blocked": 4, "block_s": 32.768, "pause_s": 0.001, "count": 64}
+    cell = {"blocked": 4, "block_s": 32.768, "pause_s": 0.001, "count": 48}
 
     assert interval(1, SWIM, **cell).false >= 1  # type: ignore[arg-type]
     assert interval(1, LIFEGUARD, **cell).false == 0  # type: ignore[arg-type]

@@ -1,0 +1,25 @@
+"""Tables of the page, as lines of Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+__all__ = ["percentile", "short", "table"]
+
+
+def table(title: str, note: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Return a section: a heading, a note and a table whose columns but the first are figures."""
+    lines = ["", f"## {title}", "", note, "", f"| {' | '.join(head)} |", f"|---{'|---:' * (len(head) - 1)}|"]
+    return lines + [f"| {' | '.join(map(str, row))} |" for row in rows]
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return the value below which so many percent of all lie (nan: there are none)."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, math.ceil(percent / 100 * len(ordered)) - 1)] if ordered else math.nan
+
+
+def short(figure: float) -> str:
+    """Return a figure with three digits that count."""
+    return f"{figure:.0f}" if figure == int(figure) or figure >= 100 else f"{figure:.3g}"
