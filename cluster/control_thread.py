@@ -198,9 +198,9 @@ class ControlThread:
     def _look(self) -> None:
         """See how far the main loop is behind, and ask it again."""
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        if self._asked_at < math.inf:
-            self._there.lagging(now - self._asked_at)
+        now, asked_at = loop.time(), self._asked_at  # read once: the answer may come at any moment
+        if asked_at < math.inf:
+            self._there.lagging(now - asked_at)
         else:
             self._there.lagging(0.0)
             self._asked_at = now
