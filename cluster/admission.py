@@ -151,9 +151,9 @@ class Admission:
         """Offer the session, or accept it, or refuse it."""
         ledger, hello = self._ledger, contact.hello
         ledger.wake = None
-        if pair.outdates(hello):
-            assert pair.node is not None
-            known = pair.node.epoch
+        member = ledger.membership.get(hello.name)
+        known = max(pair.node.epoch if pair.node is not None else 0, member.epoch if member is not None else 0)
+        if hello.epoch < known:
             reason = f"epoch {known} of that name is known here, and {hello.epoch} is over"
             self._refuse(contact, Refusal("stale-epoch", reason, known), now)
             return

@@ -93,7 +93,6 @@ class Sessions:
         Raises:
             ProtocolError: it is of another session, or names a node that cannot be.
         """
-        ledger = self._ledger
         if beat.g != contact.g:
             raise ProtocolError("a heartbeat of another session")
         known = contact.live.peers
@@ -101,9 +100,6 @@ class Sessions:
             return
         for peer in beat.peers if contact.live.peers != known else ():
             check_form(peer.name, peer.address)
-        for peer in beat.peers:
-            ledger.dialer.learn(peer.name, peer.epoch, peer.address, now)
-        ledger.wake = None
         self.replicate(contact, beat, now)
 
     def replicate(self, contact: Contact, frame: RegistryFrame, now: float) -> None:

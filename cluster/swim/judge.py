@@ -248,7 +248,7 @@ class Judge:
         if record.epoch > me.epoch or (record.epoch == me.epoch and final):
             if not board.gone:
                 board.out.append(Superseded(record))
-        elif board.gone or record.state is RecordState.ALIVE:
+        elif board.gone or (record.state is RecordState.ALIVE and weight(record) <= weight(me)):
             return
         elif weight(record) < weight(me):
             # They have not heard our last refutation: it is said again, and is no news about our health.

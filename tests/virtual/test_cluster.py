@@ -139,7 +139,7 @@ async def test_a_killed_node_is_gone_at_once() -> None:
         assert (last["kind"], last["peer"], last["reason"]) == ("link_down", "b", "Connection reset by peer")
         assert list(cluster.nodes) == ["a", "c"]
         outcome = await cluster["a"].publish("t", b"", ack="nodes")
-        assert (dict(outcome.nodes), outcome.delivered) == ({}, False)
+        assert (dict(outcome.nodes), outcome.delivered) == ({"b": "lost"}, False)
         with pytest.raises(StopAsyncIteration):
             await anext(subscription)
 
