@@ -72,7 +72,7 @@ class Views:
                 if change.before is None or _run(change.before) != _run(change.after):
                     self._changes.setdefault(host, []).append(change.after)
             # Tombstones come and go late: they are no part of a view's digest, and found when views are compared anyhow.
-            tombstone = None in {change.before, change.after} and member.state in {"dead", "left"}
+            tombstone = (change.before is None or change.after is None) and member.state in {"dead", "left"}
             assert not self.at_rest or tombstone, f"G3: {host} saw {change} though nothing happens"
 
         host.core.membership.watch(told)
