@@ -71,7 +71,7 @@ class Views:
                 mirror[member.name] = change.after
                 if change.before is None or _run(change.before) != _run(change.after):
                     self._changes.setdefault(host, []).append(change.after)
-            # Tombstones come and go late: they are no part of a view's digest, and found when views are compared anyhow.
+            # Tombstones come and go late: no digest covers them, and they are found when views are compared anyhow.
             tombstone = (change.before is None or change.after is None) and member.state in {"dead", "left"}
             assert not self.at_rest or tombstone, f"G3: {host} saw {change} though nothing happens"
 
