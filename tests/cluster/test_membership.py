@@ -64,6 +64,9 @@ def test_a_session_with_another_run_than_the_one_gossip_knows_reaches_nobody_els
     shown.linked(NodeId("a", 3), "a:9")
     assert (shown.members()[0].epoch, shown.members()[0].state, shown.members()[0].address) == (3, "alive", "a:9")
 
+    shown.gossiped(MemberChanged(member("a", 2, "dead"), member("a", 2, "left")))
+    assert (shown.members()[0].epoch, shown.members()[0].state, shown.members()[0].reachable) == (3, "alive", True)
+
     shown.gossiped(MemberChanged(None, member("b", 5, "alive")))
     shown.linked(NodeId("b", 4), "b:1")
     assert (shown.members()[1].epoch, shown.members()[1].reachable) == (5, False)
