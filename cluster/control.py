@@ -287,8 +287,6 @@ class Control:
         if refusal.code not in {"self", "redundant", "leaving"}:
             event = "control_refused" if by_us else "control_refused_by_peer"
             self._notice("warning", event, link, now, code=refusal.code, reason=refusal.reason)
-        elif refusal.code == "self" and link.dial is not None:
-            self.swim.reached(link.dial.address, self._me.name)
         proved = link.handshake.state == "done"  # a stranger's word ends nobody's run
         if refusal.code == "stale-epoch" and proved and not by_us and refusal.known_epoch > self._me.epoch:
             self._out.append(Failed(StaleEpoch(*self._me, refusal.known_epoch)))

@@ -29,10 +29,16 @@ class Messenger:
     def tell(self, call: Callable[[], None]) -> None:
         """Have something done on the owner's loop; nothing is done once that is closed."""
         try:
-            self._loop.call_soon_threadsafe(call)
+            self._loop.call_soon_threadsafe(self._run, call)
         except RuntimeError:
             if not self._loop.is_closed():
                 raise
+
+    def _run(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - what is half done must not look whole, and the loop is the program's
+            self._owner.mesh_failed(error)
 
     def member_changed(self, change: MemberChanged) -> None:
         """The view of the mesh changed."""

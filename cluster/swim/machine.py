@@ -191,7 +191,8 @@ class Swim:
 
     def heard(self, name: str, now: float) -> None:
         """Note that bytes came from a member, over whichever connection."""
-        self._board.hear(name, now)
+        if name in self._board.roster:
+            self._board.hear(name, now)
 
     def received(self, peer: NodeId, frame: SwimFrame, now: float) -> list[SwimEffect]:
         """Take a frame that came over the link to ``peer``.

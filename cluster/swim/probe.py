@@ -125,6 +125,8 @@ class Prober:
         self._round = current
         first = self._judge.accusation(target) if board.options.buddy else None
         if target not in board.linked:
+            if board.options.mesh:  # another way may lead to it, and what comes by it is an answer
+                board.out.append(Doubt(target))
             self._relay(current)
         else:
             board.send(target, SwimPing(current.number, board.rumours.take(board.roster.live, first)))

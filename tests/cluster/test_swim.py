@@ -16,6 +16,7 @@ from liminal_mesh.cluster.swim import (
     CloseLink,
     Departed,
     DialAddress,
+    Doubt,
     Refuse,
     Roster,
     SendTo,
@@ -348,3 +349,20 @@ def test_only_who_had_a_link_can_say_that_it_is_gone() -> None:
     assert _sent(swim.received(NodeId("b", 1), question, 0.4), "b") == [SwimLinkState("c", 1, up=True)]
     swim.unlinked("c", "silent", 0.5)
     assert SwimLinkState("c", 1, up=False) in _sent(swim.received(NodeId("b", 1), question, 0.6), "b")
+
+
+def test_a_member_that_answers_by_another_way_is_not_suspected_though_no_link_to_it_stands() -> None:
+    """The other way is asked with each probe of it, and what comes by it is an answer."""
+    answered, silent = _swim("b"), _swim("b")
+    for swim in (answered, silent):
+        swim.unlinked("b", "local", 0.1)
+    asked = 0
+    while (now := answered.next_tick()) < 60:
+        if Doubt("b") in answered.tick(now):
+            asked += 1
+            answered.heard("b", now + 0.01)
+    _advance(silent, 60)
+
+    assert asked > 20
+    assert {member.name: member.state for member in answered.members()} == {"a": "alive", "b": "alive"}
+    assert {member.name: member.state for member in silent.members()} == {"a": "alive", "b": "dead"}
