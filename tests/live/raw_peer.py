@@ -16,14 +16,14 @@ from typing import Self, TypeVar
 from liminal_mesh.cluster import CLIENT_CODEC, Address, Connect, Connected, derive_key
 from liminal_mesh.cluster.auth import Role
 from liminal_mesh.cluster.codec import HEADER_BYTES, LINK_CODEC, Codec
-from liminal_mesh.cluster.control_frames import CONTROL_HELLO
+from liminal_mesh.cluster.control_frames import CONTROL_CODEC, CONTROL_HELLO
 from liminal_mesh.cluster.frame import Frame
 from liminal_mesh.cluster.frames import Adopt, AdoptAck, Heartbeat, Hello, LinkFrame
 from liminal_mesh.cluster.handshake import NO_FACTS, Handshake
 
 from ..nodes import DEADLINE_S
 
-__all__ = ["NOWHERE", "RawClient", "RawConnection", "RawPeer", "header", "hello", "raw_seed"]
+__all__ = ["NOWHERE", "RawClient", "RawConnection", "RawControl", "RawPeer", "header", "hello", "raw_seed"]
 
 NOWHERE = "127.0.0.1:1"
 """What a raw peer says that others shall dial: nobody answers there."""
@@ -173,6 +173,12 @@ class RawClient(RawConnection):
         """Be let in."""
         self.send(Connect(1, 1, name))
         return await self.expect(Connected)
+
+
+class RawControl(RawPeer):
+    """The same, to be a control link."""
+
+    codec = CONTROL_CODEC
 
 
 class RawSeed:

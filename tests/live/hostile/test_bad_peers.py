@@ -9,8 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from liminal_mesh.cluster import Envelope, Heads, Lost, Mesh, Publish, Receipt, ReceiptRun
+from liminal_mesh.cluster.control_frames import Greeting
 from liminal_mesh.cluster.frame import Frame
 from liminal_mesh.cluster.frames import (
     Ack,
@@ -25,11 +27,13 @@ from liminal_mesh.cluster.frames import (
     Redundant,
     SnapBegin,
 )
+from liminal_mesh.cluster.handshake import CONTROL
+from liminal_mesh.cluster.swim_frames import MemberRecord, RecordState, Rumour, SwimAck, SwimGossip, SwimPing
 from liminal_mesh.node import Gap, Message
 from liminal_mesh.node.node import Node
 
 from ...nodes import linked, node_config, until
-from ..raw_peer import NOWHERE, RawPeer, header, hello
+from ..raw_peer import NOWHERE, RawControl, RawPeer, header, hello
 from .conftest import logged
 
 pytestmark = pytest.mark.live
@@ -214,12 +218,17 @@ async def test_a_peer_that_names_impossible_others_loses_its_session(
     "address", ["evil\0host:1", f"{'x' * 70}.invalid:1", "\u2603" * 80 + ":1", "127.0.0.1:0"], ids=ascii
 )
 async def test_an_address_that_cannot_be_dialled_harms_nobody(address: str, caplog: pytest.LogCaptureFixture) -> None:
-    """It is a dial that failed, as any other."""
+    """Whatever gossip says of a member: it is a dial that failed, as any other."""
     caplog.set_level(logging.DEBUG, "liminal.mesh")
-    async with two() as (a, _), joined(a) as peer:
-        peer.send(Heartbeat(1, 1, [], [Peer("y", 1, address)]))
+    async with two() as (a, _), RawControl.to(a.addresses["mesh"]) as peer:
+        await peer.shake_hands(structs.replace(hello("z", epoch=EPOCH), capabilities=[CONTROL]))
+        peer.send(Greeting(MemberRecord("z", EPOCH, 0, RecordState.ALIVE, NOWHERE), 0, 0, 0))
+        await peer.expect(Greeting)
+        peer.send(SwimGossip([Rumour(MemberRecord("y", 1, 0, RecordState.ALIVE, address))]))
         await logged(caplog, "dial_failed", target="y")
-        await alive(peer)
+        peer.send(SwimPing(4711))
+        while (await peer.expect(SwimAck)).id != 4711:
+            pass
 
 
 async def test_a_frame_of_an_unknown_type_is_skipped_and_counted() -> None:
