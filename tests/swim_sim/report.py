@@ -14,7 +14,7 @@ from .datagrams import LIFEGUARD, SWIM
 from .joins import MODES, settled
 from .published import Detection, false_suspicions, idle, spread_rounds, threshold
 from .storms import OURS, Storms
-from .tables import percentile, short, table
+from .tables import percentile, seeds_text, short, table
 from .targets import ROWS, SIZES, Row
 from .watch import UNSEEN_S
 
@@ -52,7 +52,7 @@ def sections(scale: int = 1, largest: int = 1000) -> Iterator[list[str]]:
         yield _loss(pool, scale)
         yield _joins(pool, 30 * scale)
         yield _detection(pool, 8 * scale)
-        yield _targets(pool, 10 * scale)
+        yield _targets(pool, 5 * scale)
         yield from Storms(pool, scale).sections()
 
 
@@ -108,7 +108,7 @@ def _joins(pool: ProcessPoolExecutor, seeds: int) -> list[str]:
         sizes = sorted(pool.map(settled, range(seeds), [mode] * seeds))
         rows.append((mode, f"{median(sizes):.1f}", f"{sizes[0]:.1f} to {sizes[-1]:.1f}", published))
     note = (
-        f"Seeds 0 to {seeds - 1}: 17 members join one after the other while a tenth of all messages is lost, and\n"
+        f"{seeds_text(seeds)}: 17 members join one after the other while a tenth of all messages is lost, and\n"
         "whoever is held for dead goes (SWIM, Fig. 4): the members that the members see when it has settled. A join\n"
         "every three periods, and 15 periods after the last, are ours; the paper does not say."
     )
@@ -139,7 +139,7 @@ def _detection(pool: ProcessPoolExecutor, seeds: int) -> list[str]:
             (name, *(f"{ours} ({theirs})" if theirs else ours for ours, theirs in zip(texts, published, strict=True)))
         )
     note = (
-        f"Seeds 0 to {seeds - 1}, papers' network, 128 members, 8 of them blocked for 32.768 s, and in brackets\n"
+        f"{seeds_text(seeds)}, papers' network, 128 members, 8 of them blocked for 32.768 s, and in brackets\n"
         "what is published: seconds from the block to the first, and to the last, healthy member that holds one for\n"
         "dead (Table V), then the median of the first and the 99.9th percentile of the last in percent of SWIM's\n"
         "(Table VII), by alpha and beta. Ours must be within 45 % in the median."
@@ -199,4 +199,4 @@ def _seeds(row: Row, size: int, seeds: int) -> int:
     share = 10 if size > 20 else 1
     if row is not _HOUR and row.run != _HOUR_ACROSS.run:
         return max(1, seeds // share)
-    return seeds // 20 if size > 20 else max(1, seeds // (10 if size > 5 else 3))
+    return seeds // 10 if size > 20 else max(1, seeds // (5 if size > 5 else 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["percentile", "short", "table"]
+__all__ = ["percentile", "seeds_text", "short", "table"]
 
 
 def table(title: str, note: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
@@ -23,3 +23,8 @@ def percentile(values: Sequence[float], percent: float) -> float:
 def short(figure: float) -> str:
     """Return a figure with three digits that count."""
     return f"{figure:.0f}" if figure == int(figure) or figure >= 100 else f"{figure:.3g}"
+
+
+def seeds_text(count: int) -> str:
+    """Return which seeds were simulated."""
+    return "Seed 0" if count == 1 else f"Seeds 0 to {count - 1}"
