@@ -19,13 +19,11 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from .codec import Codec
 from .envelope import BATCH_MAX, U64, Name
 from .frame import LinkFrame, Row
 
 __all__ = [
     "INCARNATION_MAX",
-    "SWIM_CODEC",
     "SWIM_FRAMES",
     "AgedRecord",
     "Known",
@@ -182,6 +180,3 @@ SWIM_FRAMES: Final[dict[int, Row]] = {
     0x48: Row(SwimLinkState, "any", ("session",), "control"),
 }
 """Type byte to row, for control links."""
-
-SWIM_CODEC: Final = Codec(SWIM_FRAMES)
-"""What the membership of two nodes speaks."""

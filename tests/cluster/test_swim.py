@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from liminal_mesh.cluster.control_frames import CONTROL_CODEC
 from liminal_mesh.cluster.errors import ProtocolError
 from liminal_mesh.cluster.identity import NodeId
 from liminal_mesh.cluster.membership import MemberChanged
@@ -29,7 +30,6 @@ from liminal_mesh.cluster.swim.rumours import Rumours
 from liminal_mesh.cluster.swim.suspicion import suspicion_s
 from liminal_mesh.cluster.swim_frames import (
     INCARNATION_MAX,
-    SWIM_CODEC,
     MemberRecord,
     RecordState,
     Rumour,
@@ -91,7 +91,7 @@ def test_a_rumour_is_told_so_often_and_no_oftener() -> None:
     told: dict[str, int] = {}
     while rumours:
         taken = rumours.take(99)
-        assert sum(len(SWIM_CODEC.encode(SwimGossip([one]))) - 7 for one in taken) <= 100
+        assert sum(len(CONTROL_CODEC.encode(SwimGossip([one]))) - 7 for one in taken) <= 100
         for one in taken:
             told[one.record.name] = told.get(one.record.name, 0) + 1
         assert max(told.values()) - min(told.get(f"n{number}", 0) for number in range(20)) <= 1 or len(told) == 20

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liminal_mesh.cluster.codec import HEADER_BYTES
+from liminal_mesh.cluster.control_frames import CONTROL_CODEC
 from liminal_mesh.cluster.errors import ProtocolError
 from liminal_mesh.cluster.identity import NodeId
 from liminal_mesh.cluster.swim import LAN, Swim
 from liminal_mesh.cluster.swim.record import LIVE, fingerprint, weight
 from liminal_mesh.cluster.swim_frames import (
-    SWIM_CODEC,
     SWIM_FRAMES,
     MemberRecord,
     RecordState,
@@ -100,12 +100,12 @@ def test_views_merge_commutatively_associatively_and_idempotently(
 @given(st.sampled_from([frame for frame in CONTROL if isinstance(frame, SwimFrame)]), st.data())
 def test_a_mutated_frame_is_refused_or_leaves_the_machine_whole(frame: SwimFrame, data: st.DataObject) -> None:
     """Whatever a peer sends, the machine raises its one error or goes on, and its digest is that of its table."""
-    body = bytearray(SWIM_CODEC.encode(frame)[HEADER_BYTES:])
+    body = bytearray(CONTROL_CODEC.encode(frame)[HEADER_BYTES:])
     for place in data.draw(st.lists(st.integers(0, len(body) - 1), min_size=1, max_size=3)):
         body[place] = data.draw(st.integers(0, 255))
     swim = _swim("b", "c")
     try:
-        mutated = SWIM_CODEC.decode(SWIM_CODEC.encode(frame)[4], bytes(body))
+        mutated = CONTROL_CODEC.decode(CONTROL_CODEC.encode(frame)[4], bytes(body))
         assert isinstance(mutated, SwimFrame)
         swim.received(NodeId("b", 1), mutated, 1.0)
     except ProtocolError:
@@ -121,7 +121,7 @@ def test_a_mutated_frame_is_refused_or_leaves_the_machine_whole(frame: SwimFrame
 def test_random_bytes_are_no_frame_or_a_whole_one(kind: int, body: bytes) -> None:
     """The decoder raises its one error, and nothing else."""
     try:
-        frame = SWIM_CODEC.decode(kind, body)
+        frame = CONTROL_CODEC.decode(kind, body)
     except ProtocolError:
         return
     assert isinstance(frame, SWIM_FRAMES[kind].kind)

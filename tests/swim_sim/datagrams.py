@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator, MutableSet
 from dataclasses import replace
 from random import Random
 
+from liminal_mesh.cluster.control_frames import CONTROL_CODEC
 from liminal_mesh.cluster.identity import NodeId
 from liminal_mesh.cluster.membership import MemberChanged
 from liminal_mesh.cluster.swim import Roster, SendTo, Swim, SwimEffect, SwimOptions
-from liminal_mesh.cluster.swim_frames import SWIM_CODEC, MemberRecord, RecordState, SwimFrame
+from liminal_mesh.cluster.swim_frames import MemberRecord, RecordState, SwimFrame
 
 from .clock import Clock, Node
 
@@ -145,7 +146,7 @@ class Datagrams:
         clock, frame = self.clock, effect.frame
         self.sent[type(frame)] += 1
         if self.sized:
-            self.sent_bytes += len(SWIM_CODEC.encode(frame))
+            self.sent_bytes += len(CONTROL_CODEC.encode(frame))
         self.on_send(node, effect)
         if self.loss and clock.rng.random() < self.loss:
             return

@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from random import Random
 
+from liminal_mesh.cluster.control_frames import CONTROL_CODEC
 from liminal_mesh.cluster.identity import NodeId
 from liminal_mesh.cluster.membership import MemberChanged
 from liminal_mesh.cluster.swim import (
@@ -29,7 +30,7 @@ from liminal_mesh.cluster.swim import (
     SwimOptions,
 )
 from liminal_mesh.cluster.swim.evidence import DialOutcome
-from liminal_mesh.cluster.swim_frames import SWIM_CODEC, MemberRecord, SwimFrame
+from liminal_mesh.cluster.swim_frames import MemberRecord, SwimFrame
 
 from .clock import Clock, Node
 from .ends import End, MeshNode
@@ -148,7 +149,7 @@ class Mesh:
             return
         match effect:
             case SendTo(name, frame):
-                data = SWIM_CODEC.encode(frame)
+                data = CONTROL_CODEC.encode(frame)
                 self.sent[type(frame)] += 1
                 self.sent_bytes += len(data)
                 if name in node.ends:
