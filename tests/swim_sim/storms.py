@@ -16,7 +16,7 @@ from liminal_mesh.cluster.swim import SwimOptions
 
 from .datagrams import LIFEGUARD, SWIM
 from .published import Storm, interval
-from .tables import seeds_text, table
+from .tables import asked, seeds_text, table
 
 __all__ = ["GATES", "OURS", "Cell", "Storms"]
 
@@ -117,6 +117,16 @@ class Storms:
             "never blocked (FP), those of them reported by such members (FP-), and what was sent, in percent of SWIM\n"
             "(Tables IV and VI; the paper sums 432 cells). A driver of ours reads what has come before it fires what\n"
             "is overdue; *timers first* is our machine without that. Ours probes twice a second, the others once."
+        )
+        shares_of = {name: _shares(self.total(name, self._cells), base) for name in CONFIGURATIONS}
+        suspicion, probe, buddy = (shares_of[name][0] for name in ("LHA-Suspicion", "LHA-Probe", "Buddy System"))
+        note += asked(
+            {
+                "LHA-Suspicion far below LHA-Probe, and that below Buddy System": 10 * suspicion < probe < buddy,
+                "neither above SWIM by more than a tenth": max(probe, buddy) <= 110,
+                "Lifeguard within 3 % of the false deaths": shares_of["Lifeguard"][0] <= 3,
+                "Lifeguard within 140 % of the messages": shares_of["Lifeguard"][2] <= 140,
+            }
         )
         share = ("FP %", "FP- %", "messages %", "bytes %")
         head = ("", "FP", "FP-", *share, *(f"published {one}" for one in share))

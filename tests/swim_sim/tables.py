@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-__all__ = ["percentile", "seeds_text", "short", "table"]
+__all__ = ["asked", "percentile", "seeds_text", "short", "table"]
 
 
 def table(title: str, note: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
     """Return a section: a heading, a note and a table whose columns but the first are figures."""
     lines = ["", f"## {title}", "", note, "", f"| {' | '.join(head)} |", f"|---{'|---:' * (len(head) - 1)}|"]
     return lines + [f"| {' | '.join(map(str, row))} |" for row in rows]
+
+
+def asked(met: Mapping[str, bool]) -> str:
+    """Return a paragraph that says of each thing that is asked for whether it is met."""
+    texts = [f"{text}: {'met' if true else '**missed**'}" for text, true in met.items()]
+    return f"\n\nAsked for: {'; '.join(texts)}."
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -46,7 +46,7 @@ def _count(fault: str, run: Callable[[int, int], dict[str, float]], figure: str 
 
 
 def _stalls(fault: str, figure: str, *, most_s: float) -> Row:
-    return Row(fault, partial(stalled, most_s=most_s), figure, NONE, unit="", largest_quick=5)
+    return Row(fault, partial(stalled, most_s=most_s), figure, NONE, unit="", largest=20, largest_quick=5)
 
 
 def _hour(fault: str, most: Most, *, seeds_across: bool) -> Row:
@@ -79,8 +79,8 @@ ROWS = (
     _count("the same, deaths", partial(pair, cut=True)),
     _count("a node in a black hole from half of the others 60 s, deaths", partial(half, cut=False)),
     _count("a node cut by a proxy from half of the others 60 s, deaths", partial(half, cut=True)),
-    _count("half of all pairs in black holes 60 s, deaths", partial(half_mesh, cut=False)),
-    _count("half of all pairs cut by proxies 60 s, deaths", partial(half_mesh, cut=True)),
+    Row("half of all pairs in black holes 60 s, deaths", partial(half_mesh, cut=False), "false", NONE, "", largest=20),
+    Row("half of all pairs cut by proxies 60 s, deaths", partial(half_mesh, cut=True), "false", NONE, "", largest=20),
     Row("one node deaf, dead at the rest", partial(deaf, mute=False), "dead", DEAD),
     _count("the same, others dead by mistake", partial(deaf, mute=False)),
     Row("one node mute, dead at the rest", partial(deaf, mute=True), "dead", DEAD),

@@ -61,7 +61,6 @@ def test_suspicion_holds_a_group_together_in_which_a_tenth_of_all_messages_is_lo
 
     assert suspicion > 9
     assert max(basic, infection) < 5
-    assert not PROVE or basic < infection
 
 
 def test_detection_takes_as_long_as_published() -> None:
