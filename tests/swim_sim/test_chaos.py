@@ -1,4 +1,4 @@
-"""Meshes of two to six shipped machines in which everything goes wrong, on 60 seeds (or ``LIMINAL_SIM_SEEDS``)."""
+"""Meshes of two to six shipped machines in which everything goes wrong, on 40 seeds (or ``LIMINAL_SIM_SEEDS``)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from .chaos import Chaos, shrunk
 from .mesh import MeshNode
 
-BLOCK = 30
-SEEDS = int(os.environ.get("LIMINAL_SIM_SEEDS", "60"))
+BLOCK = 40
+SEEDS = int(os.environ.get("LIMINAL_SIM_SEEDS", "40"))
 SEED_WITH_CRASH = 117
 SOMETIMES = ("alive to suspect", "suspect to alive", "suspect to dead", "dead to alive", "alive to left", "succeeded")
 
