@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
@@ -82,6 +84,10 @@ async def test_the_names_and_labels_are_those_of_the_list() -> None:
     """Beside them only those of the process."""
     async with mesh(2) as (a, _):
         a.running.server.refusals["handshake"] = 1
+        peering = a.running.peering
+        assert peering is not None
+        while peering.sessions()["b"].rtt_s is None:  # its answer is on the way
+            await asyncio.sleep(0)
         page = await scrape(a)
 
     ours = {name: tuple(sorted(dict(labels))) for name, labels in page if not name.startswith("process_")}

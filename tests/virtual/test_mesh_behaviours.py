@@ -155,7 +155,11 @@ async def test_me4_a_late_frame_cannot_bring_back_who_departed() -> None:
         await asyncio.sleep(8)
         assert await names(cluster["a"]) == await names(cluster["b"]) == []
 
-        async with (await cluster.restart("c")).subscribe(CHANNEL, wait="cluster") as again:
+        c = await cluster.restart("c")
+        mesh = c.running.hub.mesh
+        assert mesh is not None
+        assert await c.running.hub.until(lambda: len(mesh.links) == 2, asyncio.get_running_loop().time() + 10)
+        async with c.subscribe(CHANNEL, wait="cluster") as again:
             async with cluster["a"].watch_group(CHANNEL, "channel") as watch:
                 snapshot = await anext(watch)
             assert snapshot == GroupSnapshot((again.id,))
