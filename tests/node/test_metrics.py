@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
@@ -14,7 +12,7 @@ from liminal_mesh.node import metrics as module
 from liminal_mesh.node.metrics import OTHER, Metrics
 from liminal_mesh.node.node import Node
 
-from ..nodes import mesh
+from ..nodes import mesh, until
 
 # Dashboards and alerts are built on these: names may be added, none may go or change its labels.
 GOLDEN = {
@@ -86,8 +84,7 @@ async def test_the_names_and_labels_are_those_of_the_list() -> None:
         a.running.server.refusals["handshake"] = 1
         peering = a.running.peering
         assert peering is not None
-        while peering.sessions()["b"].rtt_s is None:  # its answer is on the way
-            await asyncio.sleep(0)
+        await until(a, lambda: peering.sessions()["b"].rtt_s is not None)
         page = await scrape(a)
 
     ours = {name: tuple(sorted(dict(labels))) for name, labels in page if not name.startswith("process_")}
