@@ -152,8 +152,6 @@ class Control:
         link = self._conns.get(conn)
         return link.state if link is not None else "closed"
 
-    # --- this node ----------------------------------------------------------------------------------
-
     def carry_out(self, effects: list[SwimEffect], now: float) -> list[ControlEffect]:
         """Take what an input of the membership machine gave that is not about a connection, such as seeds."""
         self._do(effects, now)
@@ -161,8 +159,13 @@ class Control:
 
     def tick(self, now: float) -> list[ControlEffect]:
         """Do what is due."""
-        for link in [link for link in self._conns.values() if not link.g and link.deadline <= now]:
-            self._drop(link, f"no progress in state {link.state!r}", "timeout", now)
+        waiting = [link for link in self._conns.values() if not link.g]
+        late = now - min((link.deadline for link in waiting), default=now)
+        for link in waiting:
+            if late > self._options.late_s:  # we were stopped, and what they sent meanwhile is still to be read
+                link.deadline += late
+            elif link.deadline <= now:
+                self._drop(link, f"no progress in state {link.state!r}", "timeout", now)
         self._do(self.swim.tick(now), now)
         return self._take()
 
@@ -310,8 +313,6 @@ class Control:
             self._do(self.swim.unlinked(link.node.name, loss, now), now)
         elif not link.g and link.dial is not None:
             self._do(self.swim.dial_failed(link.dial.name, outcome, now), now)
-
-    # --- what the machine wants ---------------------------------------------------------------------
 
     def _do(self, effects: list[SwimEffect], now: float) -> None:
         for effect in effects:

@@ -226,8 +226,6 @@ class Mesh:
             self._loop.call_soon(self._bus.mesh_changed)
         return frames
 
-    # --- the membership's events ---
-
     def member_changed(self, change: MemberChanged) -> None:
         """The nodes hold something else of a member."""
         self._do(self._core.gossiped(change, self._loop.time()))
@@ -346,4 +344,7 @@ class Mesh:
 
     def _tick(self) -> None:
         self._timer = None
-        self._do(self._core.tick(self._loop.time()))
+        try:
+            self._do(self._core.tick(self._loop.time()))
+        except Exception as error:  # noqa: BLE001 - no timer is set any more, and the loop is the program's
+            self._bus.mesh_failed(error)

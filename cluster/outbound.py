@@ -18,7 +18,7 @@ class Outbound:
 
     Args:
         network: where peers are dialled.
-        overrides: peer name or address to the address to dial instead.
+        overrides: the name of a peer, to the address to dial instead of its own.
     """
 
     def __init__(self, network: Network, overrides: Mapping[str, str]) -> None:
@@ -28,7 +28,7 @@ class Outbound:
     async def connect(self, wire: Wire, target: str, address: str, timeout_s: float) -> tuple[str, str] | None:
         """Connect a wire to a target, by its name or address; returns the code and the text of a failure."""
         try:
-            where = self._overrides.get(target) or self._overrides.get(address) or parse_address(address)
+            where = self._overrides.get(target) or parse_address(address)
             async with asyncio.timeout(timeout_s):
                 await self._network.connect(lambda: wire, where)
         except (OSError, ValueError) as error:  # a host name can be no name at all, and peers tell us of hosts

@@ -453,3 +453,17 @@ def test_a_control_link_is_no_data_link() -> None:
     (refusal,) = [send.frame for send in of(Send, host) if isinstance(send.frame, Refusal)]
     assert refusal.code == "protocol"
     assert host.core.state(900) == "closed"
+
+
+@pytest.mark.parametrize(("state", "role"), [one for one in STATES if one[0] != "session"])
+def test_whoever_was_stopped_itself_blames_no_newcomer(state: str, role: str) -> None:
+    """What came meanwhile is still to be read; who then says nothing is let go in its time."""
+    node, conn = in_state(state, role, "z")
+    deadline = node.core._conns[conn].deadline
+    node.do(node.core.tick(deadline + 60))
+    assert node.core.state(conn) == state
+
+    due = node.core._conns[conn].deadline
+    assert due == pytest.approx(deadline + 60)
+    node.do(node.core.tick(due))
+    assert node.core.state(conn) == "closed"
