@@ -10,12 +10,13 @@ from liminal_mesh.cluster import Envelope, Pid
 
 from .acks import check_ack
 from .batch import Batch
-from .channel import Channel, Subscriber
+from .channel import Channel
 from .errors import OutcomeUnknown, Rejected
 from .hub import Hub
 from .inbox import Inbox
 from .publisher import Publisher
 from .route import Pending, missing_receipts
+from .subscribers import Subscriber
 from .subscription import Subscription
 
 __all__ = ["FuturePending", "NodePublisher", "NodeSubscription", "posted"]

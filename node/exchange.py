@@ -1,30 +1,24 @@
-"""The publish path: one plain call from a publish to inboxes and lanes, and the same for what arrives from peers.
+"""The publish path: one plain call from a publish to inboxes and lanes.
 
-**Losses.** Each origin numbers its publishes on a channel from 1 without holes. A receiving node keeps, per channel
-and origin, the last number that it delivered or reported (the channel's ``heads``). A publish that continues it is
-delivered; one that skips numbers makes a gap first; one that goes back is a duplicate and is dropped. So late,
-repeated and lost frames of any cause end as a delivery or as a gap, once each.
-
-What a number that never came means depends on whether the origin knew of our interest: a group is *anchored* at an
-origin once that has applied the group's join and told where its channels stood (``Heads``). From then on every
-missing number is a gap for the group's subscribers; before, it is none. Heads are told again when a link was made
-again, which is how the losses of the time between become visible without another publish.
+What arrives from peers is :mod:`.arrivals`'.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from msgspec.structs import replace
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope, Heads, Lost, NodeId, Publish, ReceiptRun
+from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope, NodeId
 
-from .channel import Channel, ChannelTable, Subscriber
+from .arrivals import Arrivals
+from .channel import Channel
+from .channel_table import ChannelTable
 from .errors import ChannelFailed, Rejected
 from .inbox import Run
-from .route import Pending, Route, receipt_runs
+from .route import Pending, Route
 from .shared import Shared
+from .subscribers import Subscriber
 
 __all__ = ["Exchange"]
 
@@ -45,13 +39,13 @@ class Exchange:
         self.statistics = shared.statistics
         self._shared = shared
         self._registry = shared.registry
-        self._guard = shared.supervisor.guard
         self._budget = shared.budget
         self._clock_ns = shared.clock_ns
         self._routes: dict[str, Route] = {}
         self._runs: dict[str, NodeId] = {}
         self._stamp = 0
         self._version = -1
+        self.arrivals = Arrivals(shared, channels, self._current)
         shared.tables.append(channels)
 
     # --- publishes of this node ---
@@ -165,7 +159,7 @@ class Exchange:
         self.invalidate()
         subscriber.listener.anchored(self.me, self._own_heads(subscriber.pattern))
         for origin in group.anchored:
-            subscriber.listener.anchored(origin, self._heads_of(subscriber.pattern, origin))
+            subscriber.listener.anchored(origin, self.arrivals.heads_of(subscriber.pattern, origin))
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Remove a local subscription, and leave its group; nothing happens when that was done before."""
@@ -210,79 +204,6 @@ class Exchange:
             route.lane.heads(applied, [entry for entry in heads.items() if entry[1]], self.scope)
             route.wake()
 
-    def receive(self, origin: NodeId, frame: Publish) -> list[ReceiptRun]:
-        """Deliver a peer's publishes here; return what to answer, [] when it asked for no receipts."""
-        items = frame.items
-        count = len(items)
-        self.statistics.received += count
-        channel = self.channels.wanted(frame.channel)
-        if channel is None or channel.failed:
-            self.statistics.stale_forward += count
-            if channel is None:
-                self.channels.no_room(frame.channel, origin, items[0].sequence, items[-1].sequence, self._guard)
-            else:
-                self._pass_over(channel, origin, items[-1].sequence, "overflow")
-            return [ReceiptRun(frame.receipt, count, delivered=False)] if frame.receipt else []
-        if channel.stamp != self._stamp:
-            self._refresh(channel)
-        head = channel.heads.get(origin, 0)
-        if items[0].sequence != head + 1 or items[-1].sequence != head + count:
-            return self._receive_uneven(channel, origin, frame)
-        channel.heads[origin] = head + count
-        accepted = self._accepted(channel, Run(channel.name, origin, items))
-        return receipt_runs(frame.receipt, [(accepted, True), (count - accepted, False)]) if frame.receipt else []
-
-    def _receive_uneven(self, channel: Channel, origin: NodeId, frame: Publish) -> list[ReceiptRun]:
-        """Deliver publishes that do not continue what was delivered: skip duplicates, report gaps, one by one."""
-        fates: list[tuple[int, bool]] = []
-        for item in frame.items:
-            head = channel.heads.get(origin, 0)
-            if item.sequence <= head:
-                self.statistics.duplicates += 1
-                fates.append((1, False))
-                continue
-            self._pass_over(channel, origin, item.sequence - 1)
-            channel.heads[origin] = item.sequence
-            accepted = self._accepted(channel, Run(channel.name, origin, [item]))
-            fates.append((1, accepted == 1))
-        return receipt_runs(frame.receipt, fates) if frame.receipt else []
-
-    def _accepted(self, channel: Channel, run: Run) -> int:
-        """Offer a run to every local subscriber; return how many of its messages the best of them accepted."""
-        if not channel.subscribers:
-            self.statistics.stale_forward += len(run.items)
-        most = 0
-        for subscriber in channel.subscribers:
-            try:
-                accepted = subscriber.offer(run)
-            except Exception as error:  # noqa: BLE001 - it is the supervisor's
-                self._shared.supervisor.crashed(channel, subscriber, error)
-                continue
-            self.statistics.delivered += accepted
-            most = max(most, accepted)
-        if self._budget.passed:
-            self._shared.evict()
-        return most
-
-    def receive_lost(self, origin: NodeId, frame: Lost) -> None:
-        """A peer had to drop publishes on the way here."""
-        channel = self.channels.wanted(frame.channel)
-        if channel is not None:
-            self._pass_over(channel, origin, frame.last)
-
-    def receive_heads(self, origin: NodeId, frame: Heads) -> None:
-        """A peer tells where its channels stand, having applied our joins up to ``frame.applied``."""
-        for name, sequence in frame.heads:
-            channel = self.channels.wanted(name)
-            if channel is not None:
-                self._pass_over(channel, origin, sequence)
-        for group in tuple(self.channels.groups.values()):
-            if group.joined_at <= frame.applied and origin not in group.anchored:
-                group.anchored.add(origin)
-                heads = self._heads_of(group.pattern, origin)
-                for subscriber in tuple(group.subscribers.values()):
-                    self._guard(subscriber, partial(subscriber.listener.anchored, origin, heads))
-
     def anchored(self, pattern: str, origin: NodeId) -> bool:
         """Whether a peer has told where its channels stand to the local group of a pattern (or there is none)."""
         group = self.channels.groups.get(pattern)
@@ -322,17 +243,13 @@ class Exchange:
             one.name: one.sequence for one in self.channels.matching(pattern) if one.sequence or one.name == pattern
         }
 
-    def _heads_of(self, pattern: str, origin: NodeId) -> dict[str, int]:
-        heads = {one.name: one.heads.get(origin, 0) for one in self.channels.matching(pattern)}
-        return {name: head for name, head in heads.items() if head or name == pattern}
-
-    def _pass_over(self, channel: Channel, origin: NodeId, last: int, reason: str = "link") -> None:
-        if channel.failed:
-            self.channels.refresh(channel)  # and no more than that: it must not look ready to publish on
-        elif channel.stamp != self._stamp:
-            self._refresh(channel)
-        lost = channel.pass_over(origin, last, reason, self._shared.supervisor.crashed)
-        self.statistics.link_lost += lost if reason == "link" else 0
+    def _current(self, channel: Channel) -> None:
+        """See to it that the channel knows whom it serves now."""
+        if channel.stamp != self._stamp:
+            if channel.failed:
+                self.channels.refresh(channel)  # and no more than that: it must not look ready to publish on
+            else:
+                self._refresh(channel)
 
     def _refresh(self, channel: Channel) -> None:
         self.channels.refresh(channel)

@@ -37,7 +37,8 @@ from liminal_mesh.cluster import (
 from liminal_mesh.cluster import Interest as InterestGained
 from liminal_mesh.storage import LiminalError
 
-from .channel import Channel, ChannelTable
+from .channel import Channel
+from .channel_table import ChannelTable
 from .environment import Environment
 from .errors import Draining
 from .exchange import Exchange
@@ -219,16 +220,16 @@ class Hub:
     def link_frame(self, link: Link, frame: Publish | Lost | Heads | Receipt | ProcessFrame) -> None:
         """A frame with publishes, or about them, or about processes."""
         if isinstance(frame, Publish):
-            runs = self.in_scope(frame.scope).receive(link.peer, frame)
+            runs = self.in_scope(frame.scope).arrivals.receive(link.peer, frame)
             if runs:
                 link.send(Receipt(runs))
         elif isinstance(frame, Receipt):
             self._routes[link.peer.name].receipts(frame.runs)
         elif isinstance(frame, Heads):
-            self.in_scope(frame.scope).receive_heads(link.peer, frame)
+            self.in_scope(frame.scope).arrivals.receive_heads(link.peer, frame)
             self.mesh_changed()  # barriers wait for it
         elif isinstance(frame, Lost):
-            self.in_scope(frame.scope).receive_lost(link.peer, frame)
+            self.in_scope(frame.scope).arrivals.receive_lost(link.peer, frame)
         else:
             self.processes.receive(link.peer, frame)
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from liminal_mesh.cluster import CHANNEL_SCOPE, SCOPES, Pid
 
-from .channel import Listener, Subscriber
 from .errors import ChannelFailed, DeadlineExceeded, LimitExceeded
 from .inbox import Budget, Inbox
 from .names import check_pattern
 from .processes import NORMAL
+from .subscribers import Listener, Subscriber
 
 if TYPE_CHECKING:
     from .channel import ChannelSettings

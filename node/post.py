@@ -10,8 +10,8 @@ from .errors import NoProcess
 from .inbox import Inbox
 
 if TYPE_CHECKING:
-    from .channel import Listener, Subscriber
     from .hub import Hub
+    from .subscribers import Listener, Subscriber
 
 __all__ = ["Post", "Stay"]
 

@@ -38,7 +38,8 @@ from liminal_mesh.cluster import (
 )
 
 from .advertising import advertised
-from .channel import ChannelSettings, ChannelTable
+from .channel import ChannelSettings
+from .channel_table import ChannelTable
 from .config import ClusterConfig, NodeConfig
 from .config_checks import read_cookies
 from .config_limits import LimitsConfig

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from liminal_mesh.cluster import NodeId, Registry
 
-from .channel import ChannelTable, Listener
+from .channel_table import ChannelTable
 from .exchange_statistics import ExchangeStatistics
 from .inbox import Budget, Inbox
+from .subscribers import Listener
 from .supervision import Supervisor
 
 __all__ = ["Shared"]

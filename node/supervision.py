@@ -18,7 +18,8 @@ from .restarts import Restarts
 if TYPE_CHECKING:
     from liminal_mesh.cluster import Pid
 
-    from .channel import Channel, Group, Subscriber
+    from .channel import Channel
+    from .subscribers import Group, Subscriber
 
 __all__ = ["Crashed", "Guard", "Supervisor"]
 

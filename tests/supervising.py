@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NoReturn
 
 from liminal_mesh.cluster import NodeId
-from liminal_mesh.node.channel import Channel, Subscriber
+from liminal_mesh.node.channel import Channel
 from liminal_mesh.node.processes import ProcessTable
+from liminal_mesh.node.subscribers import Subscriber
 from liminal_mesh.node.supervision import Supervisor
 
 __all__ = ["strict"]

@@ -34,7 +34,9 @@ CLUSTER_SHELLS = {
     "wire",
 }
 NODE_CORES = {
+    "arrivals",
     "channel",
+    "channel_table",
     "batch",
     "client_feed",
     "deadlines",
@@ -53,6 +55,7 @@ NODE_CORES = {
     "restarts",
     "route",
     "shared",
+    "subscribers",
     "text",
     "units",
     "values",

@@ -14,9 +14,9 @@ import pytest
 
 from liminal_mesh.cluster import Left, Pid
 from liminal_mesh.node.bus import Bus
-from liminal_mesh.node.channel import Subscriber
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
+from liminal_mesh.node.subscribers import Subscriber
 from liminal_mesh.node.subscription import Subscription
 
 from ..nodes import DEADLINE_S, mesh, until

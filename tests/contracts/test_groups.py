@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 
 from liminal_mesh.cluster import CLIENT_CODEC, GROUP_SCOPE, ClientPublish, Connect, Envelope, NodeId, Pid
-from liminal_mesh.node.channel import Subscriber
 from liminal_mesh.node.errors import LimitExceeded
 from liminal_mesh.node.inbox import Anchor, Inbox, Run
 from liminal_mesh.node.node import Node
+from liminal_mesh.node.subscribers import Subscriber
 from liminal_mesh.node.values import Gap
 
 from ..nodes import DEADLINE_S, mesh, until

@@ -30,7 +30,8 @@ from liminal_mesh.cluster.frames import Heartbeat, LinkFrame
 from liminal_mesh.cluster.group_events import GroupEvent
 from liminal_mesh.cluster.lanes import PeerLane
 from liminal_mesh.cluster.replication import RegistryFrame
-from liminal_mesh.node.channel import ChannelSettings, ChannelTable
+from liminal_mesh.node.channel import ChannelSettings
+from liminal_mesh.node.channel_table import ChannelTable
 from liminal_mesh.node.exchange import Exchange
 from liminal_mesh.node.inbox import Budget, Inbox, Overflow
 from liminal_mesh.node.route import Route
@@ -103,7 +104,7 @@ class End:
         """Hand over once more what has arrived before."""
         if self.past:
             frame = self.host.rng.choice(self.past)
-            self.host.exchanges[frame.scope].receive(self.peer.host.me, frame)
+            self.host.exchanges[frame.scope].arrivals.receive(self.peer.host.me, frame)
 
     def beat(self) -> None:
         """Let the heartbeat say where our logs stand."""
@@ -113,12 +114,12 @@ class End:
         host, origin = self.host, self.peer.host.me
         match frame:
             case Publish():
-                host.exchanges[frame.scope].receive(origin, frame)
+                host.exchanges[frame.scope].arrivals.receive(origin, frame)
                 self.past.append(frame)
             case Heads():
-                host.exchanges[frame.scope].receive_heads(origin, frame)
+                host.exchanges[frame.scope].arrivals.receive_heads(origin, frame)
             case Lost():
-                host.exchanges[frame.scope].receive_lost(origin, frame)
+                host.exchanges[frame.scope].arrivals.receive_lost(origin, frame)
             case _:
                 self.control += host.registry.receive(origin, cast("RegistryFrame", frame))
                 host.mesh_changed()

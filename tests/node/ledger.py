@@ -9,9 +9,9 @@ from itertools import pairwise
 from random import Random
 
 from liminal_mesh.cluster import CHANNEL_SCOPE, NodeId, Pid
-from liminal_mesh.node.channel import Subscriber
 from liminal_mesh.node.inbox import Anchor, Inbox, Run
 from liminal_mesh.node.names import matches
+from liminal_mesh.node.subscribers import Subscriber
 from liminal_mesh.node.values import Gap
 
 __all__ = ["Ledger", "Recorder"]

@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liminal_mesh.cluster import NodeId, Pid
-from liminal_mesh.node.channel import Channel, ChannelSettings, ChannelTable, Subscriber
+from liminal_mesh.node.channel import Channel, ChannelSettings
+from liminal_mesh.node.channel_table import ChannelTable
 from liminal_mesh.node.errors import ChannelNotConfigured, LimitExceeded
 from liminal_mesh.node.inbox import Inbox
 from liminal_mesh.node.names import matches
+from liminal_mesh.node.subscribers import Subscriber
 from liminal_mesh.node.values import Gap
 
 ORIGIN = NodeId("b", 1)

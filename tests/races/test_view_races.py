@@ -9,7 +9,8 @@ from liminal_mesh.cluster.frames import Ack, Sync
 from liminal_mesh.cluster.group_events import GroupEvent, Joined, Left, Purged
 from liminal_mesh.cluster.identity import NodeId, Pid
 from liminal_mesh.cluster.registry import Registry
-from liminal_mesh.node.channel import ChannelSettings, ChannelTable
+from liminal_mesh.node.channel import ChannelSettings
+from liminal_mesh.node.channel_table import ChannelTable
 from liminal_mesh.node.exchange import Exchange
 from liminal_mesh.node.inbox import Budget, Inbox
 from liminal_mesh.node.shared import Shared

@@ -13,11 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, NodeId, Publish, ReceiptRun
+from liminal_mesh.cluster import CHANNEL_SCOPE, Heads, Lost, ProcessFrame, Publish, Receipt
 from liminal_mesh.cluster.link import Link
 from liminal_mesh.cluster.membership import MemberChanged
 from liminal_mesh.node.client import Client
-from liminal_mesh.node.exchange import Exchange
 from liminal_mesh.node.hub import Hub
 from liminal_mesh.node.node import Node
 from tests.history import events
@@ -128,7 +127,7 @@ def note_members(recorder: Recorder) -> None:
 
 def note_links(recorder: Recorder) -> None:
     """Write down sessions with peers, and the channels' publishes that come over them."""
-    link_up, link_down, receive = Hub.link_up, Hub.link_down, Exchange.receive
+    link_up, link_down, link_frame = Hub.link_up, Hub.link_down, Hub.link_frame
 
     def note(hub: Hub, link: Link, up: bool) -> None:
         recorder.write(
@@ -146,21 +145,20 @@ def note_links(recorder: Recorder) -> None:
         note(self, link, up=False)
         link_down(self, link, reason)
 
-    def noted_receive(self: Exchange, origin: NodeId, frame: Publish) -> list[ReceiptRun]:
-        if self.scope != CHANNEL_SCOPE:
-            return receive(self, origin, frame)
-        recorder.write(
-            events.Arrive(
-                t_mono_ns=recorder.now(), proc=recorder.proc, node=self.me.name, epoch=self.me.epoch,
-                peer=origin.name, peer_epoch=origin.epoch, channel=frame.channel,
-                keys=[read(item.body)[:2] for item in frame.items],
-            )
-        )  # fmt: skip
-        return receive(self, origin, frame)
+    def noted_frame(self: Hub, link: Link, frame: Publish | Lost | Heads | Receipt | ProcessFrame) -> None:
+        if isinstance(frame, Publish) and frame.scope == CHANNEL_SCOPE:
+            recorder.write(
+                events.Arrive(
+                    t_mono_ns=recorder.now(), proc=recorder.proc, node=self.me.name, epoch=self.me.epoch,
+                    peer=link.peer.name, peer_epoch=link.peer.epoch, channel=frame.channel,
+                    keys=[read(item.body)[:2] for item in frame.items],
+                )
+            )  # fmt: skip
+        link_frame(self, link, frame)
 
     setattr(Hub, "link_up", noted_up)  # noqa: B010 - of this process alone
     setattr(Hub, "link_down", noted_down)  # noqa: B010
-    setattr(Exchange, "receive", noted_receive)  # noqa: B010
+    setattr(Hub, "link_frame", noted_frame)  # noqa: B010
 
 
 if __name__ == "__main__":

@@ -1,0 +1,128 @@
+"""What arrives from peers: each publish becomes a delivery or a gap, once.
+
+**Losses.** Each origin numbers its publishes on a channel from 1 without holes. A receiving node keeps, per channel
+and origin, the last number that it delivered or reported (the channel's ``heads``). A publish that continues it is
+delivered; one that skips numbers makes a gap first; one that goes back is a duplicate and is dropped. So late,
+repeated and lost frames of any cause end as a delivery or as a gap, once each.
+
+What a number that never came means depends on whether the origin knew of our interest: a group is *anchored* at an
+origin once that has applied the group's join and told where its channels stood (``Heads``). From then on every
+missing number is a gap for the group's subscribers; before, it is none. Heads are told again when a link was made
+again, which is how the losses of the time between become visible without another publish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from liminal_mesh.cluster import Heads, Lost, NodeId, Publish, ReceiptRun
+
+from .channel import Channel
+from .channel_table import ChannelTable
+from .inbox import Run
+from .route import receipt_runs
+from .shared import Shared
+
+__all__ = ["Arrivals"]
+
+
+class Arrivals:
+    """Where the publishes of peers in one scope meet this node's subscribers.
+
+    Args:
+        shared: what it has in common with the node's other scopes.
+        channels: the channels and local groups.
+        current: sees to it that a channel knows its subscribers.
+    """
+
+    def __init__(self, shared: Shared, channels: ChannelTable, current: Callable[[Channel], None]) -> None:
+        self.channels = channels
+        self.statistics = shared.statistics
+        self._shared = shared
+        self._guard = shared.supervisor.guard
+        self._budget = shared.budget
+        self._current = current
+
+    def receive(self, origin: NodeId, frame: Publish) -> list[ReceiptRun]:
+        """Deliver a peer's publishes here; return what to answer, [] when it asked for no receipts."""
+        items = frame.items
+        count = len(items)
+        self.statistics.received += count
+        channel = self.channels.wanted(frame.channel)
+        if channel is None or channel.failed:
+            self.statistics.stale_forward += count
+            if channel is None:
+                self.channels.no_room(frame.channel, origin, items[0].sequence, items[-1].sequence, self._guard)
+            else:
+                self._pass_over(channel, origin, items[-1].sequence, "overflow")
+            return [ReceiptRun(frame.receipt, count, delivered=False)] if frame.receipt else []
+        self._current(channel)
+        head = channel.heads.get(origin, 0)
+        if items[0].sequence != head + 1 or items[-1].sequence != head + count:
+            return self._receive_uneven(channel, origin, frame)
+        channel.heads[origin] = head + count
+        accepted = self._accepted(channel, Run(channel.name, origin, items))
+        return receipt_runs(frame.receipt, [(accepted, True), (count - accepted, False)]) if frame.receipt else []
+
+    def _receive_uneven(self, channel: Channel, origin: NodeId, frame: Publish) -> list[ReceiptRun]:
+        """Deliver publishes that do not continue what was delivered: skip duplicates, report gaps, one by one."""
+        fates: list[tuple[int, bool]] = []
+        for item in frame.items:
+            head = channel.heads.get(origin, 0)
+            if item.sequence <= head:
+                self.statistics.duplicates += 1
+                fates.append((1, False))
+                continue
+            self._pass_over(channel, origin, item.sequence - 1)
+            channel.heads[origin] = item.sequence
+            accepted = self._accepted(channel, Run(channel.name, origin, [item]))
+            fates.append((1, accepted == 1))
+        return receipt_runs(frame.receipt, fates) if frame.receipt else []
+
+    def _accepted(self, channel: Channel, run: Run) -> int:
+        """Offer a run to every local subscriber; return how many of its messages the best of them accepted."""
+        if not channel.subscribers:
+            self.statistics.stale_forward += len(run.items)
+        most = 0
+        for subscriber in channel.subscribers:
+            try:
+                accepted = subscriber.offer(run)
+            except Exception as error:  # noqa: BLE001 - it is the supervisor's
+                self._shared.supervisor.crashed(channel, subscriber, error)
+                continue
+            self.statistics.delivered += accepted
+            most = max(most, accepted)
+        if self._budget.passed:
+            self._shared.evict()
+        return most
+
+    def receive_lost(self, origin: NodeId, frame: Lost) -> None:
+        """A peer had to drop publishes on the way here."""
+        channel = self.channels.wanted(frame.channel)
+        if channel is not None:
+            self._pass_over(channel, origin, frame.last)
+
+    def receive_heads(self, origin: NodeId, frame: Heads) -> None:
+        """A peer tells where its channels stand, having applied our joins up to ``frame.applied``."""
+        for name, sequence in frame.heads:
+            channel = self.channels.wanted(name)
+            if channel is not None:
+                self._pass_over(channel, origin, sequence)
+        for group in tuple(self.channels.groups.values()):
+            if group.joined_at <= frame.applied and origin not in group.anchored:
+                group.anchored.add(origin)
+                heads = self.heads_of(group.pattern, origin)
+                for subscriber in tuple(group.subscribers.values()):
+                    self._guard(subscriber, partial(subscriber.listener.anchored, origin, heads))
+
+    def heads_of(self, pattern: str, origin: NodeId) -> dict[str, int]:
+        """Return up to where an origin's publishes were delivered or told, on the channels of a pattern."""
+        # An exact name is told even where it stands at 0: a mailbox holds the anchors of several groups.
+        heads = {one.name: one.heads.get(origin, 0) for one in self.channels.matching(pattern)}
+        return {name: head for name, head in heads.items() if head or name == pattern}
+
+    def _pass_over(self, channel: Channel, origin: NodeId, last: int, reason: str = "link") -> None:
+        self._current(channel)
+        lost = channel.pass_over(origin, last, reason, self._shared.supervisor.crashed)
+        self.statistics.link_lost += lost if reason == "link" else 0

@@ -1,0 +1,191 @@
+"""Channels by name, and this node's groups of subscribers by pattern.
+
+A channel is made when it is first used, from the configuration that covers its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from liminal_mesh.cluster import NodeId, Pid, TokenTrie
+
+from .channel import Channel, ChannelSettings
+from .errors import ChannelNotConfigured, LimitExceeded
+from .names import check_name, is_pattern, matches, nearest
+from .subscribers import Group, Subscriber
+from .values import Gap
+
+if TYPE_CHECKING:
+    from .supervision import Guard, Supervisor
+
+__all__ = ["ChannelTable"]
+
+
+class ChannelTable:
+    """All channels in use and all local groups.
+
+    Args:
+        settings: what is configured, exact names and families.
+        channels_max: how many channels may be in use.
+        what: what the names are names of, in errors.
+    """
+
+    def __init__(self, settings: Iterable[ChannelSettings], channels_max: int, what: str = "channel") -> None:
+        configured = tuple(settings)
+        self._exact = {entry.name: entry for entry in configured if not is_pattern(entry.name)}
+        self._families = tuple(entry for entry in configured if is_pattern(entry.name))
+        self._default = ChannelSettings("")
+        self._channels_max = channels_max
+        self._what = what
+        self._spare = channels_max
+        self.channels: dict[str, Channel] = {}
+        self.groups: dict[str, Group] = {}
+        self.subscriptions = 0
+        self._patterns = TokenTrie()
+        self._passed: dict[str, dict[NodeId, int]] = {}
+        """Up to where origins' publishes on channels that are not in use were told as lost."""
+        self.supervisor: Supervisor | None = None
+        """Is told of channels that come into use, and go."""
+
+    def configured(self) -> tuple[ChannelSettings, ...]:
+        """Return what is configured, families last."""
+        return (*self._exact.values(), *self._families)
+
+    def settings(self, name: str) -> ChannelSettings:
+        """Return what the configuration says of an exact name or a pattern.
+
+        A pattern takes the settings of the family that bears its text or covers it, else the defaults.
+
+        Raises:
+            ChannelNotConfigured: no configuration covers the exact name.
+        """
+        entry = self._exact.get(name) or next((one for one in self._families if one.name == name), None)
+        entry = entry or next((one for one in self._families if matches(one.name, name)), None)
+        if entry is None and is_pattern(name):
+            return self._default
+        if entry is None:
+            raise ChannelNotConfigured(name, nearest(name, self._exact))
+        return entry
+
+    def channel(self, name: str) -> Channel:
+        """Return the channel of an exact name, made when it is first asked for.
+
+        Raises:
+            ChannelNotConfigured: no configuration covers it.
+            LimitExceeded: too many channels are in use.
+            ValueError: it is no exact name.
+        """
+        return self.channels.get(name) or self._make(name, self.settings(check_name(name, self._what)))
+
+    def wanted(self, name: str) -> Channel | None:
+        """Return the channel of a remote publish if a local group covers it; it need not be configured here.
+
+        None also when too many channels are in use: one peer's channels must not end its link.
+        """
+        channel = self.channels.get(name)
+        if channel is not None:
+            return channel
+        if not self._covering(name) or (name not in self._exact and self._spare <= 0):
+            return None
+        try:
+            settings = self.settings(name)
+        except ChannelNotConfigured:
+            settings = self._default
+        return self._make(name, settings)
+
+    def no_room(self, name: str, origin: NodeId, first: int, last: int, guard: Guard) -> None:
+        """Tell whoever waits for a channel that is not in use of remote publishes on it: there was no room for it."""
+        passed = self._passed.setdefault(name, {}) if len(self._passed) < self._channels_max else {}
+        first, passed[origin] = max(first, passed.get(origin, 0) + 1), max(last, passed.get(origin, 0))
+        count = last - first + 1
+        if count <= 0:
+            return
+        gap = Gap(name, origin.name, first, last, count, "overflow", origin.epoch)
+        for group in self._covering(name):
+            for subscriber in tuple(group.subscribers.values()):
+                guard(subscriber, partial(subscriber.note_gap, origin, gap))
+
+    def forget(self, origin: NodeId) -> None:
+        """A run of a node is over for good: drop what was kept of its numbers."""
+        for channel in self.channels.values():
+            channel.heads.pop(origin, None)
+        for group in self.groups.values():
+            group.anchored.discard(origin)
+        for name, passed in tuple(self._passed.items()):
+            passed.pop(origin, None)
+            if not passed:
+                del self._passed[name]
+
+    def subscribe(self, subscriber: Subscriber, joined_at: int) -> Group:
+        """Add a subscriber; ``joined_at`` counts when it is the first of its pattern. Return its group."""
+        group = self.groups.get(subscriber.pattern)
+        if group is None:
+            group = self.groups[subscriber.pattern] = Group(subscriber.pattern, joined_at)
+            if is_pattern(subscriber.pattern):
+                self._patterns.add(subscriber.pattern)
+        group.subscribers[subscriber.pid] = subscriber
+        self.subscriptions += 1
+        return group
+
+    def member(self, name: str, pid: Pid) -> Subscriber | None:
+        """Return the subscriber that a process is in the group of exactly that name, None when it is none."""
+        group = self.groups.get(name)
+        return None if group is None else group.subscribers.get(pid)
+
+    def unsubscribe(self, subscriber: Subscriber) -> bool:
+        """Remove a subscriber, and its group when it was the last; return False if it is not there."""
+        if self.member(subscriber.pattern, subscriber.pid) is not subscriber:
+            return False
+        group = self.groups[subscriber.pattern]
+        del group.subscribers[subscriber.pid]
+        self.subscriptions -= 1
+        if not group.subscribers:
+            del self.groups[subscriber.pattern]
+            if is_pattern(subscriber.pattern):
+                self._patterns.remove(subscriber.pattern)
+            self._let_go(subscriber.pattern)
+        return True
+
+    def everyone(self) -> Iterable[Subscriber]:
+        """Return all local subscribers."""
+        return [one for group in self.groups.values() for one in group.subscribers.values()]
+
+    def refresh(self, channel: Channel) -> None:
+        """Work out the channel's local groups and subscribers anew."""
+        channel.groups = tuple(self._covering(channel.name))
+        channel.subscribers = tuple(one for group in channel.groups for one in group.subscribers.values())
+        channel.rejecting = tuple(one for one in channel.subscribers if one.inbox.overflow == "reject")
+
+    def matching(self, pattern: str) -> Iterable[Channel]:
+        """Return the channels in use that a pattern or an exact name covers."""
+        if not is_pattern(pattern):
+            channel = self.channels.get(pattern)
+            return () if channel is None else (channel,)
+        return [channel for channel in self.channels.values() if matches(pattern, channel.name)]
+
+    def _let_go(self, pattern: str) -> None:
+        """Drop channels that were in use only because peers published on them and ``pattern`` was subscribed to."""
+        for channel in tuple(self.matching(pattern)):
+            unused = channel.sequence == 0 and channel.posted is None and channel.holder is None and not channel.crashes
+            if unused and channel.name not in self._exact and not self._covering(channel.name):
+                del self.channels[channel.name]
+                self._spare += 1
+                if self.supervisor is not None:
+                    self.supervisor.end(channel)
+
+    def _covering(self, name: str) -> list[Group]:
+        names = [name, *self._patterns.match(name)]
+        return [self.groups[one] for one in names if one in self.groups]
+
+    def _make(self, name: str, settings: ChannelSettings) -> Channel:
+        if name not in self._exact:  # a name that is configured for itself always has its channel
+            if self._spare <= 0:
+                raise LimitExceeded(f"{self._what}s", self._channels_max)
+            self._spare -= 1
+        channel = self.channels[name] = Channel(name, settings)
+        channel.heads.update(self._passed.pop(name, {}))
+        if self.supervisor is not None:
+            self.supervisor.begin(channel)
+        return channel

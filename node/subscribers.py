@@ -1,0 +1,63 @@
+"""Who receives at this node: one subscription, and the group of those with the same pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from liminal_mesh.cluster import NodeId, Pid
+
+from .inbox import Inbox, Run
+from .values import Gap
+
+__all__ = ["Group", "Listener", "Subscriber"]
+
+
+class Listener(Protocol):
+    """The shell of a subscriber. Called from within a publish: must be quick, and must not publish."""
+
+    def ready(self) -> None:
+        """Something waits in the inbox."""
+
+    def anchored(self, origin: NodeId, heads: Mapping[str, int]) -> None:
+        """From ``heads`` on, everything of ``origin`` arrives or shows as a gap."""
+
+
+class Subscriber:
+    """One subscription of this node, whoever holds it."""
+
+    __slots__ = ("failure", "inbox", "listener", "pattern", "pid")
+
+    def __init__(self, pid: Pid, pattern: str, inbox: Inbox, listener: Listener) -> None:
+        self.pid = pid
+        self.pattern = pattern
+        self.inbox = inbox
+        self.listener = listener
+        self.failure: Exception | None = None
+        """What went wrong when it was taken down."""
+
+    def offer(self, run: Run) -> int:
+        """Take what the inbox accepts of a run; return how many messages."""
+        accepted = self.inbox.offer(run)
+        self.listener.ready()
+        return accepted
+
+    def note_gap(self, origin: NodeId, gap: Gap) -> None:
+        """Take a gap."""
+        self.inbox.note_gap(origin, gap)
+        self.listener.ready()
+
+
+@dataclass(slots=True)
+class Group:
+    """This node's subscribers of one pattern: one group of the registry.
+
+    ``joined_at`` is the position of this node's log at which the group came to be; an origin in ``anchored`` has
+    applied it and said where its channels stood, so that from there on whatever is missing is a gap.
+    """
+
+    pattern: str
+    joined_at: int
+    subscribers: dict[Pid, Subscriber] = field(default_factory=dict)
+    anchored: set[NodeId] = field(default_factory=set)
