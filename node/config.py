@@ -86,17 +86,17 @@ class ClusterConfig(Section):
     """The cluster's name; nodes of another one are refused."""
     listen: Listen = "127.0.0.1:7601"
     """Where peers connect. Port 0 takes a free one."""
-    advertise: Advertise | None = None
+    advertise: Annotated[Advertise | None, Field(examples=["a.example:7601"])] = None
     """What peers dial, a host name is fine; ``auto`` is this machine's host name; as listened when it is absent."""
     seeds: Items[SeedText] = ()
     """Where other nodes are: ``host:port``, ``dns://host:port``, ``srv://_mesh._tcp.name``; any one is enough."""
     dns_servers: Items[DnsServer] = ()
     """Who is asked for the names of seeds, ``ip`` or ``ip:port``; the system's servers when there are none."""
-    cookie_file: Path | None = None
+    cookie_file: Annotated[Path | None, Field(examples=["cookie"])] = None
     """The file with the secret that all nodes share; ``liminal cookie new FILE`` makes one."""
     cookie_files: Annotated[Items[Path], Field(max_length=2)] = ()
     """Instead of ``cookie_file``: a ring of two for rotation; the first is used to dial, each is accepted."""
-    expected: Count | None = None
+    expected: Annotated[Count | None, Field(examples=[3])] = None
     """How many nodes make the mesh whole: seeds are looked up again while there are fewer, or none but this one."""
     ready: Literal["alone", "joined", "majority"] = "alone"
     """What readiness demands of the mesh: nothing, a first peer, or a majority of ``expected``."""
@@ -165,9 +165,9 @@ class ChannelConfig(Section):
 class NodeConfig(Section):
     """Everything that a node is told at its start. Each key has a safe default: ``NodeConfig()`` stays on loopback."""
 
-    name: NodeName | None = None
+    name: Annotated[NodeName | None, Field(examples=["a"])] = None
     """The node's name, the same at every start; by default the host's name and a random tail."""
-    data_dir: Path | None = None
+    data_dir: Annotated[Path | None, Field(examples=["data"])] = None
     """Where the node keeps what outlives it, its name and epoch for now; absent: nothing is kept."""
     drain_timeout: Duration = 30.0
     """How long the node may take to finish what it has accepted, when it is told to stop."""

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,7 +21,11 @@ from .config_checks import file_problems, problems_between
 from .config_problems import Location, path_text, problems_in, section_at, unknown_key
 from .errors import ConfigError, Problem
 
-__all__ = ["LoadedConfig", "load_config"]
+__all__ = ["COMMAND_LINE", "LoadedConfig", "load_config"]
+
+COMMAND_LINE: Final = "command line"
+DEFAULT: Final = "default"
+"""Origins: of a flag, and of what nobody said."""
 
 _PREFIX: Final = "LIMINAL_"
 _FILE_BYTES_MAX: Final = 4 << 20
@@ -36,17 +40,43 @@ _KEY = re.compile(r"\s*([\w-]+)\s*=")
 class LoadedConfig:
     """A configuration, and where each of its values came from.
 
-    ``origins`` maps paths such as ``cluster.seeds`` to ``node.toml:14``, ``LIMINAL_CLUSTER__SEEDS`` or
-    ``command line``; what is not in it is a default. ``path`` is the file, if there was one.
+    ``origins`` maps paths such as ``cluster.seeds`` to ``node.toml:14``, ``LIMINAL_CLUSTER__SEEDS``, ``command line``
+    or, of what was said in code, ``program``; what is not in it is a default. ``path`` is the file, if there was one.
     """
 
     config: NodeConfig
     origins: Mapping[str, str]
     path: Path | None
 
+    @classmethod
+    def in_code(cls, config: NodeConfig) -> Self:
+        """Return a configuration that a program has made; whatever it gave is its own."""
+        return cls(config, {path: "program" for path, given in _values(config) if given}, None)
+
     def origin(self, path: str) -> str:
         """Return where the value at ``path`` came from."""
-        return _place(self.origins, path) or "default"
+        return _place(self.origins, path) or DEFAULT
+
+    def document(self) -> dict[str, Any]:
+        """Return every value, and where each came from, as JSON can hold it. Secrets are in files, so none is in it."""
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "origins": {path: self.origin(path) if given else DEFAULT for path, given in _values(self.config)},
+            "file": None if self.path is None else str(self.path),
+        }
+
+
+def _values(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, bool]]:
+    """Yield the path of each value, and whether it was given or is a default."""
+    for name in type(section).model_fields:
+        value, path = getattr(section, name), f"{prefix}{name}"
+        if isinstance(value, BaseModel):
+            yield from _values(value, f"{path}.")
+        elif isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+            for index, one in enumerate(value):
+                yield from _values(one, f"{path}[{index}].")
+        else:
+            yield path, name in section.model_fields_set
 
 
 @dataclass(slots=True)
@@ -79,7 +109,7 @@ def load_config(
         _read_variable(tree, name, text)
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
     for key, value in given.items():
-        _put(tree, tuple(key.split(".")), value, "command line")
+        _put(tree, tuple(key.split(".")), value, COMMAND_LINE)
     config, problems = _validate(tree.values)
     problems += [*problems_between(config), *file_problems(config)]
     if tree.problems or problems:

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from .config import NodeConfig
 from .units import format_duration, format_size, parse_duration, parse_size
 
-__all__ = ["to_toml"]
+__all__ = ["to_toml", "toml_value"]
 
 Origin = Callable[[str], str]
 
@@ -38,7 +38,7 @@ def _section(path: str, section: BaseModel, origin: Origin | None, heading: str 
         elif isinstance(value, BaseModel) and not path:
             inner += _section(where, value, origin, f"[{where}]")
         elif value is not None:
-            line = f"{'# ' * _silent(section, where)}{name} = {_value(value, info)}"
+            line = f"{'# ' * _silent(section, where)}{name} = {toml_value(value, info)}"
             yield f"{line:<40} # {origin(where)}" if origin else line
     yield from inner
 
@@ -48,20 +48,21 @@ def _silent(section: BaseModel, where: str) -> bool:
     return where == "limits.connections_per_ip" and "connections_per_ip" not in section.model_fields_set
 
 
-def _value(value: Any, info: FieldInfo | None = None) -> str:
+def toml_value(value: Any, info: FieldInfo | None = None) -> str:
+    """Write a value as TOML; the field that it is of tells its unit."""
     match value:
         case BaseModel():
             fields = type(value).model_fields
-            return _table({name: _value(inner, fields[name]) for name, inner in value if inner is not None})
+            return _table({name: toml_value(inner, fields[name]) for name, inner in value if inner is not None})
         case Mapping():
-            return _table({json.dumps(key): _value(inner) for key, inner in value.items()})
+            return _table({json.dumps(key): toml_value(inner) for key, inner in value.items()})
         case int() | float() if info and (write := _writer(info)):
             return json.dumps(write(value))
         case str() | Path():
             # TOML has JSON's escapes, but not its pairs of surrogates: those characters stand as they are.
             return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
         case Sequence():
-            return f"[{', '.join(map(_value, value))}]"
+            return f"[{', '.join(map(toml_value, value))}]"
         case _:
             return json.dumps(value)
 

@@ -24,13 +24,14 @@ from .acks import check_ack
 from .batch import BUSY_RETRY_S
 from .bus import Ack, Wait
 from .config import NodeConfig
-from .config_sources import load_config
+from .config_sources import LoadedConfig, load_config
 from .embedded import FuturePending, NodePublisher, NodeSubscription, posted
 from .embedded_processes import NodeMonitor
 from .embedded_watches import NodeGroupWatch, NodeMemberWatch
 from .environment import REAL, Environment
 from .errors import Busy
 from .identity_store import choose_epoch, choose_name, store_identity
+from .in_force import InForce
 from .inbox import MESSAGE_OVERHEAD_BYTES
 from .listening import open_listeners
 from .mailbox import Mailbox
@@ -57,12 +58,14 @@ class Node:
     It installs no signal handler, configures no logging, and takes the running loop.
 
     Args:
-        config: everything it is told; by default a lone node on loopback.
+        config: everything it is told, in code or loaded from wherever; by default a lone node on loopback.
         environment: the world around it, for :mod:`liminal_mesh.testing`; by default the real one.
     """
 
-    def __init__(self, config: NodeConfig | None = None, *, environment: Environment = REAL) -> None:
-        self.config = config or NodeConfig()
+    def __init__(self, config: NodeConfig | LoadedConfig | None = None, *, environment: Environment = REAL) -> None:
+        loaded = config if isinstance(config, LoadedConfig) else LoadedConfig.in_code(config or NodeConfig())
+        self.in_force = InForce(loaded)
+        """What it runs with, which changes with each reload."""
         self.name = choose_name(self.config.name, self.config.data_dir)
         self._environment = environment
         self._run: Runtime | None = None
@@ -75,7 +78,7 @@ class Node:
         Raises:
             ConfigError: with every problem, and its place.
         """
-        return cls(load_config(Path(path), os.environ, {}).config)
+        return cls(load_config(Path(path), os.environ, {}))
 
     async def start(self) -> None:
         """Open the listeners, start, and try each seed once. Nodes that cannot be reached are tried again for ever.
@@ -97,7 +100,7 @@ class Node:
         store_identity(self.config.data_dir, self.name, epoch)
         listeners = open_listeners(self.config, self._environment)
         try:
-            run = Runtime(NodeId(self.name, epoch), self.config, listeners, allow_all, VERSION, self._environment)
+            run = Runtime(NodeId(self.name, epoch), self.in_force, listeners, allow_all, VERSION, self._environment)
         except BaseException:
             for listener in listeners.values():
                 listener.close()
@@ -131,6 +134,11 @@ class Node:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+    @property
+    def config(self) -> NodeConfig:
+        """Everything it was told."""
+        return self.in_force.loaded.config
 
     @property
     def running(self) -> Runtime:

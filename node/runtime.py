@@ -46,6 +46,7 @@ from .config_limits import LimitsConfig
 from .embedded_processes import EmbeddedProcesses
 from .environment import Environment
 from .hub import Hub
+from .in_force import InForce
 from .interests import wait_s
 from .permission import Permit
 from .restarts import RestartBudget
@@ -77,7 +78,7 @@ class Runtime:
 
     Args:
         me: the node, with the epoch of this run.
-        config: what it was told.
+        in_force: what it runs with.
         listeners: open listeners by name: ``client``, ``http`` (None: not wanted) and, in a mesh, ``mesh``.
         permit: the one permission check.
         version: of this program.
@@ -87,13 +88,14 @@ class Runtime:
     def __init__(
         self,
         me: NodeId,
-        config: NodeConfig,
+        in_force: InForce,
         listeners: Mapping[str, Listener],
         permit: Permit,
         version: str,
         environment: Environment,
     ) -> None:
-        self.config = config
+        self.in_force = in_force
+        config = self.config
         self.listeners = listeners
         self.environment = environment
         limits = config.limits
@@ -163,6 +165,11 @@ class Runtime:
         return peering, Control(
             me, run, keys, options, swim, jitter(), nonce, lambda: self.environment.wall_ns() // 1_000_000, now
         )
+
+    @property
+    def config(self) -> NodeConfig:
+        """What is in force."""
+        return self.in_force.loaded.config
 
     async def start(self) -> None:
         """Start everything; returns when the node serves and its seeds were tried once.

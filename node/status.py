@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Document",
     "channels",
+    "config",
     "connections",
     "discovery",
     "events",
@@ -235,6 +236,11 @@ def connections(run: Runtime) -> Document:
             for one in run.server.connections.values()
         ]
     }
+
+
+def config(run: Runtime) -> Document:
+    """Return every value that is in force, reloads included, and where each came from."""
+    return run.in_force.loaded.document()
 
 
 def events(run: Runtime) -> Document:

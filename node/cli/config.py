@@ -1,4 +1,4 @@
-"""``liminal config``: check a configuration, show what a node would run with, and its schema for editors."""
+"""``liminal config``: begin one, check it, show what a node would run with, and its schema for editors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .errors import Code
+from .errors import Code, Stop
 from .options import JsonOption
 from .output import emit, emit_json, say
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-config = typer.Typer(help="Check, show and describe a node's configuration.", no_args_is_help=True)
+config = typer.Typer(help="Begin, check, show and describe a node's configuration.", no_args_is_help=True)
 
 FileArgument = Annotated[Path | None, typer.Argument(metavar="FILE", help="A TOML file. Default: none, only defaults.")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", metavar="FILE", help="The same, as for serve.")]
@@ -26,6 +26,25 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", metavar="FI
 def register(app: typer.Typer) -> None:
     """Add the verb."""
     app.add_typer(config, name="config")
+
+
+@config.command("init")
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What to write.")] = Path("node.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Write a file to begin with: every key with what it means, commented out at its default.
+
+    It loads as it stands. A file that is there already is left as it is, unless --force is given.
+    """
+    from ..config_example import to_example
+
+    _write(file, to_example(), force)
+    if json:
+        emit_json({"file": str(file)})
+    else:
+        say(f"{file} is written: 'liminal serve --config {file}' starts a node with it")
 
 
 @config.command("check")
@@ -62,8 +81,8 @@ def show(
 
     loaded = _load(_path(file, config_file))
     if json:
-        facts: dict[str, Any] = {"config": loaded.config.model_dump(mode="json")}
-        emit_json({**facts, "origins": dict(loaded.origins)} if origin else facts)
+        document = loaded.document()
+        emit_json(document if origin else {"config": document["config"]})
     else:
         emit(to_toml(loaded.config, loaded.origin if origin else None).rstrip("\n"))
 
@@ -74,6 +93,22 @@ def schema(json: JsonOption = False) -> None:
     from ..config import NodeConfig
 
     emit_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **NodeConfig.model_json_schema()})
+
+
+def _write(file: Path, text: str, force: bool) -> None:
+    # What is replaced is whole until its successor is.
+    target = file.with_name(f".{file.name}.{os.getpid()}") if force else file
+    try:
+        out = target.open("x", encoding="utf-8")
+    except FileExistsError as error:
+        raise Stop(f"{target} is there already: name another file, or replace it with --force") from error
+    try:
+        with out:
+            out.write(text)
+        target.replace(file)
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def _path(argument: Path | None, option: Path | None) -> Path | None:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from ..logs import LEVELS, get_logger, set_level
 
 if TYPE_CHECKING:
-    from ..config import NodeConfig
+    from ..config_sources import LoadedConfig
     from ..node import Node
 
-__all__ = ["Reloader", "differences"]
+__all__ = ["Reloader"]
 
 log = get_logger("serve")
-
-RELOADED: Final = frozenset({"log.level", "cluster.seeds"})
-"""What changes while the node runs; for anything else it has to be restarted."""
 
 
 class Reloader:
@@ -28,10 +25,9 @@ class Reloader:
         load: puts the configuration together again, from the same flags, environment and file.
     """
 
-    def __init__(self, node: Node, load: Callable[[], NodeConfig]) -> None:
+    def __init__(self, node: Node, load: Callable[[], LoadedConfig]) -> None:
         self._node = node
         self._load = load
-        self._in_force = node.config.model_dump()
 
     def reload(self) -> None:
         """Take the configuration again, and log what changed and what does not before a restart.
@@ -39,30 +35,18 @@ class Reloader:
         A configuration that is wrong changes nothing.
         """
         try:
-            config = self._load()
+            loaded = self._load()
         except ConfigError as error:
             why = "the configuration is wrong: what was in force stays in force"
             log.error("reload_refused", why=why, problems=[str(problem) for problem in error.problems])
             return
-        changes = dict(differences(self._in_force, config.model_dump()))
-        changed = {path: changes[path] for path in sorted(changes.keys() & RELOADED)}
-        waiting = sorted(changes.keys() - RELOADED)
-        if "cluster.seeds" in changed and config.cluster is not None:
+        former = self._node.config.log.level
+        taken = self._node.in_force.take(loaded)
+        config = self._node.config
+        if "cluster.seeds" in taken.changed and config.cluster is not None:
             self._node.running.reseed(config.cluster.seeds)
-            self._in_force["cluster"]["seeds"] = changed["cluster.seeds"]
-        former, level = self._in_force["log"]["level"], config.log.level
         # Told at the more talkative of the two levels, or a node that shall be quieter would not say so.
-        set_level(min(former, level, key=LEVELS.index))
-        (log.warning if waiting else log.info)("reloaded", changed=changed, needs_restart=waiting)
-        set_level(level)
-        self._in_force["log"]["level"] = level
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the paths at which two configurations differ, each with the new value; a section that is new is one."""
-    for key in {**old, **new}:
-        path, before, after = f"{prefix}{key}", old.get(key), new.get(key)
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            yield from differences(before, after, f"{path}.")
-        elif before != after:
-            yield path, after
+        set_level(min(former, config.log.level, key=LEVELS.index))
+        tell = log.warning if taken.waiting else log.info
+        tell("reloaded", changed=taken.changed, needs_restart=list(taken.waiting))
+        set_level(config.log.level)

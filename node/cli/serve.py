@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ from .errors import Code, Stop
 from .loop import LoopKind, run_async
 
 if TYPE_CHECKING:
-    from ..config import NodeConfig
+    from ..config_sources import LoadedConfig
 
 __all__ = ["register"]
 
@@ -73,29 +74,31 @@ def serve(
     raise typer.Exit(_run(partial(_load, file, overrides, channel or []), loop, until_eof))
 
 
-def _load(file: Path | None, overrides: dict[str, object], channels: list[str]) -> NodeConfig:
+def _load(file: Path | None, overrides: dict[str, object], channels: list[str]) -> LoadedConfig:
     from ..config import ChannelConfig, NodeConfig
-    from ..config_sources import load_config
+    from ..config_sources import COMMAND_LINE, load_config
 
-    config = load_config(file, os.environ, overrides).config
+    loaded = load_config(file, os.environ, overrides)
+    config, origins = loaded.config, dict(loaded.origins)
     if not channels:
-        return config
+        return loaded
     values = {key: getattr(config, key) for key in config.model_fields_set}
     known = {one.name for one in config.channels}
     more = [ChannelConfig(name=name) for name in dict.fromkeys(channels) if name not in known]
-    return NodeConfig(**{**values, "channels": [*config.channels, *more]})
+    origins |= {f"channels[{len(config.channels) + index}].name": COMMAND_LINE for index in range(len(more))}
+    return replace(loaded, config=NodeConfig(**{**values, "channels": [*config.channels, *more]}), origins=origins)
 
 
-def _run(load: Callable[[], NodeConfig], loop: LoopKind, until_eof: bool) -> int:
+def _run(load: Callable[[], LoadedConfig], loop: LoopKind, until_eof: bool) -> int:
     from liminal_mesh.cluster import AddressInUse, CookieRejected, NameInUse, StaleEpoch
 
     from ..logs import configure_logging
     from .serving import run_node
 
-    config = load()
-    configure_logging(config.log.level, config.log.format)
+    loaded = load()
+    configure_logging(loaded.config.log.level, loaded.config.log.format)
     try:
-        return run_async(run_node(config, load, until_eof), loop)
+        return run_async(run_node(loaded, load, until_eof), loop)
     except (AddressInUse, CookieRejected, NameInUse, StaleEpoch) as error:
         raise Stop(f"the node does not start: {error}", Code.USAGE) from error
     except OSError as error:

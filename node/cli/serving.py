@@ -18,7 +18,7 @@ from .errors import Code
 from .reloading import Reloader
 
 if TYPE_CHECKING:
-    from ..config import NodeConfig
+    from ..config_sources import LoadedConfig
 
 __all__ = ["Requests", "run_node"]
 
@@ -65,7 +65,7 @@ class Requests:
             self.first.set_result("end of input")
 
 
-async def run_node(config: NodeConfig, load: Callable[[], NodeConfig], until_eof: bool = False) -> int:
+async def run_node(config: LoadedConfig, load: Callable[[], LoadedConfig], until_eof: bool = False) -> int:
     """Run a node until it is told to stop, or fails; return the exit code. ``load`` reads its configuration again.
 
     Raises:

@@ -37,6 +37,7 @@ _DOCUMENTS: Final[Mapping[str, Callable[[Runtime], status.Document]]] = {
     "/api/v1/groups": status.groups,
     "/api/v1/channels": status.channels,
     "/api/v1/connections": status.connections,
+    "/api/v1/config": status.config,
     "/api/v1/events": status.events,
 }
 

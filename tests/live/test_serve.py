@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -67,6 +68,12 @@ def test_a_hang_up_reloads_the_level_of_the_log_and_the_seeds(tmp_path: Path) ->
         assert told["needs_restart"] == ["drain_timeout"]
         assert told["level"] == "warning"
         a.event("link_up", peer="b")
+        with urlopen(f"http://{a.addresses['http']}/api/v1/config", timeout=10) as answer:
+            served = json.load(answer)
+        assert (served["config"]["drain_timeout"], served["origins"]["drain_timeout"]) == (9, "node.toml:1")
+        assert (served["config"]["log"]["level"], served["origins"]["log.level"]) == ("debug", "node.toml:3")
+        assert (served["config"]["cluster"]["seeds"], served["file"]) == ([seed], str(file))
+        assert served["origins"]["channels[0].name"] == "command line"
 
         write("[log]", 'level = "loud"', "[cluster]", 'seeds = ["nowhere"]')
         a.signal(signal.SIGHUP)

@@ -31,7 +31,7 @@ name = "orders"
 
 [[channels]]
 name = "metrics.*"
-inbox = { messages = 16, bytes = "64KiB", overflow = "reject" }
+inbox = { messages = 16, bytes = "64KiB" }
 ack = "nodes"
 """
 
@@ -88,6 +88,21 @@ def test_a_flag_goes_before_the_environment_before_the_file_before_the_default(f
     assert loaded.origin("channels[1].inbox.messages") == "node.toml:18"
     assert loaded.origin("http.listen") == "default"
     assert loaded.origin("cluster.listen") == "default"
+
+
+def test_the_document_has_the_origin_of_every_value(file: Path) -> None:
+    """What a table in one line leaves out is a default, and does not come from that line."""
+    document = load_config(file, {"LIMINAL_LOG__LEVEL": "error"}, {}).document()
+
+    assert document["file"] == str(file)
+    assert document["config"]["channels"][1]["inbox"]["messages"] == 16
+    assert document["config"]["channels"][1]["restart"] == {"attempts": 5, "within": 60.0}
+    origins = document["origins"]
+    assert origins["channels[1].inbox.messages"] == "node.toml:18"
+    assert origins["channels[1].inbox.overflow"] == "default"
+    assert origins["channels[0].inbox.messages"] == "default"
+    assert origins["log.level"] == "LIMINAL_LOG__LEVEL"
+    assert origins["cluster.listen"] == "default"
 
 
 def test_the_environment_spells_every_kind_of_value() -> None:
@@ -153,12 +168,13 @@ def test_the_environment_is_held_to_the_same_rules() -> None:
 
 
 def test_problems_of_all_kinds_and_sources_come_together_with_their_lines(tmp_path: Path) -> None:
-    """Keys, values, what does not go together, and files that are not there."""
+    """HC2: keys, values of wrong types, no time at all, what does not go together, and files that are not there."""
     path = tmp_path / "node.toml"
     path.write_text(
         """\
 nmae = "a"
 data_dir = "node.toml"
+drain_timeout = 0
 [client]
 listen = "0.0.0.0:7600"
 [cluster]
@@ -173,6 +189,7 @@ name = "a"
 inbox = { overflow = "drop" }
 [limits]
 peers = 0
+groups = "many"
 """
     )
     found = {problem.path: problem.place for problem in refused(path, {}, **{"log.level": "loud"})}
@@ -180,14 +197,16 @@ peers = 0
     assert found == {
         "nmae": "node.toml:1",
         "data_dir": "node.toml:2",
-        "client.listen": "node.toml:4",
-        "cluster.listen": "node.toml:6",
-        "cluster.cookie_file": "node.toml:7",
-        "channels[1].nam": "node.toml:11",
-        "channels[1].name": "node.toml:10",
-        "channels[2].name": "node.toml:13",
-        "channels[2].inbox.overflow": "node.toml:14",
-        "limits.peers": "node.toml:16",
+        "drain_timeout": "node.toml:3",
+        "client.listen": "node.toml:5",
+        "cluster.listen": "node.toml:7",
+        "cluster.cookie_file": "node.toml:8",
+        "channels[1].nam": "node.toml:12",
+        "channels[1].name": "node.toml:11",
+        "channels[2].name": "node.toml:14",
+        "channels[2].inbox.overflow": "node.toml:15",
+        "limits.peers": "node.toml:17",
+        "limits.groups": "node.toml:18",
         "log.level": "command line",
     }
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -30,6 +32,7 @@ DOCUMENTS = {
     "/api/v1/groups": "groups",
     "/api/v1/channels": "channels",
     "/api/v1/connections": "connections",
+    "/api/v1/config": "origins",
     "/api/v1/events": "events",
 }
 
@@ -83,6 +86,19 @@ async def test_every_document_is_served_as_json() -> None:
         members = (await ask(nodes[1], "/api/v1/members")).document
         assert members == status.members(nodes[1].running)
         assert [one["name"] for one in members["members"]] == ["a", "b"]
+
+
+async def test_the_configuration_is_served_with_origins_and_without_secrets(tmp_path: Path) -> None:
+    """Where a cookie is may be known; what it is, may not."""
+    secret = secrets.token_hex(32)
+    (tmp_path / "cookie").write_text(secret)
+    async with lone(cluster={"cookie_file": tmp_path / "cookie"}) as node:
+        answer = await ask(node, "/api/v1/config")
+
+    assert secret.encode() not in answer.body
+    config, origins = answer.document["config"], answer.document["origins"]
+    assert (config["cluster"]["cookie_file"], origins["cluster.cookie_file"]) == (str(tmp_path / "cookie"), "program")
+    assert (config["log"]["level"], origins["log.level"]) == ("info", "default")
 
 
 async def test_metrics_are_served_as_text() -> None:

@@ -22,6 +22,49 @@ def bad(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_file_to_begin_with_has_no_problems_and_is_never_lost(run: Run, tmp_path: Path) -> None:
+    """It is written once; only --force replaces it, and leaves nothing else behind."""
+    path = tmp_path / "node.toml"
+
+    ran = run("config", "init", str(path))
+    assert (ran.code, ran.out) == (0, "")
+    assert f"liminal serve --config {path}" in ran.err
+    assert run("config", "check", str(path)).code == 0
+    assert run("config", "show", str(path), "--json").document["config"]["channels"][0]["name"] == "orders"
+
+    path.write_text("precious")
+    ran = run("config", "init", str(path))
+    assert (ran.code, path.read_text()) == (1, "precious")
+    assert "--force" in ran.err
+    assert run("config", "init", str(path), "--force", "--json").document == {"file": str(path)}
+    assert run("config", "check", str(path)).code == 0
+    assert [one.name for one in tmp_path.iterdir()] == ["node.toml"]
+
+
+def test_a_link_is_not_followed_and_a_folder_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
+    """Nothing is written in either case."""
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "elsewhere")
+
+    assert run("config", "init", str(link)).code == 1
+    assert not (tmp_path / "elsewhere").exists()
+    ran = run("config", "init", str(tmp_path / "no" / "node.toml"))
+    assert ran.code == 1
+    assert "No such file or directory" in ran.err
+
+
+def test_a_file_that_cannot_be_written_whole_is_not_there(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A former one stays as it was."""
+    path = tmp_path / "node.toml"
+    path.write_text("precious")
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+
+    assert run("config", "init", str(path), "--force").code == 1
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("node.toml", "precious")]
+
+
 def test_a_good_file_has_no_problems(run: Run, tmp_path: Path) -> None:
     """Humans read it on stderr, programs on stdout."""
     path = tmp_path / "node.toml"
@@ -58,6 +101,8 @@ def test_what_is_shown_loads_and_tells_origins(run: Run, tmp_path: Path, monkeyp
     document = run("config", "show", str(path), "--json", "--origin").document
     assert document["config"]["log"]["level"] == "debug"
     assert document["origins"]["log.level"].startswith("node.toml:")
+    assert document["file"] == str(path)
+    assert run("config", "show", "--json", "--origin").document["origins"]["limits.peers"] == "default"
 
 
 def test_a_file_is_named_once(run: Run, bad: Path) -> None:

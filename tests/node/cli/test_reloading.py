@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from liminal_mesh.node.cli.reloading import Reloader, differences
+from liminal_mesh.node import status
+from liminal_mesh.node.cli.reloading import Reloader
 from liminal_mesh.node.config import NodeConfig
+from liminal_mesh.node.config_sources import LoadedConfig
 from liminal_mesh.node.errors import ConfigError, Problem
 from liminal_mesh.node.logs import ROOT
 from liminal_mesh.node.node import Node
@@ -17,11 +19,11 @@ from liminal_mesh.node.node import Node
 FREE: dict[str, Any] = {"listen": "127.0.0.1:0"}
 
 
-def config(level: str = "info", seeds: tuple[str, ...] = (), mesh: bool = True, **more: Any) -> NodeConfig:
+def config(level: str = "info", seeds: tuple[str, ...] = (), mesh: bool = True, **more: Any) -> LoadedConfig:
     """Return a configuration on free ports."""
     cluster = {**FREE, "seeds": seeds} if mesh else None
     values = {"name": "a", "client": FREE, "http": FREE, "log": {"level": level}, "cluster": cluster, **more}
-    return NodeConfig.model_validate(values)
+    return LoadedConfig(NodeConfig.model_validate(values), {"log.level": f"node.toml:{len(level)}"}, None)
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +56,10 @@ async def test_seeds_and_level_are_taken_and_the_rest_waits_for_a_restart(
         assert (first["needs_restart"], caplog.records[-1].levelname) == (["drain_timeout"], "WARNING")
         assert [one.seed for one in node.running.peering.seeds()] == ["127.0.0.1:1"]
         assert level.level == logging.DEBUG
+        shown = status.config(node.running)
+        assert (shown["config"]["log"]["level"], shown["origins"]["log.level"]) == ("debug", "node.toml:5")
+        assert shown["config"]["cluster"]["seeds"] == ["127.0.0.1:1"]
+        assert shown["config"]["drain_timeout"] == 30
 
         reloader.reload()
         assert (fields(caplog)["changed"], fields(caplog)["needs_restart"]) == ({}, [])
@@ -70,9 +76,9 @@ async def test_a_node_that_becomes_quiet_says_so_first(caplog: pytest.LogCapture
 async def test_a_wrong_configuration_changes_nothing(caplog: pytest.LogCaptureFixture, level: logging.Logger) -> None:
     """All that is wrong is told, each with its place; the next one that is right is taken."""
     problems = [Problem("cluster.seeds[0]", "is none"), Problem("log.level", "is none")]
-    loads: list[NodeConfig | Exception] = [ConfigError(problems), config("debug", ("127.0.0.1:1",))]
+    loads: list[LoadedConfig | Exception] = [ConfigError(problems), config("debug", ("127.0.0.1:1",))]
 
-    def load() -> NodeConfig:
+    def load() -> LoadedConfig:
         next_one = loads.pop(0)
         if isinstance(next_one, Exception):
             raise next_one
@@ -98,11 +104,3 @@ async def test_a_mesh_does_not_come_or_go_while_a_node_runs(
         Reloader(node, lambda: config(seeds=("127.0.0.1:1",) if after else (), mesh=after)).reload()
     told = next(one.fields for one in caplog.records if one.getMessage().startswith("reloaded"))  # type: ignore[attr-defined]
     assert (told["changed"], told["needs_restart"]) == ({}, ["cluster"])
-
-
-def test_differences_are_named_by_their_paths() -> None:
-    """Down to the value; lists are one."""
-    old = {"a": 1, "b": {"c": 1, "d": [1], "e": None}, "f": None}
-    new = {"a": 1, "b": {"c": 2, "d": [1, 2], "e": None}, "f": {"g": 1}, "h": 3}
-    assert dict(differences(old, new)) == {"b.c": 2, "b.d": [1, 2], "f": {"g": 1}, "h": 3}
-    assert dict(differences(new, new)) == {}

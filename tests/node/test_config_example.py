@@ -1,0 +1,71 @@
+"""The configuration to begin with."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from liminal_mesh.node.config import ChannelConfig, ClusterConfig, NodeConfig
+from liminal_mesh.node.config_example import CHANNEL, to_example
+from liminal_mesh.node.config_sources import load_config
+
+
+def keys(text: str) -> set[str]:
+    """Return the key of each line that sets one, or would."""
+    lines = (line.removeprefix("#") for line in text.splitlines() if not line.startswith("# "))
+    return {line.partition(" = ")[0] for line in lines if " = " in line}
+
+
+def test_it_loads_as_it_stands(tmp_path: Path) -> None:
+    """As a lone node with defaults, and one channel to try it with."""
+    path = tmp_path / "node.toml"
+    path.write_text(to_example())
+
+    assert load_config(path, {}, {}).config == NodeConfig(channels=[ChannelConfig(name=CHANNEL)])
+
+
+def test_every_line_of_it_is_right_when_its_mark_is_removed(tmp_path: Path) -> None:
+    """And sets its key to its default, or to the example that is told as one."""
+    (tmp_path / "cookie").write_text(secrets.token_hex(32))
+    path = tmp_path / "node.toml"
+    lines = to_example().splitlines()
+    path.write_text("\n".join(line if line.startswith("# ") else line.removeprefix("#") for line in lines))
+
+    values = load_config(path, {}, {}).config.model_dump(mode="json")
+
+    cluster = ClusterConfig(advertise="a.example:7601", cookie_file=tmp_path / "cookie", expected=3)
+    channels = [ChannelConfig(name=CHANNEL)]
+    expected = NodeConfig(name="a", data_dir=tmp_path / "data", cluster=cluster, channels=channels)
+    assert values == expected.model_dump(mode="json")
+
+
+def test_every_key_is_in_it() -> None:
+    """A key whose default is None needs an example in its model: ``Field(examples=[...])``."""
+    assert keys(to_example()) == set(_keys(NodeConfig()))
+
+
+def _keys(section: BaseModel) -> Iterator[str]:
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(section, NodeConfig) and name == "channels":
+            yield from _keys(ChannelConfig(name=CHANNEL))
+        elif isinstance(section, NodeConfig) and name == "cluster":
+            yield from _keys(ClusterConfig())
+        elif isinstance(section, NodeConfig) and isinstance(value, BaseModel):
+            yield from _keys(value)
+        else:
+            yield name
+
+
+def test_every_key_says_what_it_means() -> None:
+    """In lines that fit."""
+    lines = to_example().splitlines()
+
+    assert max(map(len, lines)) <= 110
+    assert "``" not in to_example()
+    for line, before in zip(lines[1:], lines, strict=False):
+        if line.startswith("#") and not line.startswith("# ") and " = " in line:
+            assert before.startswith("# "), line
