@@ -126,6 +126,8 @@ class ClientPublish(ClientFrame, frozen=True):
     items: Items
     scope: Scope = CHANNEL_SCOPE
 
+    LATE = 1
+
 
 class Confirm(ClientFrame, frozen=True):
     """``count`` publishes from ``ref`` on were acknowledged as asked; ``undelivered`` of them by no subscriber."""

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import msgspec
 
 from .client_frames import CLIENT_FRAMES
 from .envelope import Envelope
 from .errors import ProtocolError
-from .frame import Frame, Row
+from .frame import Frame, Row, late_defaults
 from .frames import LINK_FRAMES
 from .scopes import CHANNEL_SCOPE
 
@@ -54,13 +54,19 @@ class Codec:
         self._types = {row.kind: kind for kind, row in table.items()}
         self._decoders = {kind: msgspec.msgpack.Decoder(row.kind) for kind, row in table.items()}
         self._batches = {kind for kind, row in table.items() if "items" in row.kind.__struct_fields__}
-        self._scoped = {row.kind for row in table.values() if row.kind.__struct_fields__[-1] == "scope"}
+        self._late = {row.kind: _late_fields(row.kind) for row in table.values() if row.kind.LATE}
 
     def encode(self, frame: Frame) -> bytes:
         """Return the whole frame: length, type, body."""
         body = _pack(frame)
-        if type(frame) in self._scoped and body[-1] == CHANNEL_SCOPE:
-            body = bytes([body[0] - 1]) + body[1:-1]
+        left_out = size = 0
+        for field in self._late.get(type(frame), ()):
+            if getattr(frame, field.name) != field.default:
+                break
+            left_out += 1
+            size += field.size
+        if left_out:
+            body = bytes([body[0] - left_out]) + body[1:-size]
         return _HEADER.pack(len(body) + 1, self._types[type(frame)]) + body
 
     def encode_batch(
@@ -100,6 +106,20 @@ class Codec:
         if kind in self._batches:
             _own(cast("_Batch", frame).items)
         return frame
+
+
+class _LateField(NamedTuple):
+    """A field that is not written while it has its default, which takes ``size`` bytes."""
+
+    name: str
+    default: object
+    size: int
+
+
+def _late_fields(kind: type[Frame]) -> list[_LateField]:
+    """Return the late fields of a frame, the last first."""
+    defaults = reversed(late_defaults(kind).items())
+    return [_LateField(name, default, len(_pack(default))) for name, default in defaults]
 
 
 class _Batch(Frame, frozen=True):

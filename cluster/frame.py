@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from msgspec import Struct
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import fields
 
-__all__ = ["ClientFrame", "Frame", "LinkFrame", "Row"]
+__all__ = ["ClientFrame", "Frame", "LinkFrame", "Row", "late_defaults"]
 
 
 class Frame(Struct, array_like=True, frozen=True):
     """The root of all frames."""
+
+    LATE: ClassVar[int] = 0
+    """How many fields at the end came later than the frame: while they have their defaults they are not written."""
 
 
 class ClientFrame(Frame, frozen=True):
@@ -35,3 +39,9 @@ class Row(NamedTuple):
     senders: str
     states: tuple[str, ...]
     lane: str
+
+
+def late_defaults(kind: type[Frame]) -> dict[str, object]:
+    """Return the late fields of a kind of frame, in their order, with what they are when they are not written."""
+    late = fields(kind)[-kind.LATE :] if kind.LATE else ()
+    return {one.name: one.default_factory() if one.default is NODEFAULT else one.default for one in late}

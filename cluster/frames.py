@@ -256,6 +256,8 @@ class Publish(LinkFrame, frozen=True):
     items: Items
     scope: Scope = CHANNEL_SCOPE
 
+    LATE = 1
+
 
 class Lost(LinkFrame, frozen=True):
     """Publishes that the sender dropped on the way to this peer, because its lane was full."""
@@ -265,6 +267,8 @@ class Lost(LinkFrame, frozen=True):
     first: U64
     last: U64
     scope: Scope = CHANNEL_SCOPE
+
+    LATE = 1
 
 
 class Heads(LinkFrame, frozen=True):
@@ -279,6 +283,8 @@ class Heads(LinkFrame, frozen=True):
     applied: U64
     heads: Annotated[list[tuple[Name, U64]], Meta(max_length=BATCH_MAX)]
     scope: Scope = CHANNEL_SCOPE
+
+    LATE = 1
 
 
 class ReceiptRun(Struct, array_like=True, frozen=True):

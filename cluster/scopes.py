@@ -21,4 +21,4 @@ GROUP_SCOPE: Final = SCOPES.index("group")
 """The users' process groups."""
 
 Scope = Annotated[int, Meta(ge=0, le=len(SCOPES) - 1)]
-"""A scope in a frame; it stands last, and is left out when it is that of channels."""
+"""A scope in a frame; it came later than the frames that have it, and is left out when it is that of channels."""

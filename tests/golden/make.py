@@ -23,8 +23,8 @@ from liminal_mesh.cluster import process_frames as process
 from liminal_mesh.cluster import swim_frames as swim
 from liminal_mesh.cluster.codec import CLIENT_CODEC, LINK_CODEC, Codec
 from liminal_mesh.cluster.envelope import Encoding, Envelope, OptionKey
-from liminal_mesh.cluster.frame import Frame
-from liminal_mesh.cluster.scopes import CHANNEL_SCOPE, GROUP_SCOPE, SCOPES
+from liminal_mesh.cluster.frame import Frame, late_defaults
+from liminal_mesh.cluster.scopes import GROUP_SCOPE, SCOPES
 
 HERE: Final = Path(__file__).parent
 NONCE: Final = bytes(range(32))
@@ -169,9 +169,10 @@ FILES: Final[dict[str, tuple[Codec, list[Frame]]]] = {
 
 
 def name_of(frame: Frame) -> str:
-    """Return the name of a sample: its class, and the scope where it is one that is written."""
-    scope = getattr(frame, "scope", CHANNEL_SCOPE) if frame.__struct_fields__[-1] == "scope" else CHANNEL_SCOPE
-    return type(frame).__name__ + ("" if scope == CHANNEL_SCOPE else f" {SCOPES[scope]}")
+    """Return the name of a sample: its class, and its late fields that are written, a scope by its name."""
+    late = late_defaults(type(frame))
+    written = [SCOPES[frame.scope] if name == "scope" else name for name in late if getattr(frame, name) != late[name]]  # type: ignore[attr-defined]
+    return " ".join([type(frame).__name__, *written])
 
 
 def main() -> None:
