@@ -2,7 +2,8 @@
 
 A frame on the wire is a length (4 bytes, big-endian, of all that follows), a type byte, and a body: the
 frame's fields as one msgpack array in the order of the class. New fields are added at the end, with a
-default; a reader ignores trailing fields that it does not know, so that neighbouring versions talk.
+default, and count as late (``LATE``): a default is not written, and a reader ignores trailing fields that it does not
+know, so that neighbouring versions talk.
 
 Links and clients have separate listeners, tables and decoders: NATS 2026-16 was a client's fast path that could
 be reached on a peer's port.

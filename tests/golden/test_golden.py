@@ -67,7 +67,7 @@ def test_golden_bytes_are_decoded_to_the_frame(name: str, codec: Codec, frame: F
 
 @every_sample
 def test_golden_bytes_mean_the_same_to_the_msgpack_package(name: str, codec: Codec, frame: Frame) -> None:
-    """The wire is plain msgpack: a length, a type, and an array of fields, without late ones that have their defaults."""
+    """Plain msgpack: a length, a type, and an array of fields, without late ones that have their defaults."""
     wire = _golden(name, frame)
     assert int.from_bytes(wire[:4], "big") == len(wire) - 4
     assert codec.table[wire[4]].kind is type(frame)
