@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .control_frames import Greeting
-from .control_link import REDUNDANT, ControlLink, refusal_of
+from .control_link import REDUNDANT, ControlLink, redundant, refusal_of, standing
 from .effects import Close, Failed, Level, Notice, Send
 from .errors import ProtocolError, StaleEpoch
 from .frames import LINK_PROTO, Hello, LinkFrame, Refusal
@@ -89,6 +89,8 @@ class Control:
         self._wall_ms = wall_ms
         self.clocks: dict[str, float] = {}
         """How many seconds a peer's time of day was ahead of ours when it greeted; replaced, and never changed."""
+        self.unknown_frames = 0
+        """Frames of types that this version does not know, from peers that have proved themselves."""
         self.swim = Swim(me, options.address, swim, rng, now)
         self._conns: dict[int, ControlLink] = {}
         self._links: dict[str, ControlLink] = {}
@@ -132,6 +134,16 @@ class Control:
             except ProtocolError as error:
                 self._break(link, error, now)
         return self._take()
+
+    def unknown(self, conn: int, kind: int) -> None:
+        """Count a frame of a type that this version does not know: a later one does.
+
+        Raises:
+            ProtocolError: the peer has not proved itself.
+        """
+        if self.state(conn) not in {"greeting", "session"}:
+            raise ProtocolError(f"frame type {kind:#04x} before the control link stood")
+        self.unknown_frames += 1
 
     def broken(self, conn: int, error: ProtocolError, now: float) -> list[ControlEffect]:
         """Note that the caller could not read what came: the connection closes."""
@@ -212,20 +224,20 @@ class Control:
             elif link.node.name == self._me.name:
                 self._do(self.swim.linked(link.record, 0, now), now)  # it will be refused, and told by whom
             elif link.node.name < self._me.name:
-                standing = self._standing(link)
+                former = standing(self._links, link)
                 # Whoever dials a name although a link stands does not trust that link any more.
                 doubted = link.dial is not None and link.dial.name
-                self._greet(link, standing.g if standing is not None and not doubted else 0)
+                self._greet(link, former.g if former is not None and not doubted else 0)
 
     def _greeted(self, link: ControlLink, now: float) -> None:
         assert link.greeting is not None
         if self._me.name < link.node.name:
-            if self._redundant(link, link.greeting.g, now):
+            if redundant(self._links, link, now):
                 self._refuse(link, REDUNDANT, now)
                 return
         else:
-            standing = self._standing(link)
-            if link.greeting.g == 0 or (standing is not None and link.greeting.g <= standing.g):
+            former = standing(self._links, link)
+            if link.greeting.g == 0 or (former is not None and link.greeting.g <= former.g):
                 self._drop(link, "a later link stands", "other", now)
                 return
         self._meet(link, now)
@@ -263,18 +275,6 @@ class Control:
         if link.dial is not None and link.dial.name not in {"", name}:
             self._do(self.swim.dial_failed(link.dial.name, "other", now), now)
         return former
-
-    def _redundant(self, link: ControlLink, theirs: int, now: float) -> bool:
-        """Whether the decider keeps what it has."""
-        standing = self._standing(link)
-        if standing is None or (link.dial is not None and link.dial.name):
-            return False
-        return theirs == standing.g or (not standing.proved and now < standing.deadline)
-
-    def _standing(self, link: ControlLink) -> ControlLink | None:
-        """Return the link to the very run at the other end, if there is one."""
-        standing = self._links.get(link.node.name)
-        return standing if standing is not None and standing.node == link.node else None
 
     def _greet(self, link: ControlLink, g: int) -> None:
         self._send(link, Greeting(self.swim.record, self.swim.digest, g, self._wall_ms()))

@@ -149,11 +149,10 @@ class ControlPlane:
 
     def wire_frame(self, wire: Wire, kind: int, body: memoryview) -> None:
         """A frame came."""
-        state = self._core.state(wire.tag)
         if kind not in CONTROL_FRAMES:
-            if state == "session":
-                return  # a later version knows more
-            raise ProtocolError(f"frame type {kind:#04x} before the control link stood")
+            self._core.unknown(wire.tag, kind)
+            return
+        state = self._core.state(wire.tag)
         frame = CONTROL_CODEC.decode(kind, body)
         assert isinstance(frame, LinkFrame)
         self._do(self._core.received(wire.tag, kind, frame, self._loop.time()))

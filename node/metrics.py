@@ -207,11 +207,12 @@ def _processes(run: Runtime) -> Iterator[Metric]:
 
 
 def _clients(run: Runtime) -> Iterator[Metric]:
-    server, mesh = run.server, run.hub.mesh
+    server, mesh, control = run.server, run.hub.mesh, run.control
     yield _gauges("client_connections", "Clients that are connected.", [("tcp", len(server.connections))], "kind")
     refusals = list(server.refusals.items())
     yield _counter("client_refusals", "Clients that were refused or cut off.", refusals, "reason")
-    unknown = [("client", server.unknown_frames), ("peer", mesh.unknown_frames if mesh is not None else 0)]
+    peers = (mesh.unknown_frames if mesh is not None else 0) + (control.unknown_frames if control is not None else 0)
+    unknown = [("client", server.unknown_frames), ("peer", peers)]
     yield _counter("unknown_frames", "Frames of types that this version does not know.", unknown, "sender")
 
 
