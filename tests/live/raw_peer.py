@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self, TypeVar
 
-from liminal_mesh.cluster import CLIENT_CODEC, Address, Connect, Connected, derive_key
+from liminal_mesh.cluster import CLIENT_CODEC, Address, Connect, Connected, Network, TcpNetwork, derive_key
 from liminal_mesh.cluster.auth import Role
 from liminal_mesh.cluster.codec import HEADER_BYTES, LINK_CODEC, Codec
 from liminal_mesh.cluster.control_frames import CONTROL_CODEC, CONTROL_HELLO
@@ -62,13 +62,22 @@ class RawConnection:
 
     @classmethod
     @asynccontextmanager
-    async def to(cls, address: Address) -> AsyncIterator[Self]:
-        """Connect, and close in the end."""
-        one = cls(*await asyncio.open_connection(*address))
+    async def to(cls, address: Address, network: Network | None = None) -> AsyncIterator[Self]:
+        """Connect, over sockets unless another network is given, and close in the end."""
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        await (network or TcpNetwork()).connect(lambda: protocol, address)
+        one = cls.over(reader, protocol)
         try:
             yield one
         finally:
             await one.close()
+
+    @classmethod
+    def over(cls, reader: asyncio.StreamReader, protocol: asyncio.StreamReaderProtocol) -> Self:
+        """Return the connection that a protocol was given."""
+        transport: asyncio.WriteTransport = protocol._transport  # type: ignore[attr-defined]
+        return cls(reader, asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop()))
 
     async def close(self) -> None:
         """Close, whatever became of the connection."""
@@ -125,7 +134,8 @@ class RawConnection:
     @property
     def open(self) -> bool:
         """Whether the node has not closed, as far as is known here."""
-        return not self.reader.at_eof() and self.reader.exception() is None
+        ended = self.reader._eof  # type: ignore[attr-defined]  # at_eof() is told only when all was read
+        return not ended and self.reader.exception() is None
 
     @property
     def heard(self) -> bool:
