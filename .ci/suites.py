@@ -23,13 +23,16 @@ CLEANING_S = 30.0
 """How long what has to stop may take to put away what it has made, such as containers."""
 PYTEST = ["pytest", "-q", "--durations=5", "--durations-min=1"]
 
+SPREAD = [*PYTEST, "--numprocesses=auto", "--dist=worksteal"]
+"""For suites whose tests need nothing but a processor each."""
+
 # Every test that is in neither of the two large folders is a unit test, so that none is forgotten.
 SUITES: dict[str, list[list[str]]] = {
     "lint": [["ruff", "check", "."], ["ruff", "format", "--check", "."]],
     "types": [["mypy"]],
     "unit": [
         [
-            *PYTEST,
+            *SPREAD,
             "tests",
             "--ignore=tests/sim",
             "--ignore=tests/swim_sim",
@@ -37,13 +40,13 @@ SUITES: dict[str, list[list[str]]] = {
             "--ignore=tests/containers",
         ]
     ],
-    "sim": [[*PYTEST, "tests/sim", "tests/swim_sim"]],
+    "sim": [[*SPREAD, "tests/sim", "tests/swim_sim"]],
     "live": [[*PYTEST, "tests/live"]],
     "containers": [[*PYTEST, "tests/containers"]],
     "prove": [
-        [*PYTEST, "tests/cluster/test_fuzz.py", "tests/node/test_delivery_accounting.py"],
+        [*SPREAD, "tests/cluster/test_fuzz.py", "tests/node/test_delivery_accounting.py"],
         [*PYTEST, "tests/node/test_client_resumption.py", "tests/history", "tests/live"],
-        [*PYTEST, "tests/sim", "tests/swim_sim"],
+        [*SPREAD, "tests/sim", "tests/swim_sim"],
     ],
 }
 PROOFS = {"LIMINAL_FUZZ_FRAMES": "1000000", "LIMINAL_SIM_SEEDS": "5000", "LIMINAL_PROVE": "1"}

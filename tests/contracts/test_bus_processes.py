@@ -127,7 +127,7 @@ async def test_a_reason_that_is_none_is_refused(held: Held, reason: str) -> None
     assert await ended(process) == "normal"
 
 
-@pytest.mark.parametrize("function", [lambda me: None, len, None, 7], ids=repr)
+@pytest.mark.parametrize("function", [lambda me: None, len, None, 7], ids=lambda one: type(one).__name__)
 async def test_only_an_async_function_can_be_spawned(held: Held, function: object) -> None:
     """Nothing is left of the attempt; an object whose call is async will do."""
     with pytest.raises(TypeError, match="spawn runs an async function"):
