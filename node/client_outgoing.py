@@ -18,7 +18,7 @@ from .payload import encode_payload
 from .values import Pressure, PublishOutcome
 
 if TYPE_CHECKING:
-    from .client import Client
+    from .client_session import ClientSession
 
 __all__ = ["Outgoing"]
 
@@ -26,7 +26,7 @@ __all__ = ["Outgoing"]
 class Outgoing:
     """The single publishes of one client."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: ClientSession) -> None:
         self._client = client
         self._nowait: dict[str, Nowait] = {}
 

@@ -24,7 +24,7 @@ from .processes import NO_CONNECTION, SHUTDOWN
 from .reasons import clean_reason
 
 if TYPE_CHECKING:
-    from .client import Client
+    from .client_session import ClientSession
 
 __all__ = ["ClientProcesses"]
 
@@ -42,7 +42,7 @@ class _Abandoned(Answered):
 class ClientProcesses:
     """Spawns processes in the client's program, and lets them join groups. It is their keeper."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: ClientSession) -> None:
         self._client = client
         self._spawner = Spawner()
         self._spawned: dict[Pid, Resident] = {}

@@ -15,7 +15,7 @@ from .names import check_name
 from .publisher import Publisher
 
 if TYPE_CHECKING:
-    from .client import Client
+    from .client_session import ClientSession
 
 __all__ = ["ClientPublisher"]
 
@@ -26,7 +26,7 @@ GRACE_S: Final = 2.0
 class ClientPublisher(Publisher):
     """Publishes of a client with up to ``window`` of them in flight."""
 
-    def __init__(self, client: Client, channel: str, window: int, ack: str | None, timeout_s: float) -> None:
+    def __init__(self, client: ClientSession, channel: str, window: int, ack: str | None, timeout_s: float) -> None:
         super().__init__(channel, window, client.ledger)
         self._client = client
         self._patience_s = timeout_s + GRACE_S

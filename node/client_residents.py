@@ -16,7 +16,7 @@ from .process import Process
 from .processes import NORMAL
 
 if TYPE_CHECKING:
-    from .client import Client
+    from .client_session import ClientSession
 
 __all__ = ["Resident", "Stay"]
 
@@ -65,7 +65,7 @@ class Resident:
         refused_with: why the node would not let it stand again, if so; it is over then.
     """
 
-    def __init__(self, client: Client, number: int, *, spawned: bool) -> None:
+    def __init__(self, client: ClientSession, number: int, *, spawned: bool) -> None:
         self.number = number
         self.spawned = spawned
         self.groups: dict[str, Stay] = {}

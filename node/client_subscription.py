@@ -16,7 +16,7 @@ from .inbox import Inbox
 from .subscription import Subscription
 
 if TYPE_CHECKING:
-    from .client import Client
+    from .client_session import ClientSession
 
 __all__ = ["ClientSubscription", "StandingSubscription"]
 
@@ -26,7 +26,7 @@ class StandingSubscription:
 
     def __init__(
         self,
-        client: Client,
+        client: ClientSession,
         number: int,
         pattern: str,
         max_in_flight: int,
@@ -75,7 +75,7 @@ class ClientSubscription(Subscription):
     """A subscription held by a client."""
 
     def __init__(
-        self, client: Client, number: int, pattern: str, max_in_flight: int, wait: str | None, timeout_s: float
+        self, client: ClientSession, number: int, pattern: str, max_in_flight: int, wait: str | None, timeout_s: float
     ) -> None:
         super().__init__(pattern, max_in_flight)
         self._client = client

@@ -39,7 +39,7 @@ from .values import GroupSnapshot, Joined, Left, MembersSnapshot
 from .watch import Watch
 
 if TYPE_CHECKING:
-    from .client import Client
+    from .client_session import ClientSession
 
 __all__ = ["ClientGroupWatch", "ClientMemberWatch", "ClientMonitor", "ClientWatch", "ClientWatches"]
 
@@ -51,7 +51,7 @@ Row = TypeVar("Row")
 class ClientWatches:
     """The monitors and watches of one client, by the numbers that the node's frames bear."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: ClientSession) -> None:
         self._client = client
         self._monitors: dict[int, ClientMonitor] = {}
         self._watches: weakref.WeakValueDictionary[int, ClientWatch[Any, Any, Any]] = weakref.WeakValueDictionary()
@@ -123,7 +123,7 @@ class ClientWatches:
 class ClientMonitor(Monitor):
     """A monitor of a client."""
 
-    def __init__(self, client: Client, number: int, pid: Pid, monotonic: Callable[[], float]) -> None:
+    def __init__(self, client: ClientSession, number: int, pid: Pid, monotonic: Callable[[], float]) -> None:
         super().__init__(pid, monotonic)
         self.number = number
         self._client = client
@@ -166,7 +166,7 @@ class ClientWatch(Watch[Snapshot, Change], Generic[Snapshot, Change, Row]):
     _loop: asyncio.AbstractEventLoop | None = None
     """Where it is watched, while it is."""
 
-    def __init__(self, client: Client, number: int, what: str) -> None:
+    def __init__(self, client: ClientSession, number: int, what: str) -> None:
         super().__init__(what, client.watches.iterated)
         self.number = number
         self._client = client
@@ -237,7 +237,7 @@ class ClientGroupWatch(ClientWatch[GroupSnapshot, Joined | Left, GroupChange]):
 
     verb = "watch_group"
 
-    def __init__(self, client: Client, number: int, group: str, scope: str) -> None:
+    def __init__(self, client: ClientSession, number: int, group: str, scope: str) -> None:
         super().__init__(client, number, f"{scope} {group!r}")
         self._key = check_watched(scope, group), group
 
@@ -261,7 +261,7 @@ class ClientMemberWatch(ClientWatch[MembersSnapshot, MemberChanged, MemberChange
 
     verb = "watch_members"
 
-    def __init__(self, client: Client, number: int) -> None:
+    def __init__(self, client: ClientSession, number: int) -> None:
         super().__init__(client, number, "members")
 
     def request(self, ref: int) -> WatchMembers:
