@@ -10,6 +10,7 @@ from liminal_mesh.cluster import Member, Pid
 from .mailbox import Mailbox
 from .membership import GroupMembership
 from .monitor import Monitor
+from .predicate import Where
 from .process import Process, ProcessFunction
 from .publisher import Publisher
 from .subscription import Subscription
@@ -92,12 +93,21 @@ class Bus(Protocol):
         """
 
     def subscribe(
-        self, channel: str, *, max_in_flight: int = 256, wait: Wait | None = None, timeout: float = 5.0
+        self,
+        channel: str,
+        *,
+        where: Where | None = None,
+        max_in_flight: int = 256,
+        wait: Wait | None = None,
+        timeout: float = 5.0,
     ) -> Subscription:
         """Return a subscription, for ``async with``.
 
         Args:
             channel: an exact name, or a pattern: ``*`` stands for one token, a final ``>`` for the rest.
+            where: a function of the ``Message`` that tells whether it is wanted. It runs in this program when the
+                message is taken; what is not wanted counts as handled, and gaps come in any case. If it raises, the
+                message is not wanted, and ``statistics.predicate_errors`` counts it.
             max_in_flight: the credit: messages handed over and not yet done.
             wait: ``"cluster"`` returns when every peer that is linked has applied it.
             timeout: for that, in seconds.
@@ -107,6 +117,10 @@ class Bus(Protocol):
             DeadlineExceeded: ``missing`` names the peers that have not applied it; nothing is left behind.
             Draining, LimitExceeded, NotAuthorized: as :meth:`publish`.
             ValueError: the pattern is none.
+
+        Raises:
+            TypeError: ``where`` is no function, or an async one.
+            ValueError: ``where`` is a text: this version has no expressions.
         """
 
     @property

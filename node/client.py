@@ -20,6 +20,7 @@ from .mailbox import Mailbox
 from .membership import GroupMembership
 from .monitor import Monitor
 from .names import check_name, check_pattern
+from .predicate import Where
 from .process import Process, ProcessFunction
 from .publisher import Publisher
 from .subscription import Subscription
@@ -73,11 +74,17 @@ class Client(ClientSession):
         return ClientPublisher(self, channel, window, ack, timeout)
 
     def subscribe(
-        self, channel: str, *, max_in_flight: int = 256, wait: Wait | None = None, timeout: float = 5.0
+        self,
+        channel: str,
+        *,
+        where: Where | None = None,
+        max_in_flight: int = 256,
+        wait: Wait | None = None,
+        timeout: float = 5.0,
     ) -> Subscription:
         """Return a subscription; see :meth:`.Bus.subscribe`. It comes back by itself after a lost connection."""
         check_pattern(channel)
-        return ClientSubscription(self, self.next_number(), channel, max_in_flight, wait, timeout)
+        return ClientSubscription(self, self.next_number(), channel, where, max_in_flight, wait, timeout)
 
     async def members(self) -> tuple[Member, ...]:
         """Return the nodes of the mesh as the client's node sees them."""

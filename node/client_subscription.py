@@ -13,6 +13,7 @@ from .client_feed import ClientFeed
 from .client_sinks import Opening, patience_ms
 from .errors import Draining, OutcomeUnknown
 from .inbox import Inbox
+from .predicate import Where
 from .subscription import Subscription
 
 if TYPE_CHECKING:
@@ -75,9 +76,16 @@ class ClientSubscription(Subscription):
     """A subscription held by a client."""
 
     def __init__(
-        self, client: ClientSession, number: int, pattern: str, max_in_flight: int, wait: str | None, timeout_s: float
+        self,
+        client: ClientSession,
+        number: int,
+        pattern: str,
+        where: Where | None,
+        max_in_flight: int,
+        wait: str | None,
+        timeout_s: float,
     ) -> None:
-        super().__init__(pattern, max_in_flight)
+        super().__init__(pattern, max_in_flight, where)
         self._client = client
         self._timeout_s = timeout_s
         self._standing = StandingSubscription(client, number, pattern, max_in_flight, wait, timeout_s, self.bell)

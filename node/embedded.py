@@ -14,6 +14,7 @@ from .channel import Channel
 from .errors import OutcomeUnknown, Rejected
 from .hub import Hub
 from .inbox import Inbox
+from .predicate import Where
 from .publisher import Publisher
 from .route import Pending, missing_receipts
 from .subscribers import Subscriber
@@ -25,8 +26,10 @@ __all__ = ["FuturePending", "NodePublisher", "NodeSubscription", "posted"]
 class NodeSubscription(Subscription):
     """A subscription of an embedded node."""
 
-    def __init__(self, hub: Hub, pattern: str, max_in_flight: int, wait: str | None, timeout_s: float) -> None:
-        super().__init__(pattern, max_in_flight)
+    def __init__(
+        self, hub: Hub, pattern: str, where: Where | None, max_in_flight: int, wait: str | None, timeout_s: float
+    ) -> None:
+        super().__init__(pattern, max_in_flight, where)
         self._hub = hub
         self._barrier = wait
         self._timeout_s = timeout_s

@@ -41,6 +41,7 @@ from .monitor import Monitor
 from .names import check_name
 from .payload import RAW, encode_payload
 from .permission import PUBLISH_VERBS, allow_all
+from .predicate import Where
 from .process import Process, ProcessFunction
 from .publisher import Publisher
 from .runtime import Runtime
@@ -245,10 +246,16 @@ class Node:
         return NodePublisher(self.running.hub, channel, window, ack, timeout)
 
     def subscribe(
-        self, channel: str, *, max_in_flight: int = 256, wait: Wait | None = None, timeout: float = 5.0
+        self,
+        channel: str,
+        *,
+        where: Where | None = None,
+        max_in_flight: int = 256,
+        wait: Wait | None = None,
+        timeout: float = 5.0,
     ) -> Subscription:
         """Return a subscription; see :meth:`.Bus.subscribe`."""
-        return NodeSubscription(self.running.hub, channel, max_in_flight, wait, timeout)
+        return NodeSubscription(self.running.hub, channel, where, max_in_flight, wait, timeout)
 
     async def members(self) -> tuple[Member, ...]:
         """Return the nodes of the mesh as this one sees them, itself included."""

@@ -12,6 +12,7 @@ from liminal_mesh.cluster import Envelope
 from .bell import Bell
 from .inbox import Anchor, Inbox, Run
 from .message import Message
+from .predicate import Predicate
 from .values import Gap, SubscriptionStatistics
 
 __all__ = ["Receiver"]
@@ -26,19 +27,26 @@ class Receiver:
 
     Args:
         inbox: what it takes from; None until it is open.
+        where: tells which messages are wanted; the others are done when they are taken. None wants all.
 
     Attributes:
         bell: what the bus keeps of it, and wakes it by.
     """
 
-    def __init__(self, inbox: Inbox | None = None) -> None:
+    def __init__(self, inbox: Inbox | None = None, where: Predicate | None = None) -> None:
         self._inbox = inbox
+        self._where = where
         self.bell = Bell(self, inbox)
         self._items = _NOTHING
         self._run: Run | None = None
         self._at = 0
+        self._end = 0
+        """Of the run in hand."""
         self._stop = 0
+        """Up to where it is handed out without a look: to its end, or nowhere."""
         self._size = 0
+        self._paused = False
+        """There may be more, but others get a turn first."""
         self._kept: deque[Message | Gap] = deque()
         """Of a batch that nobody got; before everything else."""
         self._ended = False
@@ -77,7 +85,7 @@ class Receiver:
             item = self._next()
             if item is not None:
                 return item
-            if self._ended:
+            if self._ended and not self._paused:
                 raise self._error or StopAsyncIteration
             await self._wait()
 
@@ -87,7 +95,12 @@ class Receiver:
         Args:
             max_items: the most in one list.
             max_wait: how long to wait for more, in seconds, when at least one is there.
+
+        Raises:
+            ValueError: a list cannot be that short.
         """
+        if max_items < 1:
+            raise ValueError(f"max_items={max_items}: a batch has at least one item")
         loop = asyncio.get_running_loop()
         async for first in self:
             batch = [first]
@@ -104,10 +117,13 @@ class Receiver:
 
     @property
     def statistics(self) -> SubscriptionStatistics:
-        """What was received so far; delivered and missed together are what was sent to it."""
-        in_hand = self._stop - self._at + sum(isinstance(item, Message) for item in self._kept)
+        """What was received so far; delivered, filtered and missed together are what was sent to it."""
+        where = self._where
+        filtered, errors = (0, 0) if where is None else (where.filtered, where.errors)
+        in_hand = self._end - self._at + sum(isinstance(item, Message) for item in self._kept)
         waiting = in_hand + (0 if self._inbox is None else self._inbox.queued)
-        return SubscriptionStatistics(self._delivered - in_hand, self._gaps, self._missed, self._nacked, waiting)
+        delivered = self._delivered - in_hand - filtered
+        return SubscriptionStatistics(delivered, self._gaps, self._missed, self._nacked, waiting, filtered, errors)
 
     def note_nack(self) -> None:
         """Count a message that its handler gave back."""
@@ -131,16 +147,28 @@ class Receiver:
         self._close()
 
     def _next(self) -> Message | Gap | None:
+        """Take the next item that is wanted; None when nothing is there, or (``_paused``) others get a turn first."""
+        if self._kept:
+            return self._kept.popleft()
+        where = self._where
+        if where is None:
+            return self._take()
+        while not where.tired:
+            item = self._take()
+            if not isinstance(item, Message) or where.wants(item):
+                return item
+        self._paused = True
+        return None
+
+    def _take(self) -> Message | Gap | None:
         """Take the next item, opening the next run when the one in hand is finished."""
         inbox = self._inbox
         assert inbox is not None, f"{self.title} is used within 'async with'"
-        if self._at < self._stop:
+        if self._at < self._end:
             self._at += 1
             inbox.lent -= 1
             assert self._run is not None
             return Message(self._items[self._at - 1], self._run, self)
-        if self._kept:
-            return self._kept.popleft()
         if self._size:
             inbox.settle(1)
             finished, self._size = self._size, 0
@@ -154,10 +182,11 @@ class Receiver:
             self._missed += entry.count
             return entry
         assert not isinstance(entry, Anchor), "only connections note anchors"
-        self._run, start, self._stop = entry
+        self._run, start, self._end = entry
         self._items = self._run.items
         self._at = start + 1
-        self._size = self._stop - start
+        self._stop = self._end if self._where is None else 0
+        self._size = self._end - start
         self._delivered += self._size
         return Message(self._items[start], self._run, self)
 
@@ -172,7 +201,13 @@ class Receiver:
         bell = self.bell
         if bell.waiter is not None:
             raise RuntimeError(f"two tasks iterate over {self.title}: one at a time")
-        bell.waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        bell.waiter = loop.create_future()
+        if self._where is not None:
+            self._where.rest()
+            if self._paused:
+                self._paused = False
+                loop.call_soon(bell.ready)
         try:
             await bell.waiter
         finally:

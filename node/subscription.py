@@ -12,6 +12,7 @@ from typing import Final, Self
 from liminal_mesh.cluster import Pid
 
 from .inbox import Inbox
+from .predicate import Predicate, Where, check_where
 from .receiver import Receiver
 
 __all__ = ["Subscription"]
@@ -33,8 +34,12 @@ class Subscription(Receiver):
     _leave: Callable[[], None] | None = None
     """Takes it down; None while it does not stand."""
 
-    def __init__(self, pattern: str, max_in_flight: int) -> None:
-        super().__init__()
+    def __init__(self, pattern: str, max_in_flight: int, where: Where | None = None) -> None:
+        predicate = None
+        if where is not None:
+            check_where(where)
+            predicate = Predicate(where, pattern, asyncio.get_running_loop().time)
+        super().__init__(where=predicate)
         if not 1 <= max_in_flight <= CREDIT_MAX:
             raise ValueError(f"max_in_flight={max_in_flight}: it must be 1 to {CREDIT_MAX}")
         self.pattern = pattern

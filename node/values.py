@@ -69,13 +69,18 @@ class PublishOutcome(Struct, frozen=True):
 
 
 class SubscriptionStatistics(Struct, frozen=True, gc=False):
-    """What a subscription has seen: messages handed out, gaps and what they counted, nacks, and what waits."""
+    """What a subscription has seen: messages handed out, gaps and what they counted, nacks, and what waits.
+
+    ``filtered`` counts the messages that its predicate did not want, ``predicate_errors`` those that it raised on.
+    """
 
     delivered: int
     gaps: int
     missed: int
     nacked: int
     waiting: int
+    filtered: int = 0
+    predicate_errors: int = 0
 
 
 class PublisherStatistics(Struct, frozen=True, gc=False):

@@ -50,6 +50,7 @@ NODE_CORES = {
     "monitors",
     "names",
     "payload",
+    "predicate",
     "processes",
     "reasons",
     "restarts",

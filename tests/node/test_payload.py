@@ -86,7 +86,9 @@ def test_models_travel_as_their_fields(value: object) -> None:
     assert nested == {"list": [plain]}
 
 
-@pytest.mark.parametrize("value", [object(), 2**64, Inner, {"deep": [object()]}, {1, 2}], ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize(
+    "value", [object(), 2**64, Inner, {"deep": [object()]}, {1, 2}], ids=lambda one: type(one).__name__
+)
 def test_what_cannot_travel_is_a_type_error(value: object) -> None:
     """With the type's name, or what is wrong."""
     with pytest.raises(TypeError, match="encoded"):

@@ -20,6 +20,7 @@ from ..contracts import (
     test_bus_publish,
     test_bus_subscribe,
     test_bus_subscription_life,
+    test_bus_where,
     test_groups,
 )
 from ..contracts.conftest import channels
@@ -33,6 +34,7 @@ SUITES = (
     test_bus_publish,
     test_bus_subscribe,
     test_bus_subscription_life,
+    test_bus_where,
     test_groups,
 )
 

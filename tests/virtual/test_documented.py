@@ -1,4 +1,4 @@
-"""The page for users: what it shows, runs."""
+"""The pages for users: what they show, runs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
 
 
-def test_the_example_can_be_copied(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["testing.md", "subscriptions.md"])
+def test_the_examples_can_be_copied(tmp_path: Path, page: str) -> None:
     """Into a file of its own, where nothing of this project's settings holds."""
-    [example] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "testing.md").read_text(), re.DOTALL)
+    example = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL))
     (tmp_path / "test_orders.py").write_text(example)
 
     done = subprocess.run(
