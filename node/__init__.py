@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .publisher import Publisher
     from .subscription import Subscription
     from .values import (
+        ClientConnection,
         Down,
         Gap,
         GroupSnapshot,
@@ -75,6 +76,7 @@ __all__ = [
     "ChannelNotConfigured",
     "Client",
     "ClientConfig",
+    "ClientConnection",
     "ClusterConfig",
     "ConfigError",
     "DeadlineExceeded",
@@ -126,6 +128,7 @@ _HOMES = {
     "ChannelNotConfigured": ".errors",
     "Client": ".client",
     "ClientConfig": ".config",
+    "ClientConnection": ".values",
     "ClusterConfig": ".config",
     "ConfigError": ".errors",
     "DeadlineExceeded": ".errors",

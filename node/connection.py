@@ -5,13 +5,11 @@ A frame is checked against the table of frames before it is looked at.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 import msgpack
-import msgspec
 
 from liminal_mesh.cluster import (
     CLIENT_CODEC,
@@ -29,7 +27,6 @@ from liminal_mesh.cluster import (
     KeepAliveReply,
     Pid,
     ProtocolError,
-    Reply,
     Request,
     Subscribe,
     Subscribed,
@@ -39,12 +36,14 @@ from liminal_mesh.cluster import (
 from liminal_mesh.storage import LiminalError
 
 from .deliveries import Deliveries, Delivery
+from .errands import Errands
 from .errors import LimitExceeded, NoProcess, to_wire
 from .guests import Guests
 from .intake import Intake
 from .interests import wait_s
-from .processes import NO_CONNECTION, NORMAL, SHUTDOWN
-from .reasons import error_reason
+from .processes import NORMAL, SHUTDOWN
+from .reasons import clean_reason, error_reason
+from .values import ClientConnection
 
 if TYPE_CHECKING:
     from .server import Server
@@ -58,23 +57,32 @@ class Connection:
     Args:
         server: owns it.
         wire: what it arrived on.
-        since: when it arrived, in seconds of the loop's clock.
+        since: when it arrived, in seconds since 1970.
+        now: the same moment by the loop's clock.
     """
 
-    def __init__(self, server: Server, wire: Wire, since: float) -> None:
+    def __init__(self, server: Server, wire: Wire, since: float, now: float) -> None:
         self.pid = server.hub.processes.spawn("connection", self.exited, traps=True)
         self.client = ""
         self.since = since
         self.state = "connect"
-        self.heard_at = since
+        self.heard_at = now
         self.wire = wire
         self._server = server
+        self._over = False
+        """Whether it has ended, or is about to."""
         self.deliveries = Deliveries(server.limits.inbox_bytes_connection, wire.wake)
-        self._reason = NO_CONNECTION
-        """Why its process ends, if the connection ends now."""
         self._intake = Intake(self, server.hub)
         self._guests = Guests(self, server.hub, server.limits)
-        self._waits: set[asyncio.Task[None]] = set()
+        limits = server.limits
+        self.errands = Errands(partial(server.answer, self.pid), self.send, self.fail, limits.waits_per_connection)
+
+    def view(self) -> ClientConnection:
+        """Return what there is to know of it."""
+        wire, guests = self.wire, self._guests
+        who = self.pid, self.client, wire.peer_address, self.since, self.state
+        has = len(self.deliveries.held) - guests.mailboxes, *guests.counts()
+        return ClientConnection(*who, *has, wire.queued_bytes, wire.bytes_in, wire.bytes_out)
 
     # --- what arrives ---
 
@@ -105,20 +113,21 @@ class Connection:
             case Unsubscribe():
                 self._unsubscribe(frame)
             case Request():
-                self._request(frame)
+                self.errands.request(frame)
             case KeepAlive():
                 self.send(KeepAliveReply(frame.id))
             case Connect():
                 self._connect(frame)
             case Disconnect():
-                self._reason = NORMAL
-                self.wire.close(f"the client left: {frame.reason}")
+                self._intake.settle()
+                self.end(NORMAL)
             case ClientFrame():
                 self._guests.frame(frame)
 
     def send(self, frame: ClientFrame) -> None:
-        """Send a control frame."""
-        self.wire.send(CLIENT_CODEC.encode(frame))
+        """Send a control frame; nothing follows the last word."""
+        if not self._over:
+            self.wire.send(CLIENT_CODEC.encode(frame))
 
     def _connect(self, frame: Connect) -> None:
         proto = min(frame.proto_max, CLIENT_PROTO[1])
@@ -143,21 +152,6 @@ class Connection:
             )
         )
 
-    def refuse(self, code: str, reason: str) -> None:
-        """End the connection with a reason that the client gets."""
-        self._server.refused(code, self, reason)
-        self._reason = f"error: {code}: {reason}"
-        self._say_goodbye(code, reason, ())
-
-    def goodbye(self, code: str, reason: str, others: Sequence[str]) -> None:
-        """End the connection, since the node stops; it may name other nodes' addresses to go to."""
-        self._reason = SHUTDOWN
-        self._say_goodbye(code, reason, others)
-
-    def _say_goodbye(self, code: str, reason: str, others: Sequence[str]) -> None:
-        self.send(Disconnect(code, reason, list(others)))
-        self.wire.close(reason)
-
     # --- subscriptions ---
 
     def _subscribe(self, frame: Subscribe) -> None:
@@ -169,7 +163,7 @@ class Connection:
     def _open_subscription(self, frame: Subscribe) -> None:
         hub = self._server.hub
         if frame.wait == "cluster":
-            self.check_waits()
+            self.errands.check()
         delivery = self.new_delivery(frame.subscription)
         hub.admit(self.pid, "subscribe", frame.channel)
         try:
@@ -184,7 +178,7 @@ class Connection:
             self.deliveries.remove(delivery)
             raise
         if frame.wait == "cluster":
-            self.wait_for(self._barrier(frame, delivery))
+            self.errands.run(self._barrier(frame, delivery))
         else:
             self.send(Subscribed(frame.ref, frame.subscription, delivery.pid.number))
 
@@ -240,52 +234,6 @@ class Connection:
         assert delivery.pid is not None
         self._server.loop.call_soon(self._server.hub.processes.exit, delivery.pid, NORMAL)
 
-    def check_waits(self) -> None:
-        """Check that one more may wait for peers on behalf of the client.
-
-        Raises:
-            LimitExceeded: it has too many that do.
-        """
-        most = self._server.limits.waits_per_connection
-        if len(self._waits) >= most:
-            raise LimitExceeded("waits_per_connection", most)
-
-    def wait_for(self, waiting: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Run what waits for peers, until the connection ends; :meth:`check_waits` comes before it."""
-        task = self._server.loop.create_task(waiting)
-        self._waits.add(task)
-        task.add_done_callback(self._waits.discard)
-        return task
-
-    # --- requests ---
-
-    def _request(self, frame: Request) -> None:
-        try:
-            result = self._server.answer(self.pid, frame.verb, frame.arguments)
-            if isinstance(result, Coroutine):
-                self._reply_later(frame.ref, result)
-            else:
-                self.send(Reply(frame.ref, msgspec.msgpack.encode(result)))
-        except LiminalError as error:
-            self.fail(frame.ref, error)
-
-    def _reply_later(self, ref: int, result: Coroutine[None, None, object]) -> None:
-        try:
-            self.check_waits()
-        except LimitExceeded:
-            result.close()
-            raise
-        # Closed in any case: the connection may end before the task has begun, and nobody would ever await it.
-        self.wait_for(self._reply(ref, result)).add_done_callback(lambda _: result.close())
-
-    async def _reply(self, ref: int, result: Coroutine[None, None, object]) -> None:
-        try:
-            answer = await result
-        except LiminalError as error:
-            self.fail(ref, error)
-        else:
-            self.send(Reply(ref, msgspec.msgpack.encode(answer)))
-
     def fail(self, ref: int, error: LiminalError, count: int = 1) -> None:
         """Answer requests with an error."""
         name, fields = to_wire(error)
@@ -293,19 +241,37 @@ class Connection:
 
     # --- the end ---
 
+    def refuse(self, code: str, reason: str) -> None:
+        """Cut the client off, with a reason that it gets and that is counted."""
+        self._server.refused(code, self, reason)
+        self.close(code, reason, f"error: {code}: {reason}")
+
     def crashed(self, error: Exception) -> None:
         """Something that the client sent met a defect of ours: this connection ends, and no other."""
-        self._reason = error_reason(error)
-        self._say_goodbye("internal", "the node met a defect, and logged it", ())
+        self.close("internal", "the node met a defect, and logged it", error_reason(error))
 
-    def closed(self) -> None:
-        """The connection is gone, and so is its process, with everything that was its own."""
-        self._server.hub.processes.exit(self.pid, self._reason)
+    def close(self, code: str, reason: str, exit_reason: str, others: Sequence[str] = ()) -> None:
+        """End the connection with one last word, behind the answers to all that was accepted.
+
+        Args:
+            code: why, in a word.
+            reason: why, in a sentence.
+            exit_reason: of its process.
+            others: addresses of other nodes that the client may go to.
+        """
+        self._intake.settle()
+        self.send(Disconnect(code, clean_reason(reason), list(others)))
+        self.end(exit_reason)
+
+    def end(self, reason: str) -> None:
+        """End its process, and everything that was its own, for this reason; what was sent is still written."""
+        self._over = True
+        self._server.hub.processes.exit(self.pid, reason)
 
     def exited(self, reason: str) -> None:
         """Its process is over; what follows it is ended by that."""
-        self.state = "closed"
-        for task in self._waits:
-            task.cancel()
+        self._over, self.state = True, "closed"
+        self.errands.close()
         self._guests.close()
+        self._server.left(self)
         self.wire.close(reason)

@@ -92,6 +92,16 @@ class Guests:
         post = self._posts.get(number)
         return post is not None and post.pid == self._connection.pid
 
+    @property
+    def mailboxes(self) -> int:
+        """How many mailboxes the client has, its own included."""
+        return len(self._posts)
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many processes the client has spawned that live, and how many monitors and watches it has."""
+        spawned = sum(1 for post in self._posts.values() if post.pid != self._connection.pid)
+        return spawned, len(self._monitors) + len(self._watches)
+
     def close(self) -> None:
         """The connection is over; the processes that follow it end by that, and the rest ends here."""
         for ref in self._monitors.values():
@@ -180,8 +190,8 @@ class Guests:
         self._hub.admit(self._connection.pid, "join", group)
         if frame.wait == "cluster":
             # In the group before anything else that the client has sent is looked at: it may end the process.
-            self._connection.check_waits()
-            self._connection.wait_for(self._settle(frame, post, post.begin(group)))
+            self._connection.errands.check()
+            self._connection.errands.run(self._settle(frame, post, post.begin(group)))
         else:
             post.join(group)
             self._done(frame.ref)

@@ -127,9 +127,10 @@ class Intake:
             return
         confirms.append((ref, count, undelivered))
         if len(confirms) == 1:
-            self._hub.loop.call_soon(self._send_confirms)
+            self._hub.loop.call_soon(self.settle)
 
-    def _send_confirms(self) -> None:
+    def settle(self) -> None:
+        """Send the confirmations that wait for the end of the turn."""
         confirms, self._confirms = self._confirms, []
         for ref, count, undelivered in confirms:
             self._connection.send(Confirm(ref, count, undelivered))

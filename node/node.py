@@ -39,6 +39,7 @@ from .membership import GroupMembership
 from .message import encode_headers
 from .monitor import Monitor
 from .names import check_name
+from .node_clients import NodeClients
 from .payload import RAW, encode_payload
 from .permission import PUBLISH_VERBS, allow_all
 from .predicate import Where
@@ -53,7 +54,7 @@ from .watch import GroupWatch, MemberWatch
 __all__ = ["Node"]
 
 
-class Node:
+class Node(NodeClients):
     """A node of the mesh, embedded in this program: ``async with Node(config) as bus``.
 
     It installs no signal handler, configures no logging, and takes the running loop.

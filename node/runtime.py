@@ -231,7 +231,7 @@ class Runtime:
             self.server.give_up()
             await hub.until(lambda: self.server.idle, asyncio.get_running_loop().time() + GOODBYE_S)
         self.server.close(reason)
-        drained = await hub.until(lambda: not self.server.connections, deadline) and drained
+        drained = await hub.until(lambda: self.server.empty, deadline) and drained
         # Functions that were spawned get what is left of the time to clean up, and a bit in any case.
         left = max(GOODBYE_S, deadline - asyncio.get_running_loop().time())
         drained = await self.programs.close(left) and drained

@@ -13,6 +13,8 @@ from .config import LimitsConfig
 from .connection import Connection
 from .errors import LimitExceeded
 from .hub import Hub
+from .processes import NO_CONNECTION, SHUTDOWN
+from .values import ClientConnection
 
 __all__ = ["Server"]
 
@@ -23,6 +25,9 @@ SILENCE_S: Final = 45.0
 
 CHECK_S: Final = 5.0
 """How often silence and unread writes are looked for, by one timer for all connections."""
+
+FORCE_S: Final = 3.0
+"""How long a connection that is closed by force may take to be gone: more than a wire waits before it breaks off."""
 
 
 class Server:
@@ -52,6 +57,9 @@ class Server:
         self.unknown_frames = 0
         self.refusals: dict[str, int] = {}
         self.connections: dict[int, Connection] = {}
+        """The clients that are here, by the tags of their wires."""
+        self._wires: set[int] = set()
+        """The tags of all wires that stand, also of those whose last words are still being written."""
         self._listener = listener
         self._verbs = verbs
         self._newcomers: dict[int, asyncio.TimerHandle] = {}
@@ -86,7 +94,38 @@ class Server:
         if self._check is not None:
             self._check.cancel()
         for connection in tuple(self.connections.values()):
-            connection.goodbye("shutdown", reason, ())
+            connection.close("draining", reason, SHUTDOWN)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no connection stands, not even one that is over and being written out."""
+        return not self._wires
+
+    def listed(self) -> tuple[ClientConnection, ...]:
+        """Return the connections of clients, in the order in which they came."""
+        return tuple(connection.view() for connection in self.connections.values())
+
+    async def disconnect(self, pid: Pid, reason: str) -> bool:
+        """End a client's connection; returns False if there is none with this pid.
+
+        When this returns the client has the reason, unless it does not read: then the connection is broken off.
+        """
+        return bool(await self._force([one for one in self.connections.values() if one.pid == pid], reason))
+
+    async def disconnect_all(self, reason: str) -> int:
+        """End all connections of clients as :meth:`disconnect` does; returns how many."""
+        return await self._force(list(self.connections.values()), reason)
+
+    async def _force(self, connections: list[Connection], reason: str) -> int:
+        for connection in connections:
+            connection.close("closed", reason, f"error: disconnected: {reason}")
+        tags = {connection.wire.tag for connection in connections}
+        await self.hub.until(lambda: not (tags & self._wires), self.loop.time() + FORCE_S)
+        return len(connections)
+
+    def left(self, connection: Connection) -> None:
+        """A connection is over, though its last words may not be written yet."""
+        self.connections.pop(connection.wire.tag, None)
 
     def answer(self, who: Pid, verb: str, arguments: bytes) -> object:
         """Answer a client's request.
@@ -125,12 +164,14 @@ class Server:
 
     def wire_opened(self, wire: Wire) -> None:
         """A client has connected."""
-        connection = Connection(self, wire, self.loop.time())
+        now = self.hub.environment.wall_ns() / 1e9
+        connection = Connection(self, wire, now, self.loop.time())
+        self._wires.add(wire.tag)
         self.connections[wire.tag] = connection
         self._newcomers[wire.tag] = self.loop.call_later(self.limits.handshake_timeout, self._too_slow, connection)
         refusal = self._full(wire)
         if refusal is not None:
-            connection.refuse("limit", str(refusal))
+            connection.refuse(refusal.name, str(refusal))
 
     def wire_heard(self, wire: Wire) -> None:
         """Some bytes came."""
@@ -154,11 +195,12 @@ class Server:
     def wire_closed(self, wire: Wire, reason: str) -> None:
         """A connection is gone."""
         self._let_in(wire)
-        connection = self.connections.pop(wire.tag, None)
+        connection = self.connections.get(wire.tag)
         if connection is not None:
-            connection.closed()
-            self.hub.mesh_changed()
-            log.debug("client gone", extra={"fields": {"pid": str(connection.pid), "why": reason}})
+            connection.end(NO_CONNECTION)
+        self._wires.discard(wire.tag)
+        self.hub.mesh_changed()
+        log.debug("client gone", extra={"fields": {"from": wire.peer_address, "why": reason}})
 
     def wire_paused(self, wire: Wire) -> None:
         """What is written waits; it is pulled again when there is room."""

@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from msgspec import structs
+
 from liminal_mesh.cluster import CHANNEL_SCOPE, SCOPES, Member, Pid, TokenTrie
 
 from .names import is_pattern
@@ -222,20 +224,7 @@ class _Subscribers:
 
 def connections(run: Runtime) -> Document:
     """Return the clients that are connected to this node."""
-    return {
-        "connections": [
-            {
-                "pid": str(one.pid),
-                "client": one.client,
-                "address": one.wire.peer_address,
-                "since": _wall(one.since),
-                "state": one.state,
-                "subscriptions": len(one.deliveries.held),
-                "queued_bytes": one.wire.queued_bytes,
-            }
-            for one in run.server.connections.values()
-        ]
-    }
+    return {"connections": [{**structs.asdict(one), "pid": str(one.pid)} for one in run.server.listed()]}
 
 
 def config(run: Runtime) -> Document:

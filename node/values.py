@@ -9,6 +9,7 @@ from msgspec import Struct
 from liminal_mesh.cluster import Member, Pid
 
 __all__ = [
+    "ClientConnection",
     "Down",
     "Gap",
     "GroupSnapshot",
@@ -90,6 +91,28 @@ class PublisherStatistics(Struct, frozen=True, gc=False):
     acknowledged: int
     undelivered: int
     in_flight: int
+
+
+class ClientConnection(Struct, frozen=True):
+    """A client that is connected to a node, at this moment.
+
+    ``client`` is what it calls itself, ``since`` when it came, in seconds since 1970, and ``state`` is ``connect``
+    until it has said who it is, then ``open``. ``subscriptions``, ``processes`` (those that it has spawned) and
+    ``watches`` (of processes, groups and members) are what it has here. ``queued_bytes`` were handed to its
+    connection and not taken by the system yet.
+    """
+
+    pid: Pid
+    client: str
+    address: str
+    since: float
+    state: str
+    subscriptions: int
+    processes: int
+    watches: int
+    queued_bytes: int
+    bytes_in: int
+    bytes_out: int
 
 
 class Down(Struct, frozen=True):

@@ -50,7 +50,7 @@ def http_url(http: str | None, server: str | None) -> str:
     return f"http://{host}:{HTTP_PORT}"
 
 
-def ask(url: str, path: str, timeout: float = _TIMEOUT_S) -> Answer:
+def ask(url: str, path: str, timeout: float = _TIMEOUT_S, method: str = "GET") -> Answer:
     """Ask a node over HTTP.
 
     Raises:
@@ -63,7 +63,7 @@ def ask(url: str, path: str, timeout: float = _TIMEOUT_S) -> Answer:
     except (KeyError, ValueError) as error:
         raise Stop(f"{url} is no HTTP address: expected http://host:port", Code.USAGE) from error
     try:
-        connection.request("GET", path, headers={"Accept": "application/json"})
+        connection.request(method, path, headers={"Accept": "application/json"})
         # Closed by hand: Ctrl-C while a finalizer closes it would be lost without a trace.
         with connection.getresponse() as response:
             text = response.read(_BODY_MAX)

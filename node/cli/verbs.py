@@ -25,6 +25,7 @@ VERBS: Final = (
     "sub",
     "members",
     "groups",
+    "connections",
     "health",
     "doctor",
     "bench",

@@ -9,11 +9,14 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from liminal_mesh.cluster import Pid
+
 from .. import status
 from ..logs import get_logger
 from ..metrics import Metrics
+from ..node_clients import BY_FORCE
 from .guard import Guard
-from .hosts import allowed_hosts, is_allowed
+from .hosts import allowed_hosts, is_allowed, is_same_origin
 
 if TYPE_CHECKING:
     from ..runtime import Runtime
@@ -54,13 +57,14 @@ _HEADERS: Final = {
 
 
 def make_app(run: Runtime, metrics: Metrics) -> web.Application:
-    """Return the application of a node. Reading has no effects; there is nothing else yet."""
+    """Return the application of a node. Reading has no effects."""
     app = web.Application(middlewares=[_gate(allowed_hosts(run.config.http))], client_max_size=BODY_MAX)
     for path, document in _DOCUMENTS.items():
         _get(app, path, _serve(run, document))
     _get(app, "/ready", _readiness(run))
     _get(app, "/metrics", _aggregated(metrics))
     _get(app, "/metrics/channels", _per_channel(metrics))
+    app.router.add_delete("/api/v1/connections/{pid}", _disconnect(run))
     return app
 
 
@@ -99,6 +103,20 @@ def _per_channel(metrics: Metrics) -> Handler:
     return serve
 
 
+def _disconnect(run: Runtime) -> Handler:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        text = request.match_info["pid"]
+        try:
+            pid = Pid.parse(text)
+        except ValueError as error:
+            return _error(400, "bad_pid", str(error))
+        if not await run.server.disconnect(pid, request.query.get("reason") or BY_FORCE):
+            return _error(404, "unknown_connection", f"no client is connected as {pid}")
+        return _json({"closed": str(pid)})
+
+    return serve
+
+
 def _gate(hosts: frozenset[str]) -> Middleware:
     @web.middleware
     async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -125,6 +143,8 @@ def _gate(hosts: frozenset[str]) -> Middleware:
 def _refusal(request: web.Request, hosts: frozenset[str]) -> web.Response | None:
     if not is_allowed(request.headers.getall("Host", []), hosts):
         return _error(403, "host_refused", "the Host header names none of http.allowed_hosts")
+    if request.method != "GET" and not is_same_origin(request.headers.getall("Origin", []), request.headers["Host"]):
+        return _error(403, "origin_refused", "a page of another origin may change nothing here")
     if not request.raw_path.startswith("/"):
         # A whole URL instead of a path names a host of its own, beside the one that was looked at.
         return _error(400, "bad_target", "expected a path, as to any server that is no proxy")

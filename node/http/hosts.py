@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from ..config import HttpConfig
 
-__all__ = ["allowed_hosts", "is_allowed"]
+__all__ = ["allowed_hosts", "is_allowed", "is_same_origin"]
 
 _ALWAYS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -31,6 +31,18 @@ def allowed_hosts(config: HttpConfig) -> frozenset[str]:
 def is_allowed(headers: Sequence[str], hosts: frozenset[str]) -> bool:
     """Whether the ``Host`` headers of a request are one, and name one of ``hosts`` with whatever port."""
     return len(headers) == 1 and _host(headers[0]) in hosts
+
+
+def is_same_origin(origins: Sequence[str], host: str) -> bool:
+    """Whether a request that changes something comes from no page at all, or from one that was served under ``host``.
+
+    Browsers say in ``Origin`` whose page asks; programs say nothing.
+    """
+    return not origins or (len(origins) == 1 and origins[0].lower() in _origins(host.lower()))
+
+
+def _origins(host: str) -> tuple[str, str]:
+    return f"http://{host}", f"https://{host}"
 
 
 def _host(text: str) -> str | None:

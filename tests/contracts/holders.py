@@ -45,12 +45,12 @@ class Pair(NamedTuple):
 
 
 @asynccontextmanager
-async def holder(kind: str, node: Node) -> AsyncIterator[Bus]:
-    """Hold a running node: as the embedded object that it is, or as a client of it."""
+async def holder(kind: str, node: Node, name: str = "tester") -> AsyncIterator[Bus]:
+    """Hold a running node: as the embedded object that it is, or as a client of it, which has a name."""
     if kind == "node":
         yield node
     else:
-        async with connect(f"liminal://{node.addresses['client']}", name="tester") as client:
+        async with connect(f"liminal://{node.addresses['client']}", name=name) as client:
             yield client
 
 

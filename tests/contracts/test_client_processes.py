@@ -172,7 +172,7 @@ async def test_no_more_requests_of_a_client_wait_than_the_limit(verb: str) -> No
         await b.join("unheard")
         [connection] = b.running.server.connections.values()
         waiting = [asyncio.create_task(wait(number)) for number in range(2)]
-        await eventually(lambda: len(connection._waits) == 2)
+        await eventually(lambda: len(connection.errands._waits) == 2)
         with pytest.raises(LimitExceeded) as error:
             await wait(2)
         assert (error.value.name, error.value.limit) == ("waits_per_connection", 2)

@@ -311,7 +311,7 @@ async def test_a_request_that_waits_is_closed_with_its_connection_though_it_has_
     async with mesh(1, channels=CHANNELS) as (node,), holder("client", node):
         [connection] = node.running.server.connections.values()
         waiting = node.running.hub.interests.ready(DEADLINE_S)
-        connection._reply_later(1, waiting)
+        connection.errands.reply_later(1, waiting)
         connection.exited("noconnection")
         await asyncio.sleep(0)
         await asyncio.sleep(0)

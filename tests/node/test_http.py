@@ -16,6 +16,7 @@ import pytest
 
 from liminal_mesh.cluster import Address, Listener, TcpNetwork
 from liminal_mesh.node import status
+from liminal_mesh.node.connecting import connect
 from liminal_mesh.node.http import HttpServer
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.server import Server
@@ -319,6 +320,46 @@ async def test_stopping_does_not_wait_for_open_connections() -> None:
             await reader.readuntil(b"\r\n\r\n")
         await ended(reader)
         writer.close()
+
+
+async def test_a_connection_is_closed_by_its_pid() -> None:
+    """CN4: the client hears the reason; one that is not there is told by name."""
+    async with lone() as node, connect(f"liminal://{node.addresses['client']}") as client:
+        pid = client.pid
+        answer = await ask(node, f"/api/v1/connections/{pid}?reason=too+slow", "DELETE")
+        assert (answer.status, answer.document) == (200, {"closed": str(pid)})
+        assert pid not in [one.pid for one in node.connections()]
+        for path, status, error in (
+            (f"/api/v1/connections/{pid}", 404, "unknown_connection"),
+            (f"/api/v1/connections/b.1.{pid.number}", 404, "unknown_connection"),
+            ("/api/v1/connections/7", 400, "bad_pid"),
+        ):
+            answer = await ask(node, path, "DELETE")
+            assert (answer.status, answer.document["error"]) == (status, error)
+        answer = await ask(node, f"/api/v1/connections/{pid}")
+        assert (answer.status, answer.headers["allow"]) == (405, "DELETE")
+
+
+@pytest.mark.parametrize(
+    ("origin", "closed"),
+    [
+        ("Origin: http://localhost:7602\r\n", True),
+        ("Origin: HTTPS://LOCALHOST:7602\r\n", True),
+        ("Origin: http://localhost\r\n", False),
+        ("Origin: http://localhost:3000\r\n", False),
+        ("Origin: http://evil.example\r\n", False),
+        ("Origin: null\r\n", False),
+        ("Origin: http://localhost:7602\r\nOrigin: http://localhost:7602\r\n", False),
+    ],
+)
+async def test_a_page_of_another_origin_changes_nothing(origin: str, closed: bool) -> None:
+    """Whatever a visitor's browser can be made to send; reading is another matter, which it may not show."""
+    async with lone() as node, connect(f"liminal://{node.addresses['client']}") as client:
+        pid = client.pid
+        answer = await ask(node, f"/api/v1/connections/{pid}", "DELETE", "localhost:7602", origin)
+        assert answer.status == (200 if closed else 403)
+        assert (pid in [one.pid for one in node.connections()]) is not closed
+        assert (await ask(node, "/health", host="localhost:7602", more=origin)).status == 200
 
 
 async def test_a_failure_of_ours_is_told_as_one(

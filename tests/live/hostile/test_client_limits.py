@@ -32,7 +32,7 @@ async def test_connections_beyond_the_limit_are_told_which_one_it_is() -> None:
         async with connect(url(a)):
             with pytest.raises(NoConnection, match=r"limits\.connections is 2"):
                 await connect(url(a)).__aenter__()
-            assert a.running.server.refusals == {"limit": 1}
+            assert a.running.server.refusals == {"connections": 1}
         await until(a, lambda: len(a.running.server.connections) == 1)
         async with connect(url(a)):
             pass
@@ -43,6 +43,7 @@ async def test_connections_of_one_address_beyond_the_limit_are_told_so() -> None
     async with served(connections_per_ip=2) as (a, _, _), connect(url(a)):
         with pytest.raises(NoConnection, match=r"limits\.connections_per_ip is 2"):
             await connect(url(a)).__aenter__()
+        assert a.running.server.refusals == {"connections_per_ip": 1}
 
 
 async def test_subscriptions_beyond_the_limit_are_a_typed_error() -> None:

@@ -43,7 +43,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class Node:
-    """A stand-in for a node's HTTP side: answers by path, as it is told."""
+    """A stand-in for a node's HTTP side: answers by path, as it is told; one with ``DELETE`` before it is deleted."""
 
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, object]] = {}
@@ -53,9 +53,15 @@ class Node:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                node.asked.append(self.path)
+                self.answer(self.path)
+
+            def do_DELETE(self) -> None:
+                self.answer(f"DELETE {self.path}")
+
+            def answer(self, asked: str) -> None:
+                node.asked.append(asked)
                 node.heard.set()
-                status, body = node.answers.get(self.path, (404, None))
+                status, body = node.answers.get(asked, (404, None))
                 self.send_response(status)
                 self.end_headers()
                 self.wfile.write(json.dumps(body).encode())
