@@ -54,6 +54,7 @@ from .control_thread import ControlThread
 from .dialing import Attempt
 from .discovery import SeedState
 from .dns import DnsResolver
+from .effects import Notice
 from .envelope import BATCH_MAX, Encoding, Envelope, OptionKey
 from .errors import AddressInUse, CookieRejected, NameInUse, ProtocolError, StaleEpoch
 from .frames import LINK_PROTO, Heads, Hello, Lost, Publish, Receipt, ReceiptRun
@@ -161,6 +162,7 @@ __all__ = [
     "NameInUse",
     "Network",
     "NodeId",
+    "Notice",
     "Notices",
     "OpenMailbox",
     "OptionKey",

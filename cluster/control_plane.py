@@ -46,6 +46,9 @@ class ControlOwner(Protocol):
     def mesh_failed(self, error: Exception) -> None:
         """The node cannot go on in this mesh."""
 
+    def mesh_noticed(self, notice: Notice) -> None:
+        """Something happened that is worth telling."""
+
 
 class ControlPlane:
     """Owns the control links of a node.
@@ -198,8 +201,8 @@ class ControlPlane:
                     self._owner.member_departed()
                 case Failed(error):
                     self._owner.mesh_failed(error)
-                case Notice(level, event, fields):
-                    log.log(logging.getLevelNamesMapping()[level.upper()], event, extra={"fields": dict(fields)})
+                case Notice():
+                    self._owner.mesh_noticed(effect)
         self._schedule()
 
     async def _dial(self, dial: DialAddress) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .codec import LINK_CODEC
+from .effects import Notice
 from .frames import Heads, Lost, Publish, Receipt
 from .identity import NodeId
 from .lanes import PeerLane
@@ -77,3 +78,6 @@ class MeshBus(Protocol):
 
     def mesh_failed(self, error: Exception) -> None:
         """The node cannot go on in this mesh."""
+
+    def mesh_noticed(self, notice: Notice) -> None:
+        """Something happened that is worth telling: a peer was turned away, or broke the protocol."""

@@ -8,7 +8,6 @@ through the core: they go from the link straight to the bus, if the link's sessi
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -35,8 +34,6 @@ from .seeds import parse_seed
 from .wire import Wire
 
 __all__ = ["Mesh"]
-
-log = logging.getLogger("liminal.mesh")
 
 HEARD_S: Final = 0.1
 """How often the membership is told, at most, that bytes came from a peer."""
@@ -165,15 +162,13 @@ class Mesh:
 
     def wire_frame(self, wire: Wire, kind: int, body: memoryview) -> None:
         """A frame came."""
-        if kind in _FOR_BUS:
-            link = self._by_wire.get(wire.tag)
-            if link is not None:
-                frame = LINK_CODEC.decode(kind, body)
-                assert isinstance(frame, _BUS_FRAMES)
-                if isinstance(frame, Publish | Lost | Heads) and frame.epoch != link.peer.epoch:
-                    raise ProtocolError("a frame in the name of another node")
-                self._bus.link_frame(link, frame)
-                return
+        if kind in _FOR_BUS and (link := self._by_wire.get(wire.tag)) is not None:
+            frame = LINK_CODEC.decode(kind, body)
+            assert isinstance(frame, _BUS_FRAMES)
+            if isinstance(frame, Publish | Lost | Heads) and frame.epoch != link.peer.epoch:
+                raise ProtocolError("a frame in the name of another node")
+            self._bus.link_frame(link, frame)
+            return
         if kind not in LINK_FRAMES:
             state = self._core.state(wire.tag)
             if kind == CONTROL_HELLO and state == "hello":
@@ -243,6 +238,10 @@ class Mesh:
         """The node cannot go on in this mesh."""
         self._bus.mesh_failed(error)
 
+    def mesh_noticed(self, notice: Notice) -> None:
+        """Something happened on a control link."""
+        self._bus.mesh_noticed(notice)
+
     def _do(self, effects: list[Effect]) -> None:
         for effect in effects:
             self._carry_out(effect)
@@ -274,8 +273,8 @@ class Mesh:
                 self._control.said_goodbye(peer)
             case Failed(error):
                 self._bus.mesh_failed(error)
-            case Notice(level, event, fields):
-                log.log(logging.getLevelNamesMapping()[level.upper()], event, extra={"fields": dict(fields)})
+            case Notice():
+                self._bus.mesh_noticed(effect)
 
     def _session_up(self, effect: SessionUp) -> None:
         lane = PeerLane(self._me.epoch, self._limits.lane_bytes, self._limits.lane_age_s)

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from .control_plane import ControlOwner
+from .effects import Notice
 from .membership import MemberChanged
 
 __all__ = ["Messenger"]
@@ -55,3 +56,7 @@ class Messenger:
     def mesh_failed(self, error: Exception) -> None:
         """The node cannot go on in this mesh."""
         self.tell(lambda: self._owner.mesh_failed(error))
+
+    def mesh_noticed(self, notice: Notice) -> None:
+        """Something happened that is worth telling."""
+        self.tell(lambda: self._owner.mesh_noticed(notice))

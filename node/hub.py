@@ -7,11 +7,9 @@ timer each), barriers on the registry, and publishers that wait for room.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from liminal_mesh.cluster import (
     CHANNEL_SCOPE,
@@ -26,6 +24,7 @@ from liminal_mesh.cluster import (
     MemberChanged,
     Membership,
     NodeId,
+    Notice,
     Pid,
     ProcessFrame,
     ProtocolError,
@@ -41,6 +40,7 @@ from .channel import Channel
 from .channel_table import ChannelTable
 from .environment import Environment
 from .errors import Draining
+from .events import Events
 from .exchange import Exchange
 from .group_watches import GroupWatches
 from .inbox import Budget
@@ -57,12 +57,9 @@ from .watchers import Watchers
 if TYPE_CHECKING:
     from liminal_mesh.cluster import Mesh
 
+    from .logs import Level
+
 __all__ = ["Hub"]
-
-log = logging.getLogger("liminal.node")
-
-EVENTS_MAX: Final = 512
-"""How many past events are kept for whoever asks."""
 
 
 class Hub:
@@ -99,7 +96,12 @@ class Hub:
         self.permit = permit
         self.environment = environment
         self.processes = ProcessTable(me, self._send, self._broken, links_max)
-        self.supervisor = channels.supervisor = Supervisor(self.processes, environment.monotonic, self.note)
+        self.noted = Signal()
+        """Wakes who waits for events."""
+        self.events = Events(me.epoch, environment.wall_ns, self.noted.notify)
+        self.note = self.events.note
+        """Notes an event: the one call for whatever is worth telling."""
+        self.supervisor = channels.supervisor = Supervisor(self.processes, environment.monotonic, self.events)
         self.shared = Shared(me, registry, environment.wall_ns, Budget(inbox_bytes), self.supervisor)
         self.exchange = Exchange(self.shared, channels)
         self.groups = Exchange(self.shared, groups, GROUP_SCOPE)
@@ -108,7 +110,6 @@ class Hub:
         self._membership: Membership | None = None
         self.draining = False
         self.failure: Exception | None = None
-        self.events: deque[dict[str, object]] = deque(maxlen=EVENTS_MAX)
         self.loop = asyncio.get_running_loop()
         self.sizes = sizes
         self.pid = self.processes.spawn("node", lambda _: None, traps=True)
@@ -150,11 +151,6 @@ class Hub:
         self.permit(who, verb, name)
         if self.draining:
             raise Draining(())
-
-    def note(self, kind: str, **facts: object) -> None:
-        """Keep an event for whoever asks, and write its one log line."""
-        self._keep(kind, facts)
-        log.info(kind, extra={"fields": facts})
 
     def routes(self) -> list[Route]:
         """Return the ways to the peers that are linked now."""
@@ -239,7 +235,7 @@ class Hub:
             link.send(frame)
 
     def _broken(self, pid: Pid, error: Exception) -> None:
-        log.error("process_not_taken_down", extra={"fields": {"pid": str(pid)}}, exc_info=error)
+        self.events.broke("process_not_taken_down", error, pid=str(pid))
 
     def mesh_changed(self) -> None:
         """Something that was waited for may have come."""
@@ -254,9 +250,7 @@ class Hub:
     def seed_changed(self, seed: str, addresses: tuple[str, ...], failure: str) -> None:
         """What a seed stands for is another matter than before, or cannot be told for another reason."""
         if failure:
-            facts = {"seed": seed, "reason": failure, "last_good": list(addresses)}
-            self._keep("seed_unresolved", facts)
-            log.warning("seed_unresolved", extra={"fields": facts})
+            self.note("seed_unresolved", level="warning", seed=seed, reason=failure, last_good=list(addresses))
         else:
             self.note("seed_resolved", seed=seed, addresses=list(addresses))
 
@@ -264,13 +258,15 @@ class Hub:
         """The node cannot go on in this mesh."""
         if self.failure is None:
             self.failure = error
-            facts = {"error": str(error) or type(error).__name__}
-            self._keep("failed", facts)
-            log.error("failed", extra={"fields": facts}, exc_info=None if isinstance(error, LiminalError) else error)
+            if isinstance(error, LiminalError):  # which says what it means
+                self.note("failed", level="error", error=str(error))
+            else:
+                self.events.broke("failed", error, error=str(error) or type(error).__name__)
             self._changes.notify()
 
-    def _keep(self, kind: str, facts: Mapping[str, object]) -> None:
-        self.events.append({"at": self.environment.wall_ns() / 1e9, "kind": kind, **facts})
+    def mesh_noticed(self, notice: Notice) -> None:
+        """Something happened in the mesh that is worth telling."""
+        self.note(notice.event, level=notice.level, **notice.fields)
 
     def _member_changed(self, change: MemberChanged) -> None:
         """Tell who watches. A node that was dead for long is forgotten: what was counted of it is dropped too."""
@@ -283,11 +279,10 @@ class Hub:
                 exchange.forget(NodeId(change.before.name, change.before.epoch))
 
     def _note_member(self, member: Member) -> None:
-        """Keep what became of a member; what is bad news is a warning."""
-        facts = {"node": member.name, "epoch": str(member.epoch), "address": member.address}
-        self._keep(f"member_{member.state}", facts)
-        level = logging.WARNING if member.state in {"suspect", "dead"} else logging.INFO
-        log.log(level, f"member_{member.state}", extra={"fields": facts})
+        """Note what became of a member; what is bad news is a warning."""
+        level: Level = "warning" if member.state in {"suspect", "dead"} else "info"
+        kind, epoch = f"member_{member.state}", str(member.epoch)
+        self.note(kind, level=level, node=member.name, epoch=epoch, address=member.address)
 
     def _group_event(self, event: Joined | Left | Purged | InterestGained) -> None:
         if isinstance(event, Joined | Left):

@@ -212,6 +212,8 @@ class Runtime:
         Nobody new is taken; what was accepted is written out; then clients and peers are told, the mesh last, so that
         what is accepted while draining still fans out.
         """
+        if budget_s:
+            self.hub.note("draining", reason=reason, within_s=budget_s)
         try:
             return await self._drain(asyncio.get_running_loop().time() + budget_s, reason)
         finally:

@@ -23,6 +23,9 @@ log = logging.getLogger("liminal.server")
 SILENCE_S: Final = 45.0
 """A client that sent nothing for so long, not even a keepalive, is gone."""
 
+NAMED_MAX: Final = 16
+"""How many clients an event names, that is about many."""
+
 CHECK_S: Final = 5.0
 """How often silence and unread writes are looked for, by one timer for all connections."""
 
@@ -119,6 +122,9 @@ class Server:
     async def _force(self, connections: list[Connection], reason: str) -> int:
         for connection in connections:
             connection.close("closed", reason, f"error: disconnected: {reason}")
+        if connections:
+            named = [str(connection.pid) for connection in connections[:NAMED_MAX]]
+            self.hub.note("clients_disconnected", reason=reason, count=len(connections), clients=named)
         tags = {connection.wire.tag for connection in connections}
         await self.hub.until(lambda: not (tags & self._wires), self.loop.time() + FORCE_S)
         return len(connections)
@@ -152,7 +158,7 @@ class Server:
         facts = {"code": code, "from": connection.wire.peer_address, "why": reason}
         notice = self._notices.take("warning", "client_refused", code, self.loop.time(), **facts)
         if notice is not None:
-            log.warning(notice.event, extra={"fields": notice.fields})
+            self.hub.note(notice.event, level=notice.level, **notice.fields)
 
     # --- the wires' events ---
 
@@ -184,8 +190,8 @@ class Server:
             connection.frame(kind, body)
         except ProtocolError:
             raise
-        except Exception as error:  # a defect of ours costs this connection, and no other
-            log.exception("connection_crashed", extra={"fields": {"pid": str(connection.pid), "frame": f"{kind:#04x}"}})
+        except Exception as error:  # noqa: BLE001 - a defect of ours costs this connection, and no other
+            self.hub.events.broke("connection_crashed", error, pid=str(connection.pid), frame=f"{kind:#04x}")
             connection.crashed(error)
 
     def wire_broken(self, wire: Wire, error: ProtocolError) -> None:

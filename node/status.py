@@ -232,9 +232,16 @@ def config(run: Runtime) -> Document:
     return run.in_force.loaded.document()
 
 
-def events(run: Runtime) -> Document:
-    """Return the last events of this node, oldest first."""
-    return {"events": list(run.hub.events)}
+def events(run: Runtime, after: str = "") -> Document:
+    """Return what came after the event with this ``id``, oldest first; by default all that is kept.
+
+    ``missed`` counts what came after it too, and is not kept any more; ``last`` is what to ask with next.
+
+    Raises:
+        ValueError: an event has no such ``id``.
+    """
+    tail = run.hub.events.after(after)
+    return {"node": run.hub.me.name, "events": list(tail.events), "missed": tail.missed, "last": tail.last}
 
 
 def _wall(loop_time: float) -> float:

@@ -7,7 +7,6 @@ allows stays failed: publishes and subscriptions are refused with its name, and 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,11 +18,10 @@ if TYPE_CHECKING:
     from liminal_mesh.cluster import Pid
 
     from .channel import Channel
+    from .events import Events
     from .subscribers import Group, Subscriber
 
 __all__ = ["Crashed", "Guard", "Supervisor"]
-
-log = logging.getLogger("liminal.node")
 
 Crashed: TypeAlias = "Callable[[Channel, Subscriber, Exception], None]"
 """Hears of a delivery that crashed."""
@@ -38,13 +36,13 @@ class Supervisor:
     Args:
         processes: where the channels' processes live.
         monotonic: the clock by which crashes are counted, in seconds.
-        note: keeps an event for whoever asks, and writes its line.
+        events: hear of what crashed.
     """
 
-    def __init__(self, processes: ProcessTable, monotonic: Callable[[], float], note: Callable[..., None]) -> None:
+    def __init__(self, processes: ProcessTable, monotonic: Callable[[], float], events: Events) -> None:
         self._processes = processes
         self._monotonic = monotonic
-        self._note = note
+        self._events = events
         self.restarts = 0
         """How often any channel was restarted."""
         self.own: Pid | None = None
@@ -79,9 +77,9 @@ class Supervisor:
         if again:
             channel.pid = self._spawn()
             self.restarts += 1
-            self._note("channel_restarted", **facts, reason=reason, restarts=restarts.count)
+            self._events.note("channel_restarted", "info", **facts, reason=reason, restarts=restarts.count)
         else:
-            self._note("channel_failed", **facts, reason=reason, restarts=restarts.count)
+            self._events.note("channel_failed", "warning", **facts, reason=reason, restarts=restarts.count)
             self._tell(channel.groups, channel.name, f"error: channel {channel.name} failed: {reason}")
 
     def guard(self, subscriber: Subscriber, call: Callable[[], None]) -> None:
@@ -94,7 +92,7 @@ class Supervisor:
     def lost(self, subscriber: Subscriber, error: Exception) -> None:
         """A subscriber cannot be told anything any more: its process ends; the node's own leaves the group alone."""
         facts = {"pattern": subscriber.pattern, "pid": str(subscriber.pid)}
-        log.error("delivery_crashed", extra={"fields": facts}, exc_info=error)
+        self._events.broke("delivery_crashed", error, **facts)
         if subscriber.pid == self.own:
             self.expel(subscriber)
         else:

@@ -25,6 +25,11 @@ class Signal:
     def __init__(self) -> None:
         self._waiters: dict[asyncio.Future[None], None] = {}  # in order, so that a run can be repeated
 
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiters)
+
     def notify(self) -> None:
         """Something has changed."""
         for waiter in self._waiters:

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from liminal_mesh.cluster import NodeId
 from liminal_mesh.node.channel import Channel
+from liminal_mesh.node.events import Events
 from liminal_mesh.node.processes import ProcessTable
 from liminal_mesh.node.subscribers import Subscriber
 from liminal_mesh.node.supervision import Supervisor
@@ -20,4 +21,4 @@ class _Strict(Supervisor):
 
 def strict(me: NodeId) -> Supervisor:
     """Return a supervisor that lets every crash through."""
-    return _Strict(ProcessTable(me, lambda *_: None, lambda *_: None), lambda: 0.0, lambda *_: None)
+    return _Strict(ProcessTable(me, lambda *_: None, lambda *_: None), lambda: 0.0, Events(me.epoch, lambda: 0))

@@ -30,6 +30,7 @@ from liminal_mesh.cluster import (
     Mesh,
     MeshLimits,
     NodeId,
+    Notice,
     Outbound,
     Peering,
     PeeringOptions,
@@ -85,6 +86,9 @@ class NoBus:
     def mesh_failed(self, error: Exception) -> None:
         """End loudly: the harness reads it."""
         raise error
+
+    def mesh_noticed(self, notice: Notice) -> None:
+        """Nobody looks."""
 
 
 def _wall_ms() -> int:

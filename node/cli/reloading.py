@@ -6,15 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
-from ..logs import LEVELS, get_logger, set_level
+from ..logs import LEVELS, Level, set_level
 
 if TYPE_CHECKING:
     from ..config_sources import LoadedConfig
     from ..node import Node
 
 __all__ = ["Reloader"]
-
-log = get_logger("serve")
 
 
 class Reloader:
@@ -30,7 +28,7 @@ class Reloader:
         self._load = load
 
     def reload(self) -> None:
-        """Take the configuration again, and log what changed and what does not before a restart.
+        """Take the configuration again, and tell what changed and what does not before a restart.
 
         A configuration that is wrong changes nothing.
         """
@@ -38,7 +36,8 @@ class Reloader:
             loaded = self._load()
         except ConfigError as error:
             why = "the configuration is wrong: what was in force stays in force"
-            log.error("reload_refused", why=why, problems=[str(problem) for problem in error.problems])
+            problems = [str(problem) for problem in error.problems]
+            self._node.running.hub.note("reload_refused", level="error", why=why, problems=problems)
             return
         former = self._node.config.log.level
         taken = self._node.in_force.take(loaded)
@@ -47,6 +46,7 @@ class Reloader:
             self._node.running.reseed(config.cluster.seeds)
         # Told at the more talkative of the two levels, or a node that shall be quieter would not say so.
         set_level(min(former, config.log.level, key=LEVELS.index))
-        tell = log.warning if taken.waiting else log.info
-        tell("reloaded", changed=taken.changed, needs_restart=list(taken.waiting))
+        level: Level = "warning" if taken.waiting else "info"
+        waiting = list(taken.waiting)
+        self._node.running.hub.note("reloaded", level=level, changed=taken.changed, needs_restart=waiting)
         set_level(config.log.level)

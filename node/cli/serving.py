@@ -112,7 +112,6 @@ async def _failure(node: Node) -> Exception:
 
 async def _drain(node: Node, requests: Requests) -> int:
     reason = requests.first.result()
-    log.info("draining", why=reason, within_s=node.config.drain_timeout)
     stop = asyncio.create_task(node.stop())
     await _first_of(stop, requests.second)
     if not stop.done():

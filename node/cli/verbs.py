@@ -26,6 +26,7 @@ VERBS: Final = (
     "members",
     "groups",
     "connections",
+    "events",
     "health",
     "doctor",
     "bench",

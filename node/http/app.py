@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -17,6 +17,7 @@ from ..metrics import Metrics
 from ..node_clients import BY_FORCE
 from .guard import Guard
 from .hosts import allowed_hosts, is_allowed, is_same_origin
+from .tail import EventTail
 
 if TYPE_CHECKING:
     from ..runtime import Runtime
@@ -41,7 +42,6 @@ _DOCUMENTS: Final[Mapping[str, Callable[[Runtime], status.Document]]] = {
     "/api/v1/channels": status.channels,
     "/api/v1/connections": status.connections,
     "/api/v1/config": status.config,
-    "/api/v1/events": status.events,
 }
 
 _HEADERS: Final = {
@@ -61,6 +61,9 @@ def make_app(run: Runtime, metrics: Metrics) -> web.Application:
     app = web.Application(middlewares=[_gate(allowed_hosts(run.config.http))], client_max_size=BODY_MAX)
     for path, document in _DOCUMENTS.items():
         _get(app, path, _serve(run, document))
+    tail = EventTail(run)
+    _get(app, "/api/v1/events", _tail(tail))
+    app.on_shutdown.append(_closing(tail))
     _get(app, "/ready", _readiness(run))
     _get(app, "/metrics", _aggregated(metrics))
     _get(app, "/metrics/channels", _per_channel(metrics))
@@ -85,6 +88,23 @@ def _readiness(run: Runtime) -> Handler:
         return _json(document, 200 if document["ready"] else 503)
 
     return serve
+
+
+def _tail(tail: EventTail) -> Handler:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        try:
+            return _json(await tail.read(request.query.get("after", ""), request.query.get("wait", "")))
+        except ValueError as error:
+            return _error(400, "bad_query", str(error))
+
+    return serve
+
+
+def _closing(tail: EventTail) -> Callable[[web.Application], Awaitable[None]]:
+    async def close(_app: web.Application) -> None:
+        tail.close()
+
+    return close
 
 
 def _aggregated(metrics: Metrics) -> Handler:

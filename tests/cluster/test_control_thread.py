@@ -17,6 +17,7 @@ from liminal_mesh.cluster import (
     MemberChanged,
     MeshLimits,
     NodeId,
+    Notice,
     Outbound,
     PeeringOptions,
     ProtocolError,
@@ -44,6 +45,9 @@ class Owner:
 
     def mesh_failed(self, error: Exception) -> None:
         """The end of the run."""
+
+    def mesh_noticed(self, notice: Notice) -> None:
+        """Some news."""
 
 
 class SlowLookups(TcpNetwork):

@@ -111,3 +111,5 @@ async def test_cn4_all_clients_can_be_closed_at_once(two: Two) -> None:
         await client.close()
     await eventually(lambda: not two.seen())
     assert await two.node.disconnect_all("make room") == 0
+    (event,) = [one for one in two.node.running.hub.events if one["kind"] == "clients_disconnected"]
+    assert (event["count"], len(event["clients"]), event["reason"]) == (2, 2, "make room")

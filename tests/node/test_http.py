@@ -7,7 +7,7 @@ import json
 import secrets
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,8 @@ import pytest
 from liminal_mesh.cluster import Address, Listener, TcpNetwork
 from liminal_mesh.node import status
 from liminal_mesh.node.connecting import connect
-from liminal_mesh.node.http import HttpServer
+from liminal_mesh.node.events import EVENTS_MAX
+from liminal_mesh.node.http import HttpServer, tail
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.server import Server
 
@@ -100,6 +101,94 @@ async def test_the_configuration_is_served_with_origins_and_without_secrets(tmp_
     config, origins = answer.document["config"], answer.document["origins"]
     assert (config["cluster"]["cookie_file"], origins["cluster.cookie_file"]) == (str(tmp_path / "cookie"), "program")
     assert (config["log"]["level"], origins["log.level"]) == ("info", "default")
+
+
+async def test_events_are_served_from_where_the_reader_has_got_to() -> None:
+    """And what it missed is counted."""
+    async with lone() as node:
+        hub = node.running.hub
+        hub.note("link_up", peer="x")
+        first = (await ask(node, "/api/v1/events")).document
+        assert [(one["kind"], one["peer"]) for one in first["events"]] == [("link_up", "x")]
+        assert first["node"] == "a"
+        for _ in range(EVENTS_MAX + 3):
+            hub.note("link_down", peer="x")
+        then = (await ask(node, f"/api/v1/events?after={first['last']}")).document
+        assert (len(then["events"]), then["missed"]) == (EVENTS_MAX, 3)
+        end = (await ask(node, f"/api/v1/events?after={then['last']}")).document
+        assert (end["events"], end["missed"], end["last"]) == ([], 0, then["last"])
+
+
+@pytest.mark.parametrize("query", ["after=x", "after=1.-1", "wait=soon", "wait=-1s", f"after={'9' * 80}.1"])
+async def test_a_query_that_is_none_is_refused(query: str) -> None:
+    """400, with what was expected."""
+    async with lone() as node:
+        answer = await ask(node, f"/api/v1/events?{query}")
+        assert (answer.status, answer.document["error"]) == (400, "bad_query")
+
+
+async def test_an_answer_about_events_waits_for_the_next_one() -> None:
+    """It comes with it; without one it comes when the time is up."""
+    async with lone() as node:
+        hub = node.running.hub
+        waiting = asyncio.create_task(ask(node, f"/api/v1/events?after={hub.events.last}&wait=5s"))
+        await noted(lambda: hub.noted.waiting == 1)
+        hub.note("dial_failed", "debug")
+        hub.note("link_up", peer="x")
+        assert [one["kind"] for one in (await waiting).document["events"]] == ["link_up"]
+        answer = await ask(node, f"/api/v1/events?after={hub.events.last}&wait=10ms")
+        assert answer.document["events"] == []
+
+
+async def test_only_so_many_wait_for_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One too many is answered at once: the node's health is asked for over such connections too."""
+    monkeypatch.setattr(tail, "WAITING_MAX", 1)
+    async with lone() as node:
+        hub = node.running.hub
+        path = f"/api/v1/events?after={hub.events.last}&wait=5s"
+        waiting = asyncio.create_task(ask(node, path))
+        await noted(lambda: hub.noted.waiting == 1)
+        assert (await ask(node, path)).document["events"] == []
+        assert not waiting.done()
+        hub.note("link_up", peer="x")
+        assert (await waiting).document["events"]
+        again = asyncio.create_task(ask(node, f"/api/v1/events?after={hub.events.last}&wait=5s"))
+        await noted(lambda: hub.noted.waiting == 1)
+        hub.note("link_down", peer="x")
+        assert (await again).document["events"]
+
+
+async def test_who_waits_for_events_gets_an_answer_from_a_server_that_ends() -> None:
+    """At once, and so it does not hold it up."""
+    async with lone() as node:
+        hub = node.running.hub
+        listener = Listener("http", Address("127.0.0.1", 0), 16, 8, TcpNetwork())
+        address = listener.open()
+        server = asyncio.create_task(HttpServer(node.running, listener).run())
+        request = f"GET /api/v1/events?after={hub.events.last}&wait=5s HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        waiting = asyncio.create_task(send(address, request.encode()))
+        await noted(lambda: hub.noted.waiting == 1)
+        server.cancel()
+        assert (await waiting).document["events"] == []
+        await asyncio.wait([server])
+
+
+async def test_a_node_that_drains_tells_its_followers() -> None:
+    """It is the last that they hear."""
+    node = Node(node_config("a"))
+    await node.start()
+    hub = node.running.hub
+    waiting = asyncio.create_task(ask(node, f"/api/v1/events?after={hub.events.last}&wait=5s"))
+    await noted(lambda: hub.noted.waiting == 1)
+    await node.stop("maintenance")
+    (last,) = (await waiting).document["events"]
+    assert (last["kind"], last["reason"], last["within_s"]) == ("draining", "maintenance", 30)
+
+
+async def noted(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():  # noqa: ASYNC110 - a request that is on its way tells nobody
+            await asyncio.sleep(0)
 
 
 async def test_metrics_are_served_as_text() -> None:

@@ -66,7 +66,7 @@ async def test_a_frame_before_the_greeting_is_refused(frame: Frame) -> None:
 
 
 async def test_many_refusals_are_counted_one_by_one_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever connects cannot fill the log."""
+    """Whoever connects can fill neither the log nor the events."""
     async with served() as (a, _, _):
         for _ in range(50):
             async with RawClient.to(a.addresses["client"]) as raw:
@@ -75,6 +75,8 @@ async def test_many_refusals_are_counted_one_by_one_and_logged_once(caplog: pyte
         assert a.running.server.refusals == {"protocol": 50}
         (line,) = [one for one in caplog.records if one.getMessage() == "client_refused"]
         assert getattr(line, "fields", {})["code"] == "protocol"
+        (event,) = [one for one in a.running.hub.events if one["kind"] == "client_refused"]
+        assert (event["code"], event["level"]) == ("protocol", "warning")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,9 @@ async def test_a_first_frame_that_is_no_hello_ends_its_connection_alone(body: by
 
         await welcomed(a)
         assert a.running.hub.failure is None
+        # Told from that thread to the node's own, in whose events it then is.
+        hub, deadline = a.running.hub, asyncio.get_running_loop().time() + DEADLINE_S
+        assert await hub.noted.until(lambda: "protocol_error" in {event["kind"] for event in hub.events}, deadline)
 
 
 async def welcomed(node: Node) -> None:

@@ -219,7 +219,7 @@ async def test_a_peer_that_names_impossible_others_loses_its_session(
 )
 async def test_an_address_that_cannot_be_dialled_harms_nobody(address: str, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever gossip says of a member: it is a dial that failed, as any other."""
-    caplog.set_level(logging.DEBUG, "liminal.mesh")
+    caplog.set_level(logging.DEBUG, "liminal")
     async with two() as (a, _), RawControl.to(a.addresses["mesh"]) as peer:
         await peer.shake_hands(structs.replace(hello("z", epoch=EPOCH), capabilities=[CONTROL]))
         peer.send(Greeting(MemberRecord("z", EPOCH, 0, RecordState.ALIVE, NOWHERE), 0, 0, 0))

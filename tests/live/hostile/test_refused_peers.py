@@ -49,6 +49,9 @@ async def test_a_wrong_cookie_is_named_in_both_logs_and_a_right_one_gets_in_mean
             assert (await logged(caplog, "peer_refused", code="cookie"))["peer"] == "a"
             assert (await logged(caplog, "refused_by_peer", code="cookie"))["peer"] == "b"
             await linked([a, c])
+            told = [event for node in (a, b) for event in node.running.hub.events]
+            assert {"peer_refused", "refused_by_peer", "link_up"} <= {event["kind"] for event in told}
+            assert COOKIE.decode() not in str(told)
 
             assert [one.name for one in await a.members()] == ["a", "c"]
             assert [one.name for one in await b.members() if one.reachable] == ["b"]

@@ -63,6 +63,7 @@ async def test_seeds_and_level_are_taken_and_the_rest_waits_for_a_restart(
 
         reloader.reload()
         assert (fields(caplog)["changed"], fields(caplog)["needs_restart"]) == ({}, [])
+        assert [event["kind"] for event in node.running.hub.events] == ["reloaded", "reloaded"]
 
 
 async def test_a_node_that_becomes_quiet_says_so_first(caplog: pytest.LogCaptureFixture, level: logging.Logger) -> None:
@@ -91,6 +92,8 @@ async def test_a_wrong_configuration_changes_nothing(caplog: pytest.LogCaptureFi
         assert fields(caplog)["problems"] == [str(problem) for problem in problems]
         assert [one.seed for one in node.running.peering.seeds()] == ["127.0.0.1:2"]
         assert level.level == logging.INFO
+        (event,) = [one for one in node.running.hub.events if one["kind"] == "reload_refused"]
+        assert event["problems"] == [str(problem) for problem in problems]
         reloader.reload()
         assert [one.seed for one in node.running.peering.seeds()] == ["127.0.0.1:1"]
 
