@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .bus import Bus
+    from .chains import Chains
     from .client import Client
     from .config import (
         ChannelConfig,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from .node import Node
     from .process import Process
     from .publisher import Publisher
+    from .reference import Reference
     from .subscription import Subscription
     from .values import (
         ClientConnection,
@@ -69,6 +71,7 @@ __all__ = [
     "AckRefused",
     "Bus",
     "Busy",
+    "Chains",
     "ChannelClosed",
     "ChannelConfig",
     "ChannelExists",
@@ -110,6 +113,7 @@ __all__ = [
     "PublishOutcome",
     "Publisher",
     "PublisherStatistics",
+    "Reference",
     "Rejected",
     "RestartConfig",
     "Subscription",
@@ -121,6 +125,7 @@ _HOMES = {
     "AckRefused": ".errors",
     "Bus": ".bus",
     "Busy": ".errors",
+    "Chains": ".chains",
     "ChannelClosed": ".errors",
     "ChannelConfig": ".config",
     "ChannelExists": ".errors",
@@ -163,6 +168,7 @@ _HOMES = {
     "PublishOutcome": ".values",
     "Publisher": ".publisher",
     "PublisherStatistics": ".values",
+    "Reference": ".reference",
     "Rejected": ".errors",
     "Subscription": ".subscription",
     "SubscriptionStatistics": ".values",

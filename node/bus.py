@@ -9,10 +9,12 @@ from liminal_mesh.cluster import Member, Pid
 
 from .mailbox import Mailbox
 from .membership import GroupMembership
+from .message import Message
 from .monitor import Monitor
 from .predicate import Where
 from .process import Process, ProcessFunction
 from .publisher import Publisher
+from .reference import Reference
 from .subscription import Subscription
 from .values import PublishOutcome
 from .watch import GroupWatch, MemberWatch
@@ -45,6 +47,7 @@ class Bus(Protocol):
         payload: object,
         *,
         headers: Mapping[str, str] | None = None,
+        parent: Message | Reference | None = None,
         ack: Ack | None = None,
         timeout: float = 5.0,
     ) -> PublishOutcome:
@@ -54,6 +57,7 @@ class Bus(Protocol):
             channel: an exact name.
             payload: bytes, text, or what msgpack can hold; pydantic models, dataclasses and msgspec structs too.
             headers: texts that travel beside the payload.
+            parent: the message that caused this one, or its ``reference``; subscribers see it as ``message.causal``.
             ack: what to wait for; the channel's own when it is None.
             timeout: how long to wait for receipts, in seconds; one that is missing then reads ``unknown``.
 
@@ -63,10 +67,17 @@ class Bus(Protocol):
             LimitExceeded: the message is larger than ``max_frame`` allows, or too many channels are in use.
             NotAuthorized: the caller may not.
             Rejected: a local subscriber with the policy ``reject`` has no room.
-            TypeError: the payload or a header cannot be encoded.
+            TypeError: the payload or a header cannot be encoded, or the parent is no message.
         """
 
-    def publish_nowait(self, channel: str, payload: object, *, headers: Mapping[str, str] | None = None) -> None:
+    def publish_nowait(
+        self,
+        channel: str,
+        payload: object,
+        *,
+        headers: Mapping[str, str] | None = None,
+        parent: Message | Reference | None = None,
+    ) -> None:
         """Publish without waiting for anything, and without hearing how it fared.
 
         Raises:

@@ -18,11 +18,13 @@ from .client_watches import ClientGroupWatch, ClientMemberWatch, ClientMonitor
 from .environment import REAL, Environment
 from .mailbox import Mailbox
 from .membership import GroupMembership
+from .message import Message
 from .monitor import Monitor
 from .names import check_name, check_pattern
 from .predicate import Where
 from .process import Process, ProcessFunction
 from .publisher import Publisher
+from .reference import Reference
 from .subscription import Subscription
 from .url import DEFAULT_URL
 from .values import PublishOutcome
@@ -50,6 +52,7 @@ class Client(ClientSession):
         payload: object,
         *,
         headers: Mapping[str, str] | None = None,
+        parent: Message | Reference | None = None,
         ack: Ack | None = None,
         timeout: float = 5.0,
     ) -> PublishOutcome:
@@ -59,11 +62,18 @@ class Client(ClientSession):
             DeadlineExceeded: the node did not answer in time.
             OutcomeUnknown: the connection was lost before the node answered.
         """
-        return await self._outgoing.publish(CHANNEL_SCOPE, check_name(channel), payload, headers, ack, timeout)
+        return await self._outgoing.publish(CHANNEL_SCOPE, check_name(channel), payload, headers, parent, ack, timeout)
 
-    def publish_nowait(self, channel: str, payload: object, *, headers: Mapping[str, str] | None = None) -> None:
+    def publish_nowait(
+        self,
+        channel: str,
+        payload: object,
+        *,
+        headers: Mapping[str, str] | None = None,
+        parent: Message | Reference | None = None,
+    ) -> None:
         """Publish without waiting; see :meth:`.Bus.publish_nowait`."""
-        self._outgoing.nowait(channel, payload, headers)
+        self._outgoing.nowait(channel, payload, headers, parent)
 
     async def writable(self, channel: str) -> None:
         """Wait until :meth:`publish_nowait` has room; see :meth:`.Bus.writable`."""
@@ -126,7 +136,9 @@ class Client(ClientSession):
         timeout: float = 5.0,
     ) -> PublishOutcome:
         """Send to the mailbox of every member of a process group; see :meth:`.Bus.send_group`."""
-        return await self._outgoing.publish(GROUP_SCOPE, check_name(group, "group"), payload, headers, ack, timeout)
+        return await self._outgoing.publish(
+            GROUP_SCOPE, check_name(group, "group"), payload, headers, None, ack, timeout
+        )
 
     async def group_members(self, group: str) -> tuple[Pid, ...]:
         """Return the members of a process group; see :meth:`.Bus.group_members`."""

@@ -12,9 +12,10 @@ from .acks import check_ack
 from .batch import BUSY_RETRY_S
 from .client_sinks import OUTCOME, Call, Nowait, patience_ms
 from .errors import Busy, DeadlineExceeded
-from .message import encode_headers
+from .message import Message, encode_headers, give_parent
 from .names import check_name
 from .payload import encode_payload
+from .reference import Reference
 from .values import Pressure, PublishOutcome
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Outgoing:
         name: str,
         payload: object,
         headers: Mapping[str, str] | None,
+        parent: Message | Reference | None,
         ack: str | None,
         timeout_s: float,
     ) -> PublishOutcome:
@@ -46,13 +48,19 @@ class Outgoing:
         key = (scope, name, OUTCOME, check_ack(name, ack), patience_ms(timeout_s))
         if not await client.connected(timeout_s):
             raise DeadlineExceeded("connect", node=client.where, sent=False)
-        client.queue(key, [self._envelope(payload, headers)], call)
+        client.queue(key, [self._envelope(payload, headers, parent)], call)
         frame = await client.requests.answer(call, timeout_s)
         assert isinstance(frame, ClientOutcome)
         nodes, pressure = MappingProxyType(frame.nodes), Pressure(*frame.pressure)
         return PublishOutcome(frame.message_id, frame.delivered, frame.local, False, None, nodes, pressure)
 
-    def nowait(self, channel: str, payload: object, headers: Mapping[str, str] | None) -> None:
+    def nowait(
+        self,
+        channel: str,
+        payload: object,
+        headers: Mapping[str, str] | None,
+        parent: Message | Reference | None,
+    ) -> None:
         """Publish without waiting; see :meth:`.Bus.publish_nowait`."""
         client = self._client
         client.raise_if_closed()
@@ -63,7 +71,7 @@ class Outgoing:
         # Looked at once a batch: until it is handed over, the lane does not get fuller.
         if not sink.batch.items and client.ledger.crowded:
             raise Busy(BUSY_RETRY_S, "the lane to the node")
-        sink.batch.add(self._envelope(payload, headers))
+        sink.batch.add(self._envelope(payload, headers, parent))
 
     async def writable(self, channel: str) -> None:
         """Wait until :meth:`nowait` has room; see :meth:`.Bus.writable`."""
@@ -74,8 +82,12 @@ class Outgoing:
         if sink is not None:
             sink.raise_refusal()
 
-    def _envelope(self, payload: object, headers: Mapping[str, str] | None) -> Envelope:
+    def _envelope(
+        self, payload: object, headers: Mapping[str, str] | None, parent: Message | Reference | None
+    ) -> Envelope:
         encoding, body = encode_payload(payload)
         envelope = Envelope(0, 0, 0, 0, encoding, body, encode_headers(headers) if headers else None)
+        if parent is not None:
+            give_parent(envelope, parent)
         self._client.ledger.check_size(envelope)
         return envelope

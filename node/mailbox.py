@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
-from liminal_mesh.cluster import Pid
+from liminal_mesh.cluster import GROUP_SCOPE, Pid
 
 from .inbox import Inbox
 from .receiver import Receiver
@@ -25,6 +25,8 @@ class Mailbox(Receiver):
         pid: the process.
         inbox: what was sent to it and waits.
     """
+
+    scope: ClassVar[int] = GROUP_SCOPE
 
     def __init__(self, pid: Pid, inbox: Inbox) -> None:
         super().__init__(inbox)

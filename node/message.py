@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
 from liminal_mesh.cluster import Envelope, OptionKey, Pid, ProtocolError
 
 from .payload import convert_payload, decode_payload
+from .reference import Reference, encode_parent, parent_of
 
 if TYPE_CHECKING:
     from .inbox import Run
 
-__all__ = ["Message", "Nacked", "encode_headers"]
+__all__ = ["Message", "Nacked", "encode_headers", "give_parent"]
 
 T = TypeVar("T")
 
@@ -22,7 +23,9 @@ _headers = msgspec.msgpack.Decoder(dict[str, str])
 
 
 class Nacked(Protocol):
-    """Whoever counts what was not handled."""
+    """Whoever counts what was not handled, of what was published in one scope."""
+
+    scope: ClassVar[int]
 
     def note_nack(self) -> None:
         """Count one."""
@@ -107,19 +110,19 @@ class Message(msgspec.Struct, eq=False, repr_omit_defaults=True):
             raise ProtocolError(f"bad headers: {error}") from error
 
     @property
-    def causal(self) -> int | None:
-        """The id of the message that caused this one, when its publisher named one.
+    def causal(self) -> Reference | None:
+        """The message that caused this one, when its publisher named one (``parent=``).
 
         Raises:
-            ProtocolError: it is not a number.
+            ProtocolError: it is no reference.
         """
-        raw = (self._envelope.options or {}).get(OptionKey.PARENT)
-        if raw is None:
-            return None
-        try:
-            return msgspec.msgpack.decode(raw, type=int)
-        except msgspec.MsgspecError as error:
-            raise ProtocolError(f"bad causal parent: {error}") from error
+        return parent_of(self._envelope)
+
+    @property
+    def reference(self) -> Reference:
+        """This message as a value: what a publish may name as its ``parent``."""
+        run, envelope = self._run, self._envelope
+        return Reference(run.channel, *run.origin, envelope.id, envelope.sequence, self._subscription.scope)
 
     @property
     def published_at(self) -> float:
@@ -157,3 +160,16 @@ def encode_headers(headers: Mapping[str, str]) -> dict[int, msgspec.Raw] | None:
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"header {name!r}: names and values are text")
     return {OptionKey.HEADERS.value: msgspec.Raw(msgspec.msgpack.encode(dict(headers)))}
+
+
+def give_parent(envelope: Envelope, parent: Message | Reference) -> None:
+    """Let an envelope name the message that has caused it.
+
+    Raises:
+        TypeError: that is neither a message nor a reference.
+    """
+    if isinstance(parent, Message):
+        parent = parent.reference
+    elif not isinstance(parent, Reference):
+        raise TypeError(f"parent={parent!r}: give the message that caused this one, or its reference")
+    envelope.options = (envelope.options or {}) | encode_parent(parent)

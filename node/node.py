@@ -36,7 +36,7 @@ from .inbox import MESSAGE_OVERHEAD_BYTES
 from .listening import open_listeners
 from .mailbox import Mailbox
 from .membership import GroupMembership
-from .message import encode_headers
+from .message import Message, encode_headers, give_parent
 from .monitor import Monitor
 from .names import check_name
 from .node_clients import NodeClients
@@ -45,6 +45,7 @@ from .permission import PUBLISH_VERBS, allow_all
 from .predicate import Where
 from .process import Process, ProcessFunction
 from .publisher import Publisher
+from .reference import Reference
 from .runtime import Runtime
 from .subscription import Subscription
 from .values import PublishOutcome
@@ -172,11 +173,12 @@ class Node(NodeClients):
         payload: object,
         *,
         headers: Mapping[str, str] | None = None,
+        parent: Message | Reference | None = None,
         ack: Ack | None = None,
         timeout: float = 5.0,
     ) -> PublishOutcome:
         """Publish, and return how it fared; see :meth:`.Bus.publish`."""
-        return await self._publish(CHANNEL_SCOPE, channel, payload, headers, ack, timeout)
+        return await self._publish(CHANNEL_SCOPE, channel, self._envelope(payload, headers, parent), ack, timeout)
 
     async def send_group(
         self,
@@ -188,22 +190,15 @@ class Node(NodeClients):
         timeout: float = 5.0,
     ) -> PublishOutcome:
         """Send to the mailbox of every member of a process group; see :meth:`.Bus.send_group`."""
-        return await self._publish(GROUP_SCOPE, group, payload, headers, ack, timeout)
+        return await self._publish(GROUP_SCOPE, group, self._envelope(payload, headers), ack, timeout)
 
     async def _publish(
-        self,
-        scope: int,
-        name: str,
-        payload: object,
-        headers: Mapping[str, str] | None,
-        ack: Ack | None,
-        timeout: float,
+        self, scope: int, name: str, envelope: Envelope, ack: Ack | None, timeout: float
     ) -> PublishOutcome:
         hub = self.running.hub
         hub.admit(hub.pid, PUBLISH_VERBS[scope], name)
         exchange = hub.in_scope(scope)
         # Looked at before the name takes a place in the table, which a group that was sent to keeps.
-        envelope = self._envelope(payload, headers)
         hub.sizes.check(envelope)
         asked = check_ack(name, ack)
         resolved = exchange.resolve(name)
@@ -220,7 +215,14 @@ class Node(NodeClients):
         nodes = MappingProxyType(pending.nodes)
         return PublishOutcome(pending.message_id, pending.delivered, pending.local, False, None, nodes, pressure)
 
-    def publish_nowait(self, channel: str, payload: object, *, headers: Mapping[str, str] | None = None) -> None:
+    def publish_nowait(
+        self,
+        channel: str,
+        payload: object,
+        *,
+        headers: Mapping[str, str] | None = None,
+        parent: Message | Reference | None = None,
+    ) -> None:
         """Publish without waiting; see :meth:`.Bus.publish_nowait`."""
         hub = (self._run or self.running).hub
         hub.admit(hub.pid, "publish", channel)
@@ -229,7 +231,7 @@ class Node(NodeClients):
         # Looked at once a batch: until it is handed over, no lane gets fuller.
         if not batch.items and resolved.crowded:
             raise Busy(BUSY_RETRY_S, "the lane to a peer")
-        envelope = self._envelope(payload, headers)
+        envelope = self._envelope(payload, headers, parent)
         if len(envelope.body) > hub.sizes.small_bytes or envelope.options:
             hub.sizes.check(envelope)
         if resolved.rejecting:
@@ -311,8 +313,13 @@ class Node(NodeClients):
     # --- helpers ---
 
     @staticmethod
-    def _envelope(payload: object, headers: Mapping[str, str] | None) -> Envelope:
-        if type(payload) is bytes and not headers:
+    def _envelope(
+        payload: object, headers: Mapping[str, str] | None, parent: Message | Reference | None = None
+    ) -> Envelope:
+        if type(payload) is bytes and not headers and parent is None:
             return Envelope(0, 0, 0, 0, RAW, payload)
         encoding, body = encode_payload(payload)
-        return Envelope(0, 0, 0, 0, encoding, body, encode_headers(headers) if headers else None)
+        envelope = Envelope(0, 0, 0, 0, encoding, body, encode_headers(headers) if headers else None)
+        if parent is not None:
+            give_parent(envelope, parent)
+        return envelope

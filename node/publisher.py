@@ -11,8 +11,9 @@ from liminal_mesh.cluster import Envelope
 from liminal_mesh.storage import LiminalError
 
 from .batch import Batch, Holder
-from .message import encode_headers
+from .message import Message, encode_headers, give_parent
 from .payload import encode_payload
+from .reference import Reference
 from .values import PublisherStatistics
 
 __all__ = ["Publisher"]
@@ -70,11 +71,17 @@ class Publisher:
         else:
             self._batch.flush()
 
-    async def send(self, payload: object, *, headers: Mapping[str, str] | None = None) -> None:
+    async def send(
+        self,
+        payload: object,
+        *,
+        headers: Mapping[str, str] | None = None,
+        parent: Message | Reference | None = None,
+    ) -> None:
         """Publish; waits while the window is full.
 
         Raises:
-            TypeError: the payload or a header cannot be encoded; nothing was sent.
+            TypeError: the payload or a header cannot be encoded, or the parent is no message; nothing was sent.
             LiminalError: an earlier publish failed.
         """
         # Room is looked for once a batch: until it is handed over, nothing gets fuller by it.
@@ -82,6 +89,8 @@ class Publisher:
             await self._make_room()
         encoding, body = encode_payload(payload)
         envelope = Envelope(0, 0, 0, 0, encoding, body, encode_headers(headers) if headers else None)
+        if parent is not None:
+            give_parent(envelope, parent)
         self._admit(envelope)
         self._in_flight += 1
         self._sent += 1

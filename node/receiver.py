@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Self
+from typing import ClassVar, Self
 
-from liminal_mesh.cluster import Envelope
+from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope
 
 from .bell import Bell
 from .inbox import Anchor, Inbox, Run
@@ -32,6 +32,9 @@ class Receiver:
     Attributes:
         bell: what the bus keeps of it, and wakes it by.
     """
+
+    scope: ClassVar[int] = CHANNEL_SCOPE
+    """Of what it receives."""
 
     def __init__(self, inbox: Inbox | None = None, where: Predicate | None = None) -> None:
         self._inbox = inbox

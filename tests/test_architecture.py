@@ -35,6 +35,7 @@ CLUSTER_SHELLS = {
 }
 NODE_CORES = {
     "arrivals",
+    "chains",
     "channel",
     "channel_table",
     "batch",
@@ -55,6 +56,7 @@ NODE_CORES = {
     "predicate",
     "processes",
     "reasons",
+    "reference",
     "restarts",
     "route",
     "shared",

@@ -14,6 +14,7 @@ from liminal_mesh.testing import Cluster
 
 from ..contracts import (
     test_bus,
+    test_bus_causal,
     test_bus_members,
     test_bus_mesh,
     test_bus_payloads,
@@ -28,6 +29,7 @@ from ..contracts.holders import Held, Pair
 
 SUITES = (
     test_bus,
+    test_bus_causal,
     test_bus_members,
     test_bus_mesh,
     test_bus_payloads,
