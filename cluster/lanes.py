@@ -64,6 +64,8 @@ class Lane(Generic[Key]):
         self._segment_bytes = SEGMENT_BYTES
         self._open: _Segment[Key] | None = None
         self.bytes = 0
+        self._taken = 0
+        """All bytes that were ever taken out."""
         self.bytes_max = bytes_max
         self.age_max_s = age_max_s
         self.stalled = False
@@ -144,10 +146,16 @@ class Lane(Generic[Key]):
             else:
                 assert segment.key is not None
                 frames.append(self._encode(segment.key, segment.number, segment.parts, segment.count))
+        self._taken += size
         if not self.segments:
             self.stalled = self.expired = False
         self.crowded = self.bytes * 2 > self.bytes_max and not self.stalled
         return frames
+
+    def mark(self) -> Callable[[], bool]:
+        """Return what tells whether everything that waits now was taken."""
+        end = self._taken + self.bytes
+        return lambda: self._taken >= end
 
     def age(self, now: float) -> None:
         """Note how old the oldest entry is; to be called in every turn that writes, and by the node's sweep.

@@ -219,10 +219,7 @@ class PipeTransport(asyncio.Transport):
             return
         self._buffer += data
         self._pump()
-        if self._writing and len(self._buffer) > self._limits[1]:
-            self._writing = False
-            assert self._protocol is not None
-            self._protocol.pause_writing()
+        self._pause_if_full()
 
     def write_eof(self) -> None:
         """Say that nothing more will be written; what comes is still read."""
@@ -242,6 +239,13 @@ class PipeTransport(asyncio.Transport):
         if not high >= low >= 0:
             raise ValueError(f"high ({high}) must be >= low ({low}) must be >= 0")
         self._limits = (low, high)
+        self._pause_if_full()
+
+    def _pause_if_full(self) -> None:
+        if self._writing and len(self._buffer) > self._limits[1]:
+            self._writing = False
+            assert self._protocol is not None
+            self._protocol.pause_writing()
 
     def _pump(self) -> None:
         while self._buffer and self._outward.room > 0:

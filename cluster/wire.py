@@ -11,6 +11,8 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol, cast
 
 from .buffer import FrameBuffer
@@ -52,6 +54,18 @@ class WireOwner(Protocol):
         """Return data frames to write now, [] when there are none."""
 
 
+class _Watch:
+    """Somebody who waits for bytes to be written."""
+
+    __slots__ = ("callback", "over", "taken")
+
+    def __init__(self, taken: Callable[[], bool], callback: Callable[[], None]) -> None:
+        self.taken = taken
+        self.callback = callback
+        self.over = False
+        """Whether what is waited for was taken from the owner."""
+
+
 class Wire(asyncio.Protocol):
     """A connection of frames.
 
@@ -72,6 +86,7 @@ class Wire(asyncio.Protocol):
         self._closing = ""
         self._reason = "closed by the other side"
         self._grace: asyncio.TimerHandle | None = None
+        self._watches: list[_Watch] = []
         self.buffer = FrameBuffer(limit)
         self.blocked_since: float | None = None
         self.bytes_in = 0
@@ -189,6 +204,44 @@ class Wire(asyncio.Protocol):
             self._grace = self._loop.call_later(CLOSE_S, self.abort, self._reason)
         elif transport.get_write_buffer_size() > CONTROL_BYTES_MAX:
             self.abort("the other side does not read")
+        elif self._watches:
+            self._look(transport)
+
+    def when_written(self, taken: Callable[[], bool], callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back, once, when the system has everything that was sent by the moment at which ``taken`` held.
+
+        Args:
+            taken: whether all data that is meant was pulled from the owner; looked at after each write.
+            callback: called then, or when the connection ends before that.
+
+        Returns:
+            What ends the wait.
+        """
+        watch = _Watch(taken, callback)
+        self._watches.append(watch)
+        if not self._scheduled:  # also while the transport is full: all of it may be in there
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
+        return partial(self._forget, watch)
+
+    def _forget(self, watch: _Watch) -> None:
+        if watch in self._watches:
+            self._watches.remove(watch)
+
+    def _look(self, transport: asyncio.Transport) -> None:
+        """Tell those whose bytes the system has. Until it has, the transport says only when it is empty."""
+        for watch in self._watches:
+            watch.over = watch.over or watch.taken()
+        written = [watch for watch in self._watches if watch.over]
+        if not written or self._control:
+            return
+        if transport.get_write_buffer_size():
+            transport.set_write_buffer_limits(high=0)
+            return
+        transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        self._watches = [watch for watch in self._watches if not watch.over]
+        for watch in written:
+            watch.callback()
 
     def pause_writing(self) -> None:
         """The transport is full (called by the loop)."""
@@ -201,6 +254,8 @@ class Wire(asyncio.Protocol):
         self._paused = False
         self.blocked_since = None
         self.wake()
+        if self._watches and self._transport is not None:
+            self._look(self._transport)
 
     def close(self, reason: str) -> None:
         """Write what was sent so far, then close; nothing more is read."""
@@ -227,3 +282,6 @@ class Wire(asyncio.Protocol):
         if error is not None and not self._closing:
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
         self._owner.wire_closed(self, reason)
+        watches, self._watches = self._watches, []
+        for watch in watches:
+            watch.callback()

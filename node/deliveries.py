@@ -141,6 +141,20 @@ class Deliveries:
             delivery.inbox.settle(count)
             self.ready(delivery)
 
+    def mark(self) -> Callable[[], bool]:
+        """Return what tells whether everything that waits now was pulled, or its receiver is over."""
+        waiting = [(one, one.inbox.passed + one.inbox.queued) for one in self.held.values() if one.inbox]
+
+        def pulled() -> bool:
+            nonlocal waiting
+            waiting = [(one, end) for one, end in waiting if self._behind(one, end)]
+            return not waiting
+
+        return pulled
+
+    def _behind(self, delivery: Delivery, end: int) -> bool:
+        return self.held.get(delivery.number) is delivery and delivery.inbox is not None and delivery.inbox.passed < end
+
     def give_up(self) -> None:
         """Turn what waits into gaps, which need no credit: the client is told what it will not get."""
         for delivery in self.held.values():

@@ -124,7 +124,7 @@ class Inbox:
 
     __slots__ = (
         "_after", "_before", "_budgets", "_queue", "bytes", "credit", "dropped", "lent", "limit", "messages",
-        "overflow", "overflowed", "queued", "size",
+        "overflow", "overflowed", "passed", "queued", "size",
     )  # fmt: skip
 
     def __init__(
@@ -135,9 +135,9 @@ class Inbox:
         self.size = size
         self.overflow: Overflow = overflow
         self.limit = credit + messages
-        self.queued = 0
-        self.lent = 0
-        self.bytes = 0
+        self.queued = self.lent = self.bytes = 0
+        self.passed = 0
+        """All messages that ever left the queue at its head, lent or dropped: it is first in, first out."""
         self._budgets = budgets
         self.dropped = 0
         self.overflowed = False
@@ -204,6 +204,7 @@ class Inbox:
             stop = min(stop, start + most)
             self._consume(run, start, stop)
         self.queued -= stop - start
+        self.passed += stop - start
         self.lent += stop - start
         return run, start, stop
 
@@ -301,6 +302,7 @@ class Inbox:
         assert isinstance(head, Run)
         self._consume(head, start, stop)
         self.queued -= stop - start
+        self.passed += stop - start
         self._lose(self._before, head, start, stop)
 
     def _charge(self, size: int) -> None:

@@ -39,7 +39,7 @@ from .membership import GroupMembership
 from .message import Message, encode_headers, give_parent
 from .monitor import Monitor
 from .names import check_name
-from .node_clients import NodeClients
+from .node_only import NodeOnly
 from .payload import RAW, encode_payload
 from .permission import PUBLISH_VERBS, allow_all
 from .predicate import Where
@@ -55,7 +55,7 @@ from .watch import GroupWatch, MemberWatch
 __all__ = ["Node"]
 
 
-class Node(NodeClients):
+class Node(NodeOnly):
     """A node of the mesh, embedded in this program: ``async with Node(config) as bus``.
 
     It installs no signal handler, configures no logging, and takes the running loop.

@@ -14,7 +14,7 @@ from liminal_mesh.cluster import Pid
 from .. import status
 from ..logs import get_logger
 from ..metrics import Metrics
-from ..node_clients import BY_FORCE
+from ..node_only import BY_FORCE
 from .guard import Guard
 from .hosts import allowed_hosts, is_allowed, is_same_origin
 from .tail import EventTail

@@ -88,6 +88,23 @@ def test_no_frame_is_larger_than_the_peer_takes(sizes: list[int]) -> None:
     assert [len(item.body) for item in items] == sizes
 
 
+@given(st.lists(st.one_of(st.integers(1, 3000), st.integers(-3000, -1), st.none()), max_size=40))
+def test_a_mark_is_passed_when_all_that_waited_was_taken(steps: list[int | None]) -> None:
+    """Whatever came after it; None makes a mark, a number above 0 is published, and one below is taken."""
+    lane = PeerLane(1, LANE_BYTES, 5.0)
+    sequence, taken = 0, 0
+    marks = []
+    for step in steps:
+        if step is None:
+            marks.append((sequence, lane.mark()))
+        elif step > 0:
+            sequence += 1
+            publish(lane, "ab"[step % 2], sequence, 1, step)
+        else:
+            taken += sum(len(cast("Publish", frame).items) for frame in arrived(lane.take(-step)))
+        assert [passed() for _, passed in marks] == [taken >= upto for upto, _ in marks]
+
+
 def test_a_loss_is_told_before_what_follows_it() -> None:
     """A full lane refuses the newest, and says so as soon as there is room."""
     lane = PeerLane(1, 2500, 5.0)

@@ -254,6 +254,60 @@ async def test_aborting_drops_what_waits(connected: Join) -> None:
         wire.send(frame(2))
 
 
+async def test_who_waits_for_nothing_is_told_soon(connected: Join) -> None:
+    """And not before it has asked."""
+    async with connected() as (wire, _, _, _):
+        written = asyncio.Event()
+        wire.when_written(lambda: True, written.set)
+        assert not written.is_set()
+        await written.wait()
+
+
+async def test_what_is_written_is_with_the_system_when_that_is_told(connected: Join) -> None:
+    """Control, data that is pulled later, and what the transport holds; what follows is not waited for."""
+    async with connected() as (wire, owner, reader, _):
+        told: list[tuple[int, int]] = []
+        written = asyncio.Event()
+
+        def note() -> None:
+            told.append((wire.queued_bytes, len(owner.data)))
+            written.set()
+
+        owner.data = [bytes(1 << 18)] * 64
+        wire.send(frame(1))
+        wire.wake()
+        wire.when_written(lambda: len(owner.data) <= 2, note)
+        await owner.paused.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not told
+        while not written.is_set():
+            await reader.read(1 << 20)
+        assert told[0][0] == 0
+        assert told[0][1] <= 2
+        assert len(told) == 1
+        while owner.data or wire.queued_bytes:
+            await reader.read(1 << 20)
+        owner.paused.clear()
+        while not wire.queued_bytes:
+            wire.send(bytes(1 << 14))
+            await asyncio.sleep(0.001)
+        assert not owner.paused.is_set(), "it holds as much as before without being full"
+
+
+async def test_the_end_is_told_to_who_waits_for_bytes_to_be_written(connected: Join) -> None:
+    """Unless it has given up."""
+    async with connected() as (wire, owner, _, _):
+        told: list[str] = []
+        wire.when_written(lambda: False, lambda: told.append("one"))
+        forget = wire.when_written(lambda: False, lambda: told.append("other"))
+        forget()
+        forget()
+        wire.abort("at once")
+        await owner.closed
+        assert told == ["one"]
+
+
 async def test_the_other_sides_end_is_told(connected: Join) -> None:
     """By who ended it."""
     async with connected() as (_, owner, _, writer):

@@ -161,6 +161,24 @@ async def test_a_reader_that_pauses_fills_the_writer_up(join: Join) -> None:
     assert client.calls == ["made", "pause", "resume"]
 
 
+async def test_a_writer_whose_limits_are_lowered_hears_when_all_is_written(join: Join) -> None:
+    """It is paused at once by what is buffered already, and resumed when nothing is left of it."""
+    client, server = await join()
+    server.transport.pause_reading()
+    client.transport.set_write_buffer_limits(high=2 * MUCH)
+    client.transport.write(b"x" * MUCH)
+    assert client.calls == ["made"]
+    client.transport.set_write_buffer_limits(high=0)
+    assert client.calls == ["made", "pause"]
+
+    server.transport.resume_reading()
+    await client.called("resume")
+    assert client.transport.get_write_buffer_size() == 0
+    client.transport.set_write_buffer_limits(high=0)
+    client.transport.set_write_buffer_limits(high=1000)
+    assert client.calls == ["made", "pause", "resume"]
+
+
 async def test_a_paused_reader_gets_nothing(join: Join) -> None:
     """Not even what came before."""
     client, server = await join()

@@ -72,6 +72,7 @@ class InboxBesideNaive(RuleBasedStateMachine):
         self.entries: list[Entry] = []
         self.last = dict.fromkeys(STREAMS, 0)
         self.lost = self.anchors = 0
+        self.marks: list[tuple[int, list[Entry]]] = []
 
     @rule(
         stream=st.sampled_from(STREAMS),
@@ -90,6 +91,8 @@ class InboxBesideNaive(RuleBasedStateMachine):
         else:
             self.keep_what_fits(entries)
             assert accepted == sum(entry.waits for entry in entries)
+        waiting = [entry for entry in self.entries if entry.waits]
+        self.marks = [*self.marks[-2:], (self.inbox.passed + self.inbox.queued, waiting)]
 
     def push_out_the_oldest(self, entry: Entry) -> None:
         """As the policy says, one by one."""
@@ -206,6 +209,9 @@ class InboxBesideNaive(RuleBasedStateMachine):
         assert [budget.used for budget in self.budgets] == [inbox.bytes] * 2
         assert inbox.dropped == self.lost + sum(entry.lost == "overflow" for entry in self.entries)
         assert inbox.overflowed == self.overflowed
+        there = {id(entry) for entry in waiting}
+        for end, marked in self.marks:
+            assert (inbox.passed < end) == any(id(entry) in there for entry in marked)
 
     def teardown(self) -> None:
         """Whatever is left can be taken, and accounts for the rest."""

@@ -1,9 +1,10 @@
-"""What only a node can do, and no client: look at its clients, and end their connections."""
+"""What only a node can do, and no client: hand on what it has, look at its clients, and end their connections."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from .flushing import flush
 from .values import ClientConnection
 
 if TYPE_CHECKING:
@@ -11,19 +12,33 @@ if TYPE_CHECKING:
 
     from .runtime import Runtime
 
-__all__ = ["BY_FORCE", "NodeClients"]
+__all__ = ["BY_FORCE", "NodeOnly"]
 
 BY_FORCE: Final = "closed by its node"
 """The reason of a connection that is closed by force for no other."""
 
 
-class NodeClients:
-    """The part of :class:`.Node` that is about its clients."""
+class NodeOnly:
+    """The verbs of :class:`.Node` that are none of the Bus."""
 
     @property
     def running(self) -> Runtime:
         """The parts of the running node."""
         raise NotImplementedError
+
+    async def flush(self, timeout: float = 5.0) -> None:
+        """Wait until everything that was accepted before this call has left the node.
+
+        That is: it was written to the connections of the clients that it is for, and to the links with peers, and the
+        system has taken it. What waits for credit of a subscription waits here, too; the program's own subscriptions
+        have it already. A client or a peer whose connection ends meanwhile is not waited for.
+
+        Raises:
+            DeadlineExceeded: ``missing`` names who has not taken all of it within ``timeout`` seconds: peers by their
+                names, clients by the pids of their connections.
+        """
+        run = self.running
+        await flush(run.hub, run.server, timeout)
 
     def connections(self) -> tuple[ClientConnection, ...]:
         """Return the clients that are connected to this node, in the order in which they came."""
