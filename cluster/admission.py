@@ -39,6 +39,23 @@ class Admission:
         self._ledger.out.append(Close(contact.conn, reason))
         self.gone(contact, reason, now, detail)
 
+    def cut(self, contact: Contact, code: str, reason: str, now: float) -> None:
+        """Cut off a peer, or a stranger, that is at fault."""
+        self._ledger.refusals[code] += 1
+        self.drop(contact, reason, now)
+
+    def tick(self, contact: Contact, now: float) -> None:
+        """See whether a connection gets on, and if it is a session, whether it lives."""
+        if contact.pulse is None:
+            if contact.deadline <= now:
+                self.cut(contact, "handshake", f"no progress in state {contact.state!r}", now)
+            return
+        verdict = contact.pulse.verdict(now)
+        if verdict is not None:
+            self.drop(contact, verdict, now)
+        else:
+            self._sessions.tick(contact, now)
+
     def gone(self, contact: Contact, reason: str, now: float, detail: str = "") -> None:
         """Take a connection that is closed, or will be, out of everything."""
         ledger = self._ledger
@@ -61,6 +78,8 @@ class Admission:
         """End a connection that was refused, by us or by the other."""
         if refusal.code != "self":
             event = "peer_refused" if by_us else "refused_by_peer"
+            if by_us:
+                self._ledger.refusals[refusal.code] += 1
             fields = {"peer": contact.who, "code": refusal.code, "reason": refusal.reason}
             level: Level = "debug" if refusal.code == "leaving" else "warning"  # whoever leaves is not at fault
             self._ledger.notice(level, event, f"{refusal.code} {contact.key}", now, **fields)

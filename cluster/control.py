@@ -12,17 +12,20 @@ order and before the next input; a :class:`.membership.MemberChanged` among them
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from .control_choice import ControlChoice
 from .control_frames import Greeting
-from .control_link import REDUNDANT, ControlLink, redundant, refusal_of, standing
+from .control_link import NEWCOMERS_MAX, REDUNDANT, ControlLink, refusal_of
 from .effects import Close, Failed, Level, Notice, Send
 from .errors import ProtocolError, StaleEpoch
 from .frames import LINK_PROTO, Hello, LinkFrame, Refusal
 from .handshake import CONTROL, NO_FACTS, Handshake
 from .identity import NodeId
 from .membership import MemberChanged
+from .newcomers import Newcomers
 from .notices import Notices
 from .options import PeeringOptions
 from .swim import (
@@ -46,9 +49,6 @@ if TYPE_CHECKING:
     from random import Random
 
 __all__ = ["Control", "ControlEffect"]
-
-NEWCOMERS_MAX = 64
-"""The most connections of others that are not links yet: whoever connects costs this much, and no more."""
 
 ControlEffect = Send | Close | DialAddress | Doubt | Departed | Failed | Notice | MemberChanged
 """What the shell has to carry out, or to pass on."""
@@ -92,19 +92,27 @@ class Control:
         self.unknown_frames = 0
         """Frames of types that this version does not know, from peers that have proved themselves."""
         self.swim = Swim(me, options.address, swim, rng, now)
+        self.refusals: Counter[str] = Counter()
+        """Connections that this node refused or cut off, by reason."""
         self._conns: dict[int, ControlLink] = {}
-        self._links: dict[str, ControlLink] = {}
-        """The link that stands, or is about to, by the peer's name."""
-        self._minted = 0
+        self._choice = ControlChoice(me.name)
+        self._links = self._choice.links
+        self._newcomers = Newcomers(options.patience_s)
+        """Connections of others that are not links yet."""
         self._out: list[ControlEffect] = []
         self._notices = Notices()
 
-    def accepted(self, conn: int, now: float) -> list[ControlEffect]:
-        """Note that somebody connected."""
-        if sum(link.dial is None and not link.g for link in self._conns.values()) >= NEWCOMERS_MAX:
-            self._out.append(Close(conn, "too many newcomers"))
-        else:
-            self._open(conn, None, now)
+    def accepted(self, conn: int, source: str, now: float) -> list[ControlEffect]:
+        """Note that somebody connected, from the machine ``source``."""
+        if len(self._newcomers) >= NEWCOMERS_MAX:
+            self.refusals["crowded"] += 1
+            first = self._newcomers.next()
+            if first is None or first.since > now:
+                self._out.append(Close(conn, "too many newcomers"))
+                return self._take()
+            self._drop(self._conns[first.key], "others wait", "rejected", now)
+        self._open(conn, None, now)
+        self._newcomers.came(conn, source, now)
         return self._take()
 
     def dialed(self, conn: int, dial: DialAddress, now: float) -> list[ControlEffect]:
@@ -147,16 +155,14 @@ class Control:
 
     def broken(self, conn: int, error: ProtocolError, now: float) -> list[ControlEffect]:
         """Note that the caller could not read what came: the connection closes."""
-        link = self._conns.get(conn)
-        if link is not None:
-            self._break(link, error, now)
+        if conn in self._conns:
+            self._break(self._conns[conn], error, now)
         return self._take()
 
     def closed(self, conn: int, loss: LinkLoss, now: float) -> list[ControlEffect]:
         """Note that a connection ended by itself."""
-        link = self._conns.get(conn)
-        if link is not None:
-            self._gone(link, loss, "closed" if loss == "reset" else "timeout", now)
+        if conn in self._conns:
+            self._gone(self._conns[conn], loss, "closed" if loss == "reset" else "timeout", now)
         return self._take()
 
     def state(self, conn: int) -> str:
@@ -177,6 +183,7 @@ class Control:
             if late > self._options.late_s:  # we were stopped, and what they sent meanwhile is still to be read
                 link.deadline += late
             elif link.deadline <= now:
+                self.refusals["handshake"] += 1
                 self._drop(link, f"no progress in state {link.state!r}", "timeout", now)
         self._do(self.swim.tick(now), now)
         return self._take()
@@ -224,22 +231,16 @@ class Control:
             elif link.node.name == self._me.name:
                 self._do(self.swim.linked(link.record, 0, now), now)  # it will be refused, and told by whom
             elif link.node.name < self._me.name:
-                former = standing(self._links, link)
-                # Whoever dials a name although a link stands does not trust that link any more.
-                doubted = link.dial is not None and link.dial.name
-                self._greet(link, former.g if former is not None and not doubted else 0)
+                self._greet(link, self._choice.good(link))
 
     def _greeted(self, link: ControlLink, now: float) -> None:
-        assert link.greeting is not None
         if self._me.name < link.node.name:
-            if redundant(self._links, link, now):
+            if self._choice.redundant(link, now):
                 self._refuse(link, REDUNDANT, now)
                 return
-        else:
-            former = standing(self._links, link)
-            if link.greeting.g == 0 or (former is not None and link.greeting.g <= former.g):
-                self._drop(link, "a later link stands", "other", now)
-                return
+        elif self._choice.outdated(link):
+            self._drop(link, "a later link stands", "other", now)
+            return
         self._meet(link, now)
 
     def _meet(self, link: ControlLink, now: float) -> None:
@@ -261,15 +262,11 @@ class Control:
     def _install(self, link: ControlLink, now: float) -> ControlLink | None:
         """Make a connection the link; returns what it replaces."""
         assert link.greeting is not None
-        name, former = link.node.name, self._links.get(link.node.name)
+        name, former = link.node.name, self._choice.install(link)
         if self._me.name < name:
-            self._minted += 1
-            self._greet(link, self._minted)
-            link.g = self._minted
-        else:
-            link.g = link.greeting.g
+            self._greet(link, link.g)
         link.deadline = now + self._options.adopt_s
-        self._links[name] = link
+        self._newcomers.gone(link.conn)
         clocks = {one: ahead for one, ahead in self.clocks.items() if one in self._links}
         self.clocks = {**clocks, name: (link.greeting.wall_ms - self._wall_ms()) / 1000}
         if link.dial is not None and link.dial.name not in {"", name}:
@@ -283,12 +280,15 @@ class Control:
 
     def _break(self, link: ControlLink, error: ProtocolError, now: float) -> None:
         self._notice("warning", "protocol_error", link, now, state=link.state, reason=error.reason)
+        self.refusals["protocol"] += 1
         self._drop(link, f"protocol error: {error.reason}", "rejected", now)
 
     def _turned_away(self, link: ControlLink, refusal: Refusal, by_us: bool, now: float) -> None:
         """End a connection that was refused, by us or by the other."""
         if refusal.code not in {"self", "redundant", "leaving"}:
             event = "control_refused" if by_us else "control_refused_by_peer"
+            if by_us:
+                self.refusals[refusal.code] += 1
             self._notice("warning", event, link, now, code=refusal.code, reason=refusal.reason)
         proved = link.handshake.state == "done"  # a stranger's word ends nobody's run
         if refusal.code == "stale-epoch" and proved and not by_us and refusal.known_epoch > self._me.epoch:
@@ -308,6 +308,7 @@ class Control:
         """Take a connection that is closed, or will be, out of everything."""
         if self._conns.pop(link.conn, None) is None:
             return
+        self._newcomers.gone(link.conn)
         if link.g and self._links.get(link.node.name) is link:
             del self._links[link.node.name]
             self._do(self.swim.unlinked(link.node.name, loss, now), now)

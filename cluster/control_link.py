@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .control_frames import CONTROL_FRAMES, Greeting
@@ -13,7 +12,10 @@ from .identity import NodeId
 from .swim import DialAddress
 from .swim_frames import MemberRecord, RecordState
 
-__all__ = ["REDUNDANT", "ControlLink", "redundant", "refusal_of", "standing"]
+__all__ = ["NEWCOMERS_MAX", "REDUNDANT", "ControlLink", "refusal_of"]
+
+NEWCOMERS_MAX = 64
+"""The most connections of others that are not links yet: whoever connects costs this much, and no more."""
 
 REDUNDANT = Refusal("redundant", "another connection is the link")
 """What is said on a connection that is not needed, or not any more."""
@@ -95,21 +97,6 @@ class ControlLink:
         if self.greeting is not None:
             raise ProtocolError("a second greeting")
         self.greeting = greeting
-
-
-def standing(links: Mapping[str, ControlLink], link: ControlLink) -> ControlLink | None:
-    """Return the link to the very run at the other end of a connection, if there is one among the links."""
-    there = links.get(link.node.name)
-    return there if there is not None and there.node == link.node else None
-
-
-def redundant(links: Mapping[str, ControlLink], link: ControlLink, now: float) -> bool:
-    """Whether the decider keeps the link that it has, and not this connection, whose peer has greeted."""
-    kept = standing(links, link)
-    if kept is None or (link.dial is not None and link.dial.name):
-        return False
-    assert link.greeting is not None, "only then it is known what the peer holds for the link"
-    return link.greeting.g == kept.g or (not kept.proved and now < kept.deadline)
 
 
 def refusal_of(newcomer: NodeId, bearer: MemberRecord | None) -> Refusal:

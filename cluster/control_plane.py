@@ -102,7 +102,7 @@ class ControlPlane:
         wire.hand_over(self, self._number())
         self._wires[wire.tag] = wire
         self.wire_opened(wire)
-        self._do(self._core.accepted(wire.tag, self._loop.time()))
+        self._do(self._core.accepted(wire.tag, wire.peer_host, self._loop.time()))
         try:
             self.wire_frame(wire, CONTROL_HELLO, body)
         except ProtocolError as error:  # nobody above knows what to do with it: the wire did not call

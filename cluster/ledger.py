@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +12,8 @@ from .contact import Contact
 from .dialing import Dialer
 from .discovery import Discovery
 from .effects import Dial, Effect, Level, Resolve, Send
-from .frames import LinkFrame
+from .frames import Hello, LinkFrame
+from .handshake import NO_FACTS, Facts
 from .identity import NodeId
 from .membership import MeshMembership
 from .notices import Notices
@@ -46,7 +48,8 @@ class Ledger:
 
     ``contacts`` are the connections by number, ``pairs`` the agreements by the peer's name, ``out`` the effects
     of the input that is being worked on, and ``wake`` when a tick is wanted (None: to be found out again).
-    ``fenced`` counts the frames that came on a connection which was closed or replaced before.
+    ``fenced`` counts the frames that came on a connection which was closed or replaced before, and ``refusals`` the
+    connections that this node refused or cut off, by reason.
     """
 
     def __init__(self, me: NodeId, run: bytes, options: PeeringOptions, rng: Random) -> None:
@@ -65,6 +68,7 @@ class Ledger:
         self.wake: float | None = None
         self.draining = False
         self.fenced = 0
+        self.refusals: Counter[str] = Counter()
         self._turned_away: dict[tuple[str, str], TurnedAway] = {}
         self._notices = Notices()
 
@@ -140,6 +144,11 @@ class Ledger:
         """Whether to look a seed up again: somebody is missing, or its last answer leads to nobody we know."""
         size = 1 + len(self.linked())
         return size < max(self.options.expected, 2) or not self.dialer.settled(seed)
+
+    def facts(self, hello: Hello) -> Facts:
+        """Return what is known of sessions with a peer, which has said this of itself."""
+        pair = self.pairs.get(hello.name)
+        return pair.facts(hello) if pair is not None else NO_FACTS
 
     def session_with(self, name: str) -> Contact | None:
         """Return the session with the peer of this name, if one stands."""

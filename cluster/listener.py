@@ -1,7 +1,8 @@
 """A listener that accepts only as many newcomers at once as may be served.
 
-Whoever comes while all permits are taken waits in the network's backlog and is not refused. Running out of file
-descriptors pauses the listener and does not end it.
+Whoever comes while all permits are taken waits in the network's backlog and is not refused; a newcomer that has had
+some time makes room for it (:mod:`.newcomers`). Running out of file descriptors pauses the listener and does not end
+it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 from .errors import AddressInUse
 from .identity import Address
 from .network import Network, Port
+from .newcomers import Newcomers
 
 __all__ = ["Listener"]
 
@@ -35,14 +37,20 @@ class Listener:
         backlog: how many connections the network keeps for us.
         permits: how many accepted connections may be unfinished newcomers at once; see :meth:`release`.
         network: whose address it is.
+        patience_s: what each newcomer may take although others wait.
     """
 
-    def __init__(self, name: str, address: Address, backlog: int, permits: int, network: Network) -> None:
+    def __init__(
+        self, name: str, address: Address, backlog: int, permits: int, network: Network, patience_s: float
+    ) -> None:
         self.name = name
         self.address = address
         self._backlog = backlog
         self._permits = asyncio.Semaphore(permits)
         self._network = network
+        self._newcomers = Newcomers(patience_s)
+        self._drops: dict[int, Callable[[], None]] = {}
+        """How to part with each of them."""
         self._port: Port | None = None
 
     def open(self) -> Address:
@@ -68,10 +76,10 @@ class Listener:
 
     async def run(self, factory: Callable[[], asyncio.Protocol]) -> None:
         """Accept until :meth:`close`; each connection holds a permit until :meth:`release`."""
-        while self._port is not None:
-            await self._permits.acquire()
+        while (port := self._port) is not None:
+            await self._permit(port)
             try:
-                accepted = await self._port.accept(factory)
+                accepted = await port.accept(factory)
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
                     raise
@@ -81,9 +89,39 @@ class Listener:
             if not accepted:
                 self._permits.release()
 
-    def release(self) -> None:
-        """A newcomer has been let in, or is gone."""
-        self._permits.release()
+    def hold(self, key: int, source: str, drop: Callable[[], None]) -> None:
+        """Note who holds a permit, so that it can make room for others.
+
+        Args:
+            key: a number that no other one has, for :meth:`release`.
+            source: where it comes from.
+            drop: ends the connection; its permit is free already.
+        """
+        self._newcomers.came(key, source, asyncio.get_running_loop().time())
+        self._drops[key] = drop
+
+    def release(self, key: int | None = None) -> None:
+        """A newcomer has been let in, or is gone; None is one that was not noted, and else nothing is done twice."""
+        if key is None or self._newcomers.gone(key):
+            self._permits.release()
+        if key is not None:
+            self._drops.pop(key, None)
+
+    async def _permit(self, port: Port) -> None:
+        """Take a permit; if there is none, and somebody waits, a newcomer that has had its time makes room."""
+        if self._permits.locked():
+            await port.arrival()
+        while True:
+            first = self._newcomers.next()
+            try:
+                async with asyncio.timeout_at(None if first is None else first.since):
+                    await self._permits.acquire()
+                    return
+            except TimeoutError:
+                assert first is not None
+                drop = self._drops[first.key]
+                self.release(first.key)
+                drop()
 
     def close(self) -> None:
         """Stop listening; who was accepted stays. The task in :meth:`run` is to be cancelled by its owner."""

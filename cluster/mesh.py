@@ -81,7 +81,6 @@ class Mesh:
         self._resolver = resolver
         self._loop = asyncio.get_running_loop()
         self._wires: dict[int, Wire] = {}
-        self._newcomers: set[int] = set()
         self._by_wire: dict[int, Link] = {}
         self.links: dict[str, Link] = {}
         self._tags = 0
@@ -150,6 +149,8 @@ class Mesh:
     def wire_opened(self, wire: Wire) -> None:
         """A connection stands (the dialler's side is told by the dial)."""
         wire.user_timeout(self._limits.user_timeout_s)
+        if wire.tag:  # those that are dialled get theirs later
+            self._listener.hold(wire.tag, wire.peer_host, lambda: self._crowded_out(wire))
 
     def wire_heard(self, wire: Wire) -> None:
         """Some bytes came: the peer lives."""
@@ -183,7 +184,7 @@ class Mesh:
         self._do(self._core.received(wire.tag, kind, frame, self._loop.time()))
         if self._core.state(wire.tag) in {"adopting", "session"}:
             wire.buffer.limit = self._limits.frame
-            self._admitted(wire)
+            self._listener.release(wire.tag)
 
     def wire_broken(self, wire: Wire, error: ProtocolError) -> None:
         """The peer broke the protocol: the core closes it, and says so."""
@@ -191,7 +192,7 @@ class Mesh:
 
     def wire_closed(self, wire: Wire, reason: str) -> None:
         """A connection is gone."""
-        self._admitted(wire)
+        self._listener.release(wire.tag)
         self._first.answered(self._targets.pop(wire.tag, ""))
         self._core.late(wire.tag, wire.late_frames)
         if self._wires.pop(wire.tag, None) is not None:
@@ -310,14 +311,17 @@ class Mesh:
 
     def _accepted(self) -> Wire:
         wire = Wire(self._loop, self, self._limits.preauth)
-        self._newcomers.add(self._adopt(wire))
+        self._adopt(wire)
         self._do(self._core.accepted(wire.tag, self._loop.time()))
         return wire
+
+    def _crowded_out(self, wire: Wire) -> None:
+        self._do(self._core.crowded_out(wire.tag, self._loop.time()))
 
     def _hand_over(self, wire: Wire, body: memoryview) -> None:
         """Let the membership have a connection that is to be a control link."""
         del self._wires[wire.tag]
-        self._admitted(wire)
+        self._listener.release(wire.tag)
         self._do(self._core.closed(wire.tag, "a control link", self._loop.time()))
         self._control.take(wire, body)
 
@@ -326,11 +330,6 @@ class Mesh:
         wire.tag = self._tags
         self._wires[wire.tag] = wire
         return wire.tag
-
-    def _admitted(self, wire: Wire) -> None:
-        if wire.tag in self._newcomers:
-            self._newcomers.discard(wire.tag)
-            self._listener.release()
 
     def _tell(self) -> None:
         self._changed_scheduled = False

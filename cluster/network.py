@@ -23,6 +23,9 @@ class Port(Protocol):
     def address(self) -> Address:
         """Where it really is."""
 
+    async def arrival(self) -> None:
+        """Wait until a connection is there to be accepted, if it still is by then."""
+
     async def accept(self, factory: Callable[[], asyncio.Protocol]) -> bool:
         """Take one connection; return whether it still stood when it was taken.
 

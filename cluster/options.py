@@ -38,6 +38,9 @@ class PeeringOptions:
     handshake_s: float = 5.0
     """What a connection may take to prove itself."""
 
+    patience_s: float = 1.0
+    """What one that is to be a control link may take although others wait for its place."""
+
     adopt_s: float = 2.0
     """What a session offered to a peer may wait for its answer."""
 

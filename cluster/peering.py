@@ -21,7 +21,7 @@ order and before the next input. The core knows no time but the ``now`` it is gi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .admission import Admission
@@ -50,7 +50,7 @@ from .frames import (
     SnapEnd,
     Sync,
 )
-from .handshake import NO_FACTS, Facts, Handshake
+from .handshake import Handshake
 from .identity import NodeId
 from .ledger import Ledger, TurnedAway
 from .membership import Member, MemberChanged, Membership
@@ -146,6 +146,13 @@ class Peering:
             self._break(contact, error, now)
         return self._ledger.take()
 
+    def crowded_out(self, conn: int, now: float) -> list[Effect]:
+        """Note that a connection which has not proved itself is to make room for others."""
+        contact = self._ledger.contacts.get(conn)
+        if contact is not None:
+            self._admission.cut(contact, "crowded", "others wait for its place", now)
+        return self._ledger.take()
+
     def heard(self, conn: int, now: float) -> None:
         """Note that bytes came, of whatever kind."""
         contact = self._ledger.contacts.get(conn)
@@ -229,7 +236,7 @@ class Peering:
         ledger.wake = None
         for contact in tuple(ledger.contacts.values()):
             if contact.conn in ledger.contacts:
-                self._tick_contact(contact, now)
+                self._admission.tick(contact, now)
         for pair in tuple(ledger.pairs.values()):
             if pair.check is not None and pair.check.deadline <= now:
                 self._admission.judge(pair, now)
@@ -255,6 +262,11 @@ class Peering:
     def fenced(self) -> int:
         """How many frames came on a connection that was closed or replaced before: none of them had any effect."""
         return self._ledger.fenced
+
+    @property
+    def refusals(self) -> Mapping[str, int]:
+        """Connections that this node refused or cut off, by reason."""
+        return self._ledger.refusals
 
     def members(self) -> tuple[Member, ...]:
         """Return who is in the mesh as far as we know, this node included."""
@@ -285,14 +297,10 @@ class Peering:
         assert conn not in ledger.contacts
         options, me = ledger.options, ledger.me
         hello = Hello(*LINK_PROTO, options.cluster, me.name, me.epoch, ledger.run, self._nonce(), options.address)
-        handshake = Handshake(hello, self._keys, "dialler" if target else "listener", self._facts)
+        handshake = Handshake(hello, self._keys, "dialler" if target else "listener", ledger.facts)
         contact = ledger.contacts[conn] = Contact(conn, handshake, target, now + options.handshake_s)
         ledger.wake = None
         return contact
-
-    def _facts(self, hello: Hello) -> Facts:
-        pair = self._ledger.pairs.get(hello.name)
-        return pair.facts(hello) if pair is not None else NO_FACTS
 
     def _dispatch(self, contact: Contact, frame: LinkFrame, now: float) -> None:
         match frame:
@@ -334,15 +342,4 @@ class Peering:
     def _break(self, contact: Contact, error: ProtocolError, now: float) -> None:
         fields = {"conn": contact.conn, "peer": contact.who, "state": contact.state, "reason": error.reason}
         self._ledger.notice("warning", "protocol_error", contact.key, now, **fields)
-        self._admission.drop(contact, f"protocol error: {error.reason}", now)
-
-    def _tick_contact(self, contact: Contact, now: float) -> None:
-        if contact.pulse is None:
-            if contact.deadline <= now:
-                self._admission.drop(contact, f"no progress in state {contact.state!r}", now)
-            return
-        verdict = contact.pulse.verdict(now)
-        if verdict is not None:
-            self._admission.drop(contact, verdict, now)
-        else:
-            self._sessions.tick(contact, now)
+        self._admission.cut(contact, "protocol", f"protocol error: {error.reason}", now)

@@ -185,10 +185,13 @@ class _PipePort:
         self._waiting.append(end)
         self._came.set()
 
-    async def accept(self, factory: Callable[[], asyncio.Protocol]) -> bool:
+    async def arrival(self) -> None:
         while not self._waiting:
             self._came.clear()
             await self._came.wait()
+
+    async def accept(self, factory: Callable[[], asyncio.Protocol]) -> bool:
+        await self.arrival()
         self._waiting.popleft().start(factory())
         return True
 

@@ -55,8 +55,8 @@ class _TcpPort:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def accept(self, factory: Callable[[], asyncio.Protocol]) -> bool:
-        loop = self._loop = asyncio.get_running_loop()
-        await self._readable(loop)
+        loop = asyncio.get_running_loop()
+        await self.arrival()
         try:
             sock, _ = self._socket.accept()
         except BlockingIOError:
@@ -74,8 +74,9 @@ class _TcpPort:
             return False
         return True
 
-    async def _readable(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Wait for a connection; ``sock_accept`` loses one that comes in the turn in which it is cancelled."""
+    async def arrival(self) -> None:
+        # Not by ``sock_accept``, which loses a connection that comes in the turn in which it is cancelled.
+        loop = self._loop = asyncio.get_running_loop()
         came: asyncio.Future[None] = loop.create_future()
         loop.add_reader(self._socket, _arrived, came)
         try:

@@ -112,6 +112,11 @@ class Wire(asyncio.Protocol):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._owner.wire_opened(self)
 
+    @property
+    def peer_host(self) -> str:
+        """The address of the machine at the other end."""
+        return self.peer_address.rpartition(":")[0]
+
     def hand_over(self, owner: WireOwner, tag: int) -> None:
         """Let somebody else have what happens from here on."""
         self._owner, self.tag = owner, tag

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from liminal_mesh.cluster import Listener
 
 from .config import NodeConfig
 from .environment import Environment
 
-__all__ = ["open_listeners"]
+__all__ = ["PATIENCE", "open_listeners"]
+
+PATIENCE: Final = 0.2
+"""What part of the time for its handshake a newcomer has although others wait for its place."""
 
 
 def open_listeners(config: NodeConfig, environment: Environment) -> dict[str, Listener]:
@@ -26,7 +31,10 @@ def open_listeners(config: NodeConfig, environment: Environment) -> dict[str, Li
     listeners: dict[str, Listener] = {}
     try:
         for name, address in wanted.items():
-            listener = Listener(name, address, limits.listen_backlog, limits.handshakes, environment.network)
+            patience_s = limits.handshake_timeout * PATIENCE
+            listener = Listener(
+                name, address, limits.listen_backlog, limits.handshakes, environment.network, patience_s
+            )
             listener.open()
             listeners[name] = listener
     except BaseException:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final, get_args
@@ -213,6 +214,10 @@ def _clients(run: Runtime) -> Iterator[Metric]:
     yield _counter("client_refusals", "Clients that were refused or cut off.", refusals, "reason")
     peers = (mesh.unknown_frames if mesh is not None else 0) + (control.unknown_frames if control is not None else 0)
     unknown = [("client", server.unknown_frames), ("peer", peers)]
+    # Copied as a whole: those of the control links are counted on another thread.
+    cut = Counter({**run.peering.refusals} if run.peering is not None else {})
+    cut += Counter({**control.refusals} if control is not None else {})
+    yield _counter("peer_refusals", "Connections of peers that were refused or cut off.", list(cut.items()), "reason")
     yield _counter("unknown_frames", "Frames of types that this version does not know.", unknown, "sender")
 
 

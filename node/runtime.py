@@ -48,6 +48,7 @@ from .environment import Environment
 from .hub import Hub
 from .in_force import InForce
 from .interests import wait_s
+from .listening import PATIENCE
 from .permission import Permit
 from .restarts import RestartBudget
 from .server import Server
@@ -154,6 +155,7 @@ class Runtime:
             seeds=tuple(cluster.seeds),
             expected=cluster.expected or 2,
             handshake_s=self.config.limits.handshake_timeout,
+            patience_s=self.config.limits.handshake_timeout * PATIENCE,
             peers_max=self.config.limits.peers,
         )
         keys = [derive_key(cookie, cluster.name) for cookie in cookies]

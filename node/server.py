@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from liminal_mesh.cluster import Address, Listener, Notices, Pid, ProtocolError, Wire
@@ -174,6 +175,7 @@ class Server:
         connection = Connection(self, wire, now, self.loop.time())
         self._wires.add(wire.tag)
         self.connections[wire.tag] = connection
+        self._listener.hold(wire.tag, wire.peer_host, partial(self._crowded_out, connection))
         self._newcomers[wire.tag] = self.loop.call_later(self.limits.handshake_timeout, self._too_slow, connection)
         refusal = self._full(wire)
         if refusal is not None:
@@ -225,21 +227,24 @@ class Server:
         timer = self._newcomers.pop(wire.tag, None)
         if timer is not None:
             timer.cancel()
-            self._listener.release()
+            self._listener.release(wire.tag)
 
     def _full(self, wire: Wire) -> LimitExceeded | None:
         if len(self.connections) > self.limits.connections:
             return LimitExceeded("connections", self.limits.connections)
-        host = wire.peer_address.rpartition(":")[0]
+        host = wire.peer_host
         explicit = "connections_per_ip" in self.limits.model_fields_set
         if explicit or not Address(host, 0).loopback:
-            same = sum(1 for one in self.connections.values() if one.wire.peer_address.rpartition(":")[0] == host)
+            same = sum(1 for one in self.connections.values() if one.wire.peer_host == host)
             if same > self.limits.connections_per_ip:
                 return LimitExceeded("connections_per_ip", self.limits.connections_per_ip)
         return None
 
     def _too_slow(self, connection: Connection) -> None:
         connection.refuse("handshake", f"no greeting within {self.limits.handshake_timeout:g} s")
+
+    def _crowded_out(self, connection: Connection) -> None:
+        connection.refuse("crowded", "others wait for the place of a connection that has not greeted")
 
     def _look_around(self) -> None:
         self._check = None

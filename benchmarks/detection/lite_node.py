@@ -102,7 +102,7 @@ async def _main(told: dict[str, Any]) -> None:
     keys = [derive_key(Path(told["cookie_file"]).read_bytes(), CLUSTER)]  # noqa: ASYNC240 - nothing runs yet
     options = PeeringOptions(cluster=CLUSTER, address=told["address"], seeds=tuple(told["seeds"]))
     registry, network, bus = Registry(me), TcpNetwork(), NoBus()
-    listener = Listener("mesh", parse_address(told["address"]), BACKLOG, PERMITS, network)
+    listener = Listener("mesh", parse_address(told["address"]), BACKLOG, PERMITS, network, options.patience_s)
     listener.open()
     peering = Peering(me, run, keys, registry, options, random.Random(), nonce)
     begin = asyncio.get_running_loop().time()

@@ -100,7 +100,7 @@ class Bench:
         """Connect one to another: for the member ``name``, or a seed; returns the numbers of the connection's ends."""
         near, far = next(self._numbers), next(self._numbers)
         one.others[near], other.others[far] = (other, far), (one, near)
-        other.do(other.core.accepted(far, self.now))
+        other.do(other.core.accepted(far, "", self.now))
         one.do(one.core.dialed(near, DialAddress(f"{other.me.name}{other.me.epoch}:1", name, 2.0), self.now))
         return near, far
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from liminal_mesh.cluster.buffer import FrameBuffer
-from liminal_mesh.cluster.control import NEWCOMERS_MAX
 from liminal_mesh.cluster.control_frames import CONTROL_CODEC, CONTROL_FRAMES, Greeting
+from liminal_mesh.cluster.control_link import NEWCOMERS_MAX
 from liminal_mesh.cluster.effects import Close, Failed, Notice, Send
 from liminal_mesh.cluster.errors import ProtocolError, StaleEpoch
 from liminal_mesh.cluster.frames import LINK_PROTO, Auth, Hello, LinkFrame, Refusal, Welcome
@@ -402,14 +402,31 @@ def test_strangers_are_bounded_in_number_and_time() -> None:
     bench = Bench()
     node = bench.node("m")
     for conn in range(NEWCOMERS_MAX):
-        node.do(node.core.accepted(1000 + conn, bench.now))
+        node.do(node.core.accepted(1000 + conn, "", bench.now))
     assert not node.of(Close)
-    node.do(node.core.accepted(2000, bench.now))
+    node.do(node.core.accepted(2000, "", bench.now))
     assert node.of(Close) == [Close(2000, "too many newcomers")]
     bench.wait(5.1, [node])
     assert len(node.of(Close)) == 1 + NEWCOMERS_MAX
 
     bench.linked(bench.node("a"), node)
+
+
+def test_a_stranger_that_takes_its_time_makes_room_for_others() -> None:
+    """Of the machine that holds the most places, the oldest; one that has just come is not put out."""
+    bench = Bench()
+    node = bench.node("m")
+    patience_s = node.core._options.patience_s
+    node.do(node.core.accepted(1, "honest", bench.now))
+    for conn in range(2, 1 + NEWCOMERS_MAX):
+        node.do(node.core.accepted(conn, "crowd", bench.now))
+    node.do(node.core.accepted(1000, "honest", bench.now + 0.9 * patience_s))
+    assert node.of(Close) == [Close(1000, "too many newcomers")]
+    for conn in range(1001, 1004):
+        node.do(node.core.accepted(conn, "honest", bench.now + patience_s))
+
+    assert [close.conn for close in node.of(Close)] == [1000, 2, 3, 4]
+    assert {node.core.state(conn) for conn in (1, 5, 1001, 1002, 1003)} == {"hello"}
 
 
 def test_a_dial_that_is_not_answered_is_over_in_its_own_time() -> None:
@@ -432,7 +449,7 @@ def test_a_data_link_is_no_control_link(listener: bool) -> None:
     node = bench.node("m")
     data = hello("z", capabilities=[])
     if listener:
-        node.do(node.core.accepted(1, bench.now))
+        node.do(node.core.accepted(1, "", bench.now))
         node.take(1, data)
     else:
         conn, _ = bench.dial(node, bench.node("z"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 from liminal_mesh.cluster import Control, NodeId, PeeringOptions
-from liminal_mesh.cluster.control import NEWCOMERS_MAX
 from liminal_mesh.cluster.control_frames import CONTROL_HELLO, Greeting
+from liminal_mesh.cluster.control_link import NEWCOMERS_MAX
 from liminal_mesh.cluster.effects import Close, Failed, Send
 from liminal_mesh.cluster.frames import Hello, Refusal
 from liminal_mesh.cluster.handshake import CONTROL, NO_FACTS, Handshake
@@ -29,7 +29,7 @@ def proved(control: Control, conn: int, name: str) -> None:
     """Let a node of this name connect, and prove itself."""
     mine = Hello(1, 1, "mesh", name, 7, b"another.", b"n" * 32, "127.0.0.1:7602", [CONTROL])
     handshake = Handshake(mine, [b"key"], "dialler", lambda _: NO_FACTS)
-    control.accepted(conn, 0.0)
+    control.accepted(conn, "", 0.0)
     answers = control.received(conn, CONTROL_HELLO, mine, 0.0)
     for effect in answers:
         if isinstance(effect, Send):
@@ -68,5 +68,5 @@ def test_our_own_dials_leave_others_their_room() -> None:
         control.dialed(conn, DialAddress(f"127.0.0.1:{7700 + conn}", f"n{conn}", 2.0), 0.0)
 
     for conn in range(100, 100 + NEWCOMERS_MAX):
-        assert control.accepted(conn, 0.0) == []
-    assert [type(effect) for effect in control.accepted(99, 0.0)] == [Close]
+        assert control.accepted(conn, "", 0.0) == []
+    assert [type(effect) for effect in control.accepted(99, "", 0.0)] == [Close]

@@ -25,7 +25,7 @@ class Echo(asyncio.Protocol):
 
 
 def listener(name: str, permits: int = 8) -> Listener:
-    return Listener(name, Address("127.0.0.1", 0), 16, permits, TcpNetwork())
+    return Listener(name, Address("127.0.0.1", 0), 16, permits, TcpNetwork(), 1.0)
 
 
 async def echoed(address: Address) -> bytes:
@@ -43,7 +43,7 @@ async def test_a_port_that_is_taken_is_named() -> None:
     address = first.open()
 
     with pytest.raises(AddressInUse, match="client"):
-        Listener("client", address, 16, 8, TcpNetwork()).open()
+        Listener("client", address, 16, 8, TcpNetwork(), 1.0).open()
 
     assert first.listening
     first.close()
@@ -128,6 +128,30 @@ async def test_no_more_newcomers_than_permits_are_let_in_at_once() -> None:
             connection.transport.abort()
 
 
+async def test_a_newcomer_makes_room_once() -> None:
+    """Its permit is not free a second time when its connection has ended: the next one waits as long."""
+    loop, kept = asyncio.get_running_loop(), keeper()
+    one = Listener("client", Address("127.0.0.1", 0), 16, 1, TcpNetwork(), 0.3)
+    address = one.open()
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+        task = tasks.create_task(one.run(kept))
+        came, writers = [], []
+        for number in range(4):
+            writers.append((await asyncio.open_connection(*address))[1])
+            newcomer = await kept.accepted.get()
+            came.append(loop.time())
+            one.hold(number, "here", newcomer.transport.abort)
+            if number:
+                one.release(number - 1)  # as its owner does when the connection is gone
+        assert all(later - earlier > 0.25 for earlier, later in zip(came, came[1:], strict=False))
+
+        one.close()
+        task.cancel()
+        newcomer.transport.abort()
+        for writer in writers:
+            writer.transport.abort()
+
+
 async def test_running_out_of_descriptors_is_a_rest_and_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits in the backlog meanwhile is served afterwards."""
     monkeypatch.setattr("liminal_mesh.cluster.listener.PAUSE_S", 0.01)
@@ -183,6 +207,6 @@ async def test_port_0_takes_a_free_port_and_says_which() -> None:
 async def test_an_address_of_another_machine_is_told_as_what_it_is() -> None:
     """Not as a port in use."""
     with pytest.raises(OSError, match="assign") as error:
-        Listener("client", Address("192.0.2.1", 0), 16, 8, TcpNetwork()).open()
+        Listener("client", Address("192.0.2.1", 0), 16, 8, TcpNetwork(), 1.0).open()
 
     assert not isinstance(error.value, AddressInUse)

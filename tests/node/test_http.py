@@ -162,7 +162,7 @@ async def test_who_waits_for_events_gets_an_answer_from_a_server_that_ends() -> 
     """At once, and so it does not hold it up."""
     async with lone() as node:
         hub = node.running.hub
-        listener = Listener("http", Address("127.0.0.1", 0), 16, 8, TcpNetwork())
+        listener = Listener("http", Address("127.0.0.1", 0), 16, 8, TcpNetwork(), 1.0)
         address = listener.open()
         server = asyncio.create_task(HttpServer(node.running, listener).run())
         request = f"GET /api/v1/events?after={hub.events.last}&wait=5s HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -346,7 +346,7 @@ async def test_more_connections_than_may_be_open_wait_for_their_turn() -> None:
 async def quick_server(permits: int = 8) -> AsyncIterator[Address]:
     """A second HTTP server of a node, of which each part of a request must come at once."""
     async with lone() as node:
-        listener = Listener("http", Address("127.0.0.1", 0), 16, permits, TcpNetwork())
+        listener = Listener("http", Address("127.0.0.1", 0), 16, permits, TcpNetwork(), 1.0)
         address = listener.open()
         task = asyncio.create_task(HttpServer(node.running, listener, timeout_s=0.05).run())
         yield address

@@ -37,6 +37,7 @@ GOLDEN = {
     "liminal_node_info": ("node", "version"),
     "liminal_peer_bytes_total": ("direction", "peer"),
     "liminal_peer_link_up": ("peer",),
+    "liminal_peer_refusals_total": ("reason",),
     "liminal_peer_rtt_seconds": ("peer",),
     "liminal_peer_send_queue_bytes": ("peer",),
     "liminal_probe_seconds_count": (),
@@ -82,6 +83,8 @@ async def test_the_names_and_labels_are_those_of_the_list() -> None:
     """Beside them only those of the process."""
     async with mesh(2) as (a, _):
         a.running.server.refusals["handshake"] = 1
+        assert a.running.control is not None
+        a.running.control.refusals["handshake"] = 1
         peering = a.running.peering
         assert peering is not None
         await until(a, lambda: peering.sessions()["b"].rtt_s is not None)

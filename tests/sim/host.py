@@ -250,7 +250,7 @@ class Host:
             end.control = True
             self.control_ends[end.conn] = self.ends.pop(end.conn)
             self.do(self.core.closed(end.conn, "a control link", now))
-            self.do_control(self.control.accepted(end.conn, now))
+            self.do_control(self.control.accepted(end.conn, "", now))
         if kind not in (CONTROL_FRAMES if end.control else LINK_FRAMES):
             raise ProtocolError("unknown")
         frame = (CONTROL_CODEC if end.control else LINK_CODEC).decode(kind, body)

@@ -173,6 +173,21 @@ async def test_newcomers_beyond_the_limit_wait_in_the_backlog_and_are_not_refuse
         assert silent[1].open
 
 
+@ports
+async def test_newcomers_that_dawdle_make_room_for_those_that_wait(port: str) -> None:
+    """One place for each that waits, the oldest first, and long before their own time is over."""
+    async with node(handshakes=2, handshake_timeout=5) as a, AsyncExitStack() as stack:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        silent = [await stack.enter_async_context(KINDS[port].to(a.addresses[port])) for _ in range(2)]
+        async with KINDS[port].to(a.addresses[port]) as one:
+            one.send(hello("z") if port == "mesh" else Connect(1, 1, "raw"))
+            await one.expect(Welcome if port == "mesh" else Connected)
+            assert 0.9 < loop.time() - began < 4
+            await silent[0].ended()
+            assert silent[1].open
+
+
 async def test_the_two_ports_do_not_speak_each_others_language() -> None:
     """A client's first frame on the mesh port is garbage there, and the other way round."""
     async with node() as a:
