@@ -10,6 +10,7 @@ from liminal_mesh.cluster import Left as MemberLeft
 
 from .names import check_name, check_pattern
 from .values import Joined, Left
+from .waits import Signal
 from .watchers import Watchers
 
 __all__ = ["GroupKey", "GroupWatches", "check_watched"]
@@ -39,8 +40,17 @@ def check_watched(scope: str, group: str) -> int:
 class GroupWatches(Watchers[GroupKey, Joined | Left]):
     """The watchers of groups at one node."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.changes = 0
+        """How often any group has changed."""
+        self.changed = Signal()
+        """Wakes who waits for a change of any."""
+
     def told(self, event: MemberJoined | MemberLeft) -> None:
         """The registry tells of a change."""
+        self.changes += 1
+        self.changed.notify()
         key = (event.scope, event.group)
         if key in self:  # else it costs nothing, however many there are
             pid = event.pid

@@ -30,6 +30,7 @@ __all__ = [
     "discovery",
     "events",
     "groups",
+    "groups_version",
     "health",
     "links",
     "member_document",
@@ -159,14 +160,24 @@ def _at(loop_time: float | None) -> float | None:
 
 
 def groups(run: Runtime) -> Document:
-    """Return every group that has members, of all scopes, with the members of the whole mesh."""
+    """Return every group that has members, of all scopes, with the members of the whole mesh.
+
+    ``version`` is another text when anything of this is different.
+    """
     return {
+        "node": run.hub.me.name,
+        "version": groups_version(run),
         "groups": [
             {"scope": name, "name": group, "members": [{"pid": str(pid), "node": pid.node} for pid in pids]}
             for scope, name in enumerate(SCOPES)
             for group, pids in sorted(run.registry.groups(scope).items())
-        ]
+        ],
     }
+
+
+def groups_version(run: Runtime) -> str:
+    """Return a text that is another one after each change of any group."""
+    return f"{run.hub.me.epoch}.{run.hub.watches.changes}"
 
 
 def channels(run: Runtime) -> Document:

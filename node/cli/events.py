@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from json import dumps
+from typing import Annotated, Any, Final
 
 import typer
 
+from ..text import printable
 from .errors import Code, Stop
+from .following import Following
 from .options import HttpOption, JsonOption, ServerOption, seconds
-from .output import emit_json, emit_table
+from .output import emit, emit_json, emit_table, say
 from .server import ask_json, http_url
-from .tailing import PATH, Tailing, cells
 
 __all__ = ["events", "register"]
+
+_PATH: Final = "/api/v1/events"
+_OWN: Final = frozenset({"id", "at", "kind", "level"})
+"""What every event has."""
 
 
 def register(app: typer.Typer) -> None:
@@ -45,10 +54,31 @@ def events(
         raise Stop("--count and --timeout go with --follow", Code.USAGE)
     patience = None if timeout is None else seconds(timeout, "--timeout")
     url = http_url(http, server)
-    if follow or jsonl:
-        raise typer.Exit(Tailing(url, jsonl, count, patience).run(follow))
-    document = ask_json(url, PATH)
+    if follow:
+        raise typer.Exit(Following(url, _PATH, "last", partial(_show, jsonl), count, patience).run())
+    document = ask_json(url, _PATH)
     if json:
         emit_json(document)
+    elif jsonl:
+        _show(True, document, None)
     else:
-        emit_table(["AT", "LEVEL", "KIND", "FACTS"], [cells(event) for event in document.get("events", [])])
+        emit_table(["AT", "LEVEL", "KIND", "FACTS"], [_cells(event) for event in document.get("events", [])])
+
+
+def _show(jsonl: bool, document: Mapping[str, Any], most: int | None) -> int:
+    if document["missed"]:
+        say(f"missed {document['missed']} events: more happened than a node keeps")
+        if jsonl:
+            emit(dumps({"missed": document["missed"]}))
+    events = document["events"][:most]
+    for event in events:
+        emit(dumps(event) if jsonl else "\t".join(map(printable, _cells(event))))
+    return len(events)
+
+
+def _cells(event: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Return an event in words: when, how important, what, and its facts."""
+    told = {key: value if isinstance(value, str) else dumps(value) for key, value in event.items() if key not in _OWN}
+    at = datetime.fromtimestamp(event["at"]).astimezone().isoformat(" ", "milliseconds")
+    facts = " ".join(f"{key}={value}" for key, value in told.items())
+    return at, str(event.get("level", "")), str(event["kind"]), facts

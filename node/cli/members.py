@@ -71,13 +71,7 @@ def members(
 
 def _emit(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
     headings = [column.replace("_", " ").upper() for column in columns]
-    emit_table(headings, [[_cell(row.get(column)) for column in columns] for row in rows])
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "" if value is None else value
+    emit_table(headings, [[row.get(column) for column in columns] for row in rows])
 
 
 def _edges(document: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:

@@ -32,7 +32,7 @@ def emit_json(document: Any) -> None:
 
 def emit_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write rows: a table on a terminal; elsewhere a line a row, divided by tabs, without headings."""
-    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    cells = [[_cell(value) for value in row] for row in rows]
     if not sys.stdout.isatty():
         for row in cells:
             emit("\t".join(row))
@@ -48,3 +48,9 @@ def emit_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         # As text, so that a name with brackets is not taken for markup.
         table.add_row(*map(Text, row))
     Console().print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else printable(str(value))

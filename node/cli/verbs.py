@@ -25,6 +25,7 @@ VERBS: Final = (
     "sub",
     "members",
     "groups",
+    "channels",
     "connections",
     "events",
     "health",

@@ -16,8 +16,8 @@ from ..logs import get_logger
 from ..metrics import Metrics
 from ..node_only import BY_FORCE
 from .guard import Guard
+from .held import Held
 from .hosts import allowed_hosts, is_allowed, is_same_origin
-from .tail import EventTail
 
 if TYPE_CHECKING:
     from ..runtime import Runtime
@@ -38,7 +38,6 @@ _DOCUMENTS: Final[Mapping[str, Callable[[Runtime], status.Document]]] = {
     "/api/v1/members": status.members,
     "/api/v1/links": status.links,
     "/api/v1/discovery": status.discovery,
-    "/api/v1/groups": status.groups,
     "/api/v1/channels": status.channels,
     "/api/v1/connections": status.connections,
     "/api/v1/config": status.config,
@@ -61,9 +60,10 @@ def make_app(run: Runtime, metrics: Metrics) -> web.Application:
     app = web.Application(middlewares=[_gate(allowed_hosts(run.config.http))], client_max_size=BODY_MAX)
     for path, document in _DOCUMENTS.items():
         _get(app, path, _serve(run, document))
-    tail = EventTail(run)
-    _get(app, "/api/v1/events", _tail(tail))
-    app.on_shutdown.append(_closing(tail))
+    held = Held()
+    _get(app, "/api/v1/events", _events(run, held))
+    _get(app, "/api/v1/groups", _groups(run, held))
+    app.on_shutdown.append(_closing(held))
     _get(app, "/ready", _readiness(run))
     _get(app, "/metrics", _aggregated(metrics))
     _get(app, "/metrics/channels", _per_channel(metrics))
@@ -90,19 +90,36 @@ def _readiness(run: Runtime) -> Handler:
     return serve
 
 
-def _tail(tail: EventTail) -> Handler:
+def _events(run: Runtime, held: Held) -> Handler:
     async def serve(request: web.Request) -> web.StreamResponse:
+        after, events = request.query.get("after", ""), run.hub.events
+        last = events.last
         try:
-            return _json(await tail.read(request.query.get("after", ""), request.query.get("wait", "")))
+            behind = bool(events.after(after).events)
+            await held.until(run.hub.noted, lambda: behind or events.last != last, request.query.get("wait", ""))
         except ValueError as error:
             return _error(400, "bad_query", str(error))
+        return _json(status.events(run, after))
 
     return serve
 
 
-def _closing(tail: EventTail) -> Callable[[web.Application], Awaitable[None]]:
+def _groups(run: Runtime, held: Held) -> Handler:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        after, watches = request.query.get("after", ""), run.hub.watches
+        try:
+            wait = request.query.get("wait", "")
+            await held.until(watches.changed, lambda: status.groups_version(run) != after, wait)
+        except ValueError as error:
+            return _error(400, "bad_query", str(error))
+        return _json(status.groups(run))
+
+    return serve
+
+
+def _closing(held: Held) -> Callable[[web.Application], Awaitable[None]]:
     async def close(_app: web.Application) -> None:
-        tail.close()
+        held.close()
 
     return close
 

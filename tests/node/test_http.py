@@ -18,7 +18,7 @@ from liminal_mesh.cluster import Address, Listener, TcpNetwork
 from liminal_mesh.node import status
 from liminal_mesh.node.connecting import connect
 from liminal_mesh.node.events import EVENTS_MAX
-from liminal_mesh.node.http import HttpServer, tail
+from liminal_mesh.node.http import HttpServer, held
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.server import Server
 
@@ -119,6 +119,22 @@ async def test_events_are_served_from_where_the_reader_has_got_to() -> None:
         assert (end["events"], end["missed"], end["last"]) == ([], 0, then["last"])
 
 
+async def test_an_answer_about_groups_waits_for_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another version comes at once, the one that is known with the next change, or when the time is up."""
+    monkeypatch.setattr(held, "WAIT_MAX_S", 2 * DEADLINE_S)
+    async with lone() as node:
+        first = (await ask(node, "/api/v1/groups?after=&wait=5s")).document
+        path = f"/api/v1/groups?after={first['version']}"
+        assert (await ask(node, f"{path}&wait=1ms")).document == first
+        waiting = asyncio.create_task(ask(node, f"{path}&wait=1m"))
+        await noted(lambda: node.running.hub.watches.changed.waiting == 1)
+        await node.join("jobs")
+        then = (await waiting).document
+        assert [group["name"] for group in then["groups"]] == ["jobs"]
+        assert then["version"] != first["version"]
+        assert (await ask(node, "/api/v1/groups?wait=never")).status == 400
+
+
 @pytest.mark.parametrize("query", ["after=x", "after=1.-1", "wait=soon", "wait=-1s", f"after={'9' * 80}.1"])
 async def test_a_query_that_is_none_is_refused(query: str) -> None:
     """400, with what was expected."""
@@ -127,11 +143,12 @@ async def test_a_query_that_is_none_is_refused(query: str) -> None:
         assert (answer.status, answer.document["error"]) == (400, "bad_query")
 
 
-async def test_an_answer_about_events_waits_for_the_next_one() -> None:
+async def test_an_answer_about_events_waits_for_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes with it; without one it comes when the time is up."""
+    monkeypatch.setattr(held, "WAIT_MAX_S", 2 * DEADLINE_S)
     async with lone() as node:
         hub = node.running.hub
-        waiting = asyncio.create_task(ask(node, f"/api/v1/events?after={hub.events.last}&wait=5s"))
+        waiting = asyncio.create_task(ask(node, f"/api/v1/events?after={hub.events.last}&wait=1m"))
         await noted(lambda: hub.noted.waiting == 1)
         hub.note("dial_failed", "debug")
         hub.note("link_up", peer="x")
@@ -142,7 +159,7 @@ async def test_an_answer_about_events_waits_for_the_next_one() -> None:
 
 async def test_only_so_many_wait_for_events(monkeypatch: pytest.MonkeyPatch) -> None:
     """One too many is answered at once: the node's health is asked for over such connections too."""
-    monkeypatch.setattr(tail, "WAITING_MAX", 1)
+    monkeypatch.setattr(held, "WAITING_MAX", 1)
     async with lone() as node:
         hub = node.running.hub
         path = f"/api/v1/events?after={hub.events.last}&wait=5s"

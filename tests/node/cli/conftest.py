@@ -42,6 +42,18 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     return command
 
 
+class Answers(dict[str, tuple[int, object]]):
+    """Answers one after another, whatever is asked; the last one for ever."""
+
+    def __init__(self, *answers: tuple[int, object]) -> None:
+        super().__init__()
+        self._answers = list(answers)
+
+    def get(self, path: str, default: object = None) -> tuple[int, object]:
+        """Return the next one."""
+        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+
+
 class Node:
     """A stand-in for a node's HTTP side: answers by path, as it is told; one with ``DELETE`` before it is deleted."""
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from liminal_mesh.node.config import NodeConfig
 from liminal_mesh.node.node import Node
 
 from ...contracts.holders import eventually
+
+T = TypeVar("T")
 
 
 class LiveNodes:
@@ -30,6 +32,10 @@ class LiveNodes:
     def wait(self, condition: Callable[[], bool]) -> None:
         """Wait until something about the nodes holds."""
         asyncio.run_coroutine_threadsafe(eventually(condition), self._loop).result(10)
+
+    def run(self, step: Coroutine[Any, Any, T]) -> T:
+        """Have the nodes do something, and return what came of it."""
+        return asyncio.run_coroutine_threadsafe(step, self._loop).result(10)
 
     def close(self) -> None:
         """Stop all of them."""

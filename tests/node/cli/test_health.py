@@ -6,7 +6,7 @@ from typing import Any
 
 from liminal_mesh.node.config import NodeConfig
 
-from .conftest import Node, Run
+from .conftest import Answers, Node, Run
 from .live_node import live_nodes
 
 
@@ -89,13 +89,8 @@ def test_no_answer_is_a_failure_with_advice(run: Run, nobody: str) -> None:
 
 def test_waiting_ends_with_the_first_yes(run: Run, node: Node) -> None:
     """A node that becomes ready in time is ready."""
-    answers = [(503, {"unmet": ["listeners"]}), (503, {"unmet": ["listeners"]}), (200, {"ready": True})]
-
-    class Becoming(dict[str, tuple[int, object]]):
-        def get(self, path: str, default: object = None) -> tuple[int, object]:
-            return answers.pop(0)
-
-    node.answers = Becoming()
+    not_yet = 503, {"unmet": ["listeners"]}
+    node.answers = Answers(not_yet, not_yet, (200, {"ready": True}))
 
     assert run("health", "--ready", "--wait", "10s", "--http", node.url).code == 0
     assert node.asked == ["/ready"] * 3
