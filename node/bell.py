@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from liminal_mesh.cluster import NodeId, Pid
 
 from .errors import LimitExceeded, NoProcess
-from .inbox import Inbox
+from .inbox import Anchor, Inbox
 from .processes import NORMAL, SHUTDOWN
 
 if TYPE_CHECKING:
@@ -28,13 +28,15 @@ class Bell:
     Attributes:
         waiter: what the iteration waits for, while it does.
         inbox: the receiver's, once that is open.
+        anchored_in: the same, where somebody reads from the inbox where origins stand.
     """
 
-    __slots__ = ("_receiver", "inbox", "waiter")
+    __slots__ = ("_receiver", "anchored_in", "inbox", "waiter")
 
     def __init__(self, receiver: Receiver, inbox: Inbox | None) -> None:
         self.waiter: asyncio.Future[None] | None = None
         self.inbox = inbox
+        self.anchored_in: Inbox | None = None
         self._receiver = weakref.ref(receiver)
 
     def ready(self) -> None:
@@ -46,7 +48,10 @@ class Bell:
             self.end(LimitExceeded("inbox", inbox.limit))
 
     def anchored(self, origin: NodeId, heads: Mapping[str, int]) -> None:
-        """A peer knows of it; gaps come through the inbox, so there is nothing to do."""
+        """A peer knows of it; gaps come through the inbox, so that most receivers need not be told."""
+        if self.anchored_in is not None:
+            self.anchored_in.note_anchor(Anchor(origin, dict(heads)))
+            self.ready()
 
     def exited(self, pid: Pid, reason: str) -> None:
         """The receiver's process is over. If another's end has ended it, whoever iterates hears of that."""

@@ -109,6 +109,7 @@ class Bus(Protocol):
         *,
         where: Where | None = None,
         max_in_flight: int = 256,
+        causal: bool = False,
         wait: Wait | None = None,
         timeout: float = 5.0,
     ) -> Subscription:
@@ -120,6 +121,8 @@ class Bus(Protocol):
                 message is taken; what is not wanted counts as handled, and gaps come in any case. If it raises, the
                 message is not wanted, and ``statistics.predicate_errors`` counts it.
             max_in_flight: the credit: messages handed over and not yet done.
+            causal: hand a message out after the one that it names as its parent, if this subscription gets that. One
+                that has waited for ``limits.causal_wait`` comes all the same, as ``orphaned``.
             wait: ``"cluster"`` returns when every peer that is linked has applied it.
             timeout: for that, in seconds.
 

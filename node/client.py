@@ -89,12 +89,14 @@ class Client(ClientSession):
         *,
         where: Where | None = None,
         max_in_flight: int = 256,
+        causal: bool = False,
         wait: Wait | None = None,
         timeout: float = 5.0,
     ) -> Subscription:
         """Return a subscription; see :meth:`.Bus.subscribe`. It comes back by itself after a lost connection."""
         check_pattern(channel)
-        return ClientSubscription(self, self.next_number(), channel, where, max_in_flight, wait, timeout)
+        bounds = self.causal_bounds if causal else None
+        return ClientSubscription(self, self.next_number(), channel, where, max_in_flight, bounds, wait, timeout)
 
     async def members(self) -> tuple[Member, ...]:
         """Return the nodes of the mesh as the client's node sees them."""

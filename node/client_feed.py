@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from liminal_mesh.cluster import BATCH_MAX, Anchored, ClientGap, Credit, Deliver, NodeId, ProtocolError
 
-from .inbox import Inbox, Run
+from .inbox import Anchor, Inbox, Run
 from .values import Gap
 
 __all__ = ["ClientFeed"]
@@ -28,6 +28,7 @@ class ClientFeed:
         send: sends a control frame; what it is given while no connection stands is dropped.
         exact: an anchor speaks for the channels that it names, as those of a mailbox do, whose groups are anchored one
             by one; else for all channels of its origin.
+        anchors: put them into the inbox, too, in their place.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class ClientFeed:
         send: Callable[[Credit], object],
         *,
         exact: bool = False,
+        anchors: bool = False,
     ) -> None:
         self._number = number
         self._inbox = inbox
@@ -50,6 +52,7 @@ class ClientFeed:
         self._expected = 1
         self._heads: dict[NodeId, dict[str, int]] = {}
         self._exact = exact
+        self._anchors = anchors
         self._resuming: set[NodeId] = set()
         """Origins that have not told yet where they stand, on the present connection."""
         self._owed: set[tuple[NodeId, str]] = set()
@@ -123,6 +126,9 @@ class ClientFeed:
         if len(frame.heads) < BATCH_MAX:  # else more of them follow
             self._resuming.discard(origin)
             self._forget_runs_before(origin)
+        if self._anchors:
+            self._inbox.note_anchor(Anchor(origin, dict(frame.heads)))
+            self._wake()
 
     def forget(self, channel: str) -> None:
         """Nothing of a channel is owed any more."""

@@ -29,6 +29,7 @@ from liminal_mesh.cluster import (
     Subscribed,
 )
 
+from .causal import CausalBounds
 from .client_processes import ClientProcesses
 from .client_requests import Requests
 from .client_sinks import PublishKey, Sink, error_of
@@ -64,6 +65,7 @@ class ClientSession:
         self._task: asyncio.Task[None] | None = None
         self._pid: Pid | None = None
         self.ledger = Ledger()
+        self.causal_bounds = CausalBounds()
         self._numbers = count(1)
         self.where = ", ".join(map(str, self._addresses))
         self.feeds = FeedTable(self.ledger, self.send, self.where)
@@ -172,6 +174,7 @@ class ClientSession:
         """A connection stands: subscriptions come back, and what waits is written."""
         self._pid = Pid(greeting.node, greeting.epoch, greeting.number)
         self.ledger.limit_frames(greeting.limits.get("max_frame", self.ledger.frame_max))
+        self.causal_bounds = CausalBounds.told(greeting.limits)
         self.feeds.begin()
         self.watches.begin()
         assert self._dialler is not None

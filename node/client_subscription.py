@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from liminal_mesh.cluster import Pid, Subscribe, Subscribed, Unsubscribe
 
 from .bell import Bell
+from .causal import CausalBounds
 from .client_feed import ClientFeed
 from .client_sinks import Opening, patience_ms
 from .errors import Draining, OutcomeUnknown
@@ -34,11 +35,13 @@ class StandingSubscription:
         wait: str | None,
         timeout_s: float,
         bell: Bell,
+        *,
+        anchors: bool,
     ) -> None:
         self.number = number
         # What one connection still owed us may wait beside what the next one sends.
         self.inbox = Inbox(max_in_flight, max_in_flight * 3, 1 << 62, "drop-newest")
-        self.feed = ClientFeed(number, self.inbox, bell.ready, client.send)
+        self.feed = ClientFeed(number, self.inbox, bell.ready, client.send, anchors=anchors)
         self.pid: Pid | None = None
         self._client = client
         self._pattern = pattern
@@ -82,13 +85,16 @@ class ClientSubscription(Subscription):
         pattern: str,
         where: Where | None,
         max_in_flight: int,
+        causal: CausalBounds | None,
         wait: str | None,
         timeout_s: float,
     ) -> None:
-        super().__init__(pattern, max_in_flight, where)
+        super().__init__(pattern, max_in_flight, where, causal)
         self._client = client
         self._timeout_s = timeout_s
-        self._standing = StandingSubscription(client, number, pattern, max_in_flight, wait, timeout_s, self.bell)
+        self._standing = StandingSubscription(
+            client, number, pattern, max_in_flight, wait, timeout_s, self.bell, anchors=causal is not None
+        )
 
     @property
     def id(self) -> Pid:

@@ -62,3 +62,9 @@ class LimitsConfig(Section):
     """Bytes of publishes that wait for one peer; further ones are dropped for that peer, and it is told."""
     lane_age: Duration = 5.0
     """How long a publish may wait for one peer before nothing more is taken for it."""
+    causal_wait: Duration = 5.0
+    """How long a message waits for its parent where a subscription asks for causal order."""
+    causal_messages: Count = 1024
+    """Messages of one subscription that wait for their parents; beyond it the oldest comes without."""
+    causal_bytes: Size = 4 << 20
+    """The same in bytes."""

@@ -148,7 +148,12 @@ class Connection:
                 self.pid.node,
                 self.pid.epoch,
                 self.pid.number,
-                {"max_frame": limits.max_frame},
+                {
+                    "max_frame": limits.max_frame,
+                    "causal_wait_ms": round(limits.causal_wait * 1000),
+                    "causal_messages": limits.causal_messages,
+                    "causal_bytes": limits.causal_bytes,
+                },
             )
         )
 

@@ -10,6 +10,7 @@ from liminal_mesh.cluster import Envelope, Pid
 
 from .acks import check_ack
 from .batch import Batch
+from .causal import CausalBounds
 from .channel import Channel
 from .errors import OutcomeUnknown, Rejected
 from .hub import Hub
@@ -27,9 +28,16 @@ class NodeSubscription(Subscription):
     """A subscription of an embedded node."""
 
     def __init__(
-        self, hub: Hub, pattern: str, where: Where | None, max_in_flight: int, wait: str | None, timeout_s: float
+        self,
+        hub: Hub,
+        pattern: str,
+        where: Where | None,
+        max_in_flight: int,
+        causal: CausalBounds | None,
+        wait: str | None,
+        timeout_s: float,
     ) -> None:
-        super().__init__(pattern, max_in_flight, where)
+        super().__init__(pattern, max_in_flight, where, causal)
         self._hub = hub
         self._barrier = wait
         self._timeout_s = timeout_s
@@ -45,6 +53,8 @@ class NodeSubscription(Subscription):
         hub = self._hub
         hub.admit(hub.pid, "subscribe", self.pattern)
         inbox = hub.interests.make_inbox(self.pattern, self.max_in_flight)
+        if self._order is not None:
+            self.bell.anchored_in = inbox
         subscriber = self._subscriber = hub.interests.subscribe(self.pattern, inbox, self.bell, self.bell.exited)
         if self._barrier == "cluster":
             try:

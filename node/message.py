@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
 from liminal_mesh.cluster import Envelope, OptionKey, Pid, ProtocolError
 
+from .inbox import Run
 from .payload import convert_payload, decode_payload
 from .reference import Reference, encode_parent, parent_of
 
-if TYPE_CHECKING:
-    from .inbox import Run
-
-__all__ = ["Message", "Nacked", "encode_headers", "give_parent"]
+__all__ = ["Message", "Nacked", "alone", "encode_headers", "give_parent", "orphan"]
 
 T = TypeVar("T")
 
@@ -125,6 +123,11 @@ class Message(msgspec.Struct, eq=False, repr_omit_defaults=True):
         return Reference(run.channel, *run.origin, envelope.id, envelope.sequence, self._subscription.scope)
 
     @property
+    def orphaned(self) -> bool:
+        """Whether it was handed out before its parent, which did not come in time; only where causal order is kept."""
+        return False
+
+    @property
     def published_at(self) -> float:
         """When, in seconds since 1970 by the origin's clock."""
         return self._envelope.published_at / 1_000_000
@@ -146,6 +149,26 @@ class Message(msgspec.Struct, eq=False, repr_omit_defaults=True):
     def attempt(self) -> int:
         """How often it was delivered, this time included; 1 on an ephemeral channel."""
         return 1
+
+
+class _Orphan(Message):
+    """One that waited for its parent in vain."""
+
+    @property
+    def orphaned(self) -> bool:
+        return True
+
+
+def alone(message: Message) -> tuple[Message, int]:
+    """Return a message that does not keep alive what it came with, and its weight in bytes."""
+    former = message._run  # noqa: SLF001 - the fields are ours
+    run = Run(former.channel, former.origin, [message._envelope])  # noqa: SLF001
+    return Message(message._envelope, run, message._subscription), run.size  # noqa: SLF001
+
+
+def orphan(message: Message) -> Message:
+    """Return a message as one that waited for its parent in vain."""
+    return _Orphan(message._envelope, message._run, message._subscription)  # noqa: SLF001
 
 
 def encode_headers(headers: Mapping[str, str]) -> dict[int, msgspec.Raw] | None:

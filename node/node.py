@@ -23,6 +23,7 @@ from liminal_mesh.cluster import (
 from .acks import check_ack
 from .batch import BUSY_RETRY_S
 from .bus import Ack, Wait
+from .causal import CausalBounds
 from .config import NodeConfig
 from .config_sources import LoadedConfig, load_config
 from .embedded import FuturePending, NodePublisher, NodeSubscription, posted
@@ -254,11 +255,14 @@ class Node(NodeOnly):
         *,
         where: Where | None = None,
         max_in_flight: int = 256,
+        causal: bool = False,
         wait: Wait | None = None,
         timeout: float = 5.0,
     ) -> Subscription:
         """Return a subscription; see :meth:`.Bus.subscribe`."""
-        return NodeSubscription(self.running.hub, channel, where, max_in_flight, wait, timeout)
+        limits = self.config.limits
+        bounds = CausalBounds(limits.causal_wait, limits.causal_messages, limits.causal_bytes) if causal else None
+        return NodeSubscription(self.running.hub, channel, where, max_in_flight, bounds, wait, timeout)
 
     async def members(self) -> tuple[Member, ...]:
         """Return the nodes of the mesh as this one sees them, itself included."""

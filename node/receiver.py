@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope
 
 from .bell import Bell
+from .causal import NEVER, CausalOrder
 from .inbox import Anchor, Inbox, Run
 from .message import Message
 from .predicate import Predicate
@@ -28,6 +29,7 @@ class Receiver:
     Args:
         inbox: what it takes from; None until it is open.
         where: tells which messages are wanted; the others are done when they are taken. None wants all.
+        order: puts them into causal order before that; None leaves them as they come.
 
     Attributes:
         bell: what the bus keeps of it, and wakes it by.
@@ -36,9 +38,12 @@ class Receiver:
     scope: ClassVar[int] = CHANNEL_SCOPE
     """Of what it receives."""
 
-    def __init__(self, inbox: Inbox | None = None, where: Predicate | None = None) -> None:
+    def __init__(
+        self, inbox: Inbox | None = None, where: Predicate | None = None, order: CausalOrder | None = None
+    ) -> None:
         self._inbox = inbox
         self._where = where
+        self._order = order
         self.bell = Bell(self, inbox)
         self._items = _NOTHING
         self._run: Run | None = None
@@ -121,12 +126,15 @@ class Receiver:
     @property
     def statistics(self) -> SubscriptionStatistics:
         """What was received so far; delivered, filtered and missed together are what was sent to it."""
-        where = self._where
+        where, order = self._where, self._order
         filtered, errors = (0, 0) if where is None else (where.filtered, where.errors)
         in_hand = self._end - self._at + sum(isinstance(item, Message) for item in self._kept)
+        in_hand += 0 if order is None else order.waiting
         waiting = in_hand + (0 if self._inbox is None else self._inbox.queued)
         delivered = self._delivered - in_hand - filtered
-        return SubscriptionStatistics(delivered, self._gaps, self._missed, self._nacked, waiting, filtered, errors)
+        orphans = 0 if order is None else order.orphans
+        counts = (delivered, self._gaps, self._missed, self._nacked, waiting, filtered, errors, orphans)
+        return SubscriptionStatistics(*counts)
 
     def note_nack(self) -> None:
         """Count a message that its handler gave back."""
@@ -153,15 +161,30 @@ class Receiver:
         """Take the next item that is wanted; None when nothing is there, or (``_paused``) others get a turn first."""
         if self._kept:
             return self._kept.popleft()
-        where = self._where
+        where, order = self._where, self._order
         if where is None:
-            return self._take()
+            return self._take() if order is None else self._in_order(order)
         while not where.tired:
-            item = self._take()
+            item = self._take() if order is None else self._in_order(order)
             if not isinstance(item, Message) or where.wants(item):
                 return item
         self._paused = True
         return None
+
+    def _in_order(self, order: CausalOrder) -> Message | Gap | None:
+        """Take the next item in causal order; what is held is no more in hand, and uses no credit."""
+        now = asyncio.get_running_loop().time()
+        if order.due <= now:
+            order.expire(now)
+        while not order.ready:
+            item = self._take()
+            if item is not None:
+                order.take(item, now)
+            elif self._ended and order.waiting:
+                order.close()
+            else:
+                return None
+        return order.ready.popleft()
 
     def _take(self) -> Message | Gap | None:
         """Take the next item, opening the next run when the one in hand is finished."""
@@ -178,17 +201,20 @@ class Receiver:
             self._items, self._run = _NOTHING, None
             self._finished(finished)
         entry = inbox.take(inbox.credit - inbox.lent)
+        while isinstance(entry, Anchor):
+            assert self._order is not None, "nobody else notes anchors for a program"
+            self._order.anchor(entry.origin, entry.heads)
+            entry = inbox.take(inbox.credit - inbox.lent)
         if entry is None:
             return None
         if isinstance(entry, Gap):
             self._gaps += 1
             self._missed += entry.count
             return entry
-        assert not isinstance(entry, Anchor), "only connections note anchors"
         self._run, start, self._end = entry
         self._items = self._run.items
         self._at = start + 1
-        self._stop = self._end if self._where is None else 0
+        self._stop = self._end if self._where is None and self._order is None else 0
         self._size = self._end - start
         self._delivered += self._size
         return Message(self._items[start], self._run, self)
@@ -211,10 +237,14 @@ class Receiver:
             if self._paused:
                 self._paused = False
                 loop.call_soon(bell.ready)
+        due = None if self._order is None or self._order.due == NEVER else self._order.due
+        timer = None if due is None else loop.call_at(due, bell.ready)
         try:
             await bell.waiter
         finally:
             bell.waiter = None
+            if timer is not None:
+                timer.cancel()
 
     async def _wait_until(self, deadline: float) -> bool:
         """Wait for something to come; False when the time is up."""

@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
 from liminal_mesh.cluster import Pid
 
+from .causal import CausalBounds, CausalOrder
 from .inbox import Inbox
+from .names import matches
 from .predicate import Predicate, Where, check_where
 from .receiver import Receiver
 
@@ -34,12 +37,16 @@ class Subscription(Receiver):
     _leave: Callable[[], None] | None = None
     """Takes it down; None while it does not stand."""
 
-    def __init__(self, pattern: str, max_in_flight: int, where: Where | None = None) -> None:
-        predicate = None
+    def __init__(
+        self, pattern: str, max_in_flight: int, where: Where | None = None, causal: CausalBounds | None = None
+    ) -> None:
+        predicate = order = None
         if where is not None:
             check_where(where)
             predicate = Predicate(where, pattern, asyncio.get_running_loop().time)
-        super().__init__(where=predicate)
+        if causal is not None:
+            order = CausalOrder(partial(matches, pattern), causal)
+        super().__init__(where=predicate, order=order)
         if not 1 <= max_in_flight <= CREDIT_MAX:
             raise ValueError(f"max_in_flight={max_in_flight}: it must be 1 to {CREDIT_MAX}")
         self.pattern = pattern

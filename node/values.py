@@ -72,7 +72,8 @@ class PublishOutcome(Struct, frozen=True):
 class SubscriptionStatistics(Struct, frozen=True, gc=False):
     """What a subscription has seen: messages handed out, gaps and what they counted, nacks, and what waits.
 
-    ``filtered`` counts the messages that its predicate did not want, ``predicate_errors`` those that it raised on.
+    ``filtered`` counts the messages that its predicate did not want, ``predicate_errors`` those that it raised on;
+    ``orphaned`` counts those that were put into causal order without their parent.
     """
 
     delivered: int
@@ -82,6 +83,7 @@ class SubscriptionStatistics(Struct, frozen=True, gc=False):
     waiting: int
     filtered: int = 0
     predicate_errors: int = 0
+    orphaned: int = 0
 
 
 class PublisherStatistics(Struct, frozen=True, gc=False):

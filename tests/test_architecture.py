@@ -35,6 +35,7 @@ CLUSTER_SHELLS = {
 }
 NODE_CORES = {
     "arrivals",
+    "causal",
     "chains",
     "channel",
     "channel_table",

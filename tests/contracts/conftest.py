@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
+from typing import Final
 
 import pytest
 
@@ -31,6 +32,10 @@ def pytest_asyncio_loop_factories(
     return loops
 
 
+LIMITS: Final = {"causal_wait": 0.3, "causal_messages": 8}
+"""What the suite's nodes have less of than others, so that it is soon over."""
+
+
 def channels() -> tuple[ChannelConfig, ...]:
     """Return the channels that the suite uses; those of four messages are named after their overflow policy."""
     small = (ChannelConfig(name=policy, inbox=InboxConfig(messages=4, overflow=policy)) for policy in POLICIES)
@@ -46,7 +51,7 @@ def channels() -> tuple[ChannelConfig, ...]:
 
 def lone_node() -> Node:
     """Return a node of its own, not started yet."""
-    return Node(node_config("a", channels=channels()))
+    return Node(node_config("a", channels=channels(), limits=LIMITS))
 
 
 @pytest.fixture(params=["node", "client"])
@@ -61,7 +66,7 @@ async def held(request: pytest.FixtureRequest) -> AsyncIterator[Held]:
 async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
     """Two linked nodes, each held in some way."""
     async with AsyncExitStack() as stack:
-        a, b = await stack.enter_async_context(mesh(2, channels=channels()))
+        a, b = await stack.enter_async_context(mesh(2, channels=channels(), limits=LIMITS))
         here, there = request.param.split("-")
         yield Pair(
             await stack.enter_async_context(holder(here, a)), await stack.enter_async_context(holder(there, b)), a, b

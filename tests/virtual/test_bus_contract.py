@@ -24,7 +24,7 @@ from ..contracts import (
     test_bus_where,
     test_groups,
 )
-from ..contracts.conftest import channels
+from ..contracts.conftest import LIMITS, channels
 from ..contracts.holders import Held, Pair
 
 SUITES = (
@@ -55,7 +55,7 @@ async def hold(kind: str, name: str, cluster: Cluster, stack: AsyncExitStack) ->
 async def held(request: pytest.FixtureRequest) -> AsyncIterator[Held]:
     """A lone node, held in each way."""
     async with AsyncExitStack() as stack:
-        cluster = await stack.enter_async_context(Cluster(nodes=1, channels=channels()))
+        cluster = await stack.enter_async_context(Cluster(nodes=1, channels=channels(), config={"limits": LIMITS}))
         yield Held(await hold(request.param, "a", cluster, stack), cluster["a"])
 
 
@@ -64,7 +64,7 @@ async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
     """Two linked nodes, each held in some way."""
     here, there = request.param.split("-")
     async with AsyncExitStack() as stack:
-        cluster = await stack.enter_async_context(Cluster(nodes=2, channels=channels()))
+        cluster = await stack.enter_async_context(Cluster(nodes=2, channels=channels(), config={"limits": LIMITS}))
         buses = await hold(here, "a", cluster, stack), await hold(there, "b", cluster, stack)
         yield Pair(*buses, cluster["a"], cluster["b"])
 
