@@ -7,6 +7,7 @@ timer each), barriers on the registry, and publishers that wait for room.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -119,6 +120,11 @@ class Hub:
         self.member_watches: Watchers[None, MemberChanged] = Watchers()
         self.interests = Interests(self, entries_max)
         self.supervisor.expel = self.interests.leave
+        self.member_changes: Counter[tuple[str, str]] = Counter()
+        """How often a member went from one state to another; "none" for one that was not there, or is not any more."""
+        self.reconnects = 0
+        """How often a link with a peer that had one before was made again."""
+        self._met: dict[str, int] = {}
         self._routes: dict[str, Route] = {}
         self._awaited: Sweep[Pending] = Sweep(lambda pending: pending.expire())
         self._changes = Signal()
@@ -202,6 +208,8 @@ class Hub:
         for exchange in self._exchanges.values():
             exchange.link_up(route)
         self.processes.node_up(link.peer)
+        self.reconnects += self._met.get(link.peer.name) == link.peer.epoch
+        self._met[link.peer.name] = link.peer.epoch
         self.note("link_up", peer=link.peer.name, epoch=str(link.peer.epoch), address=link.address)
 
     def link_down(self, link: Link, reason: str) -> None:
@@ -272,11 +280,15 @@ class Hub:
         """Tell who watches. A node that was dead for long is forgotten: what was counted of it is dropped too."""
         self.member_watches.tell(None, change)
         before, after = change.before, change.after
+        states = ("none" if before is None else before.state, "none" if after is None else after.state)
+        if states[0] != states[1]:
+            self.member_changes[states] += 1
         if after is not None and (before is None or (before.epoch, before.state) != (after.epoch, after.state)):
             self._note_member(after)
-        if change.before is not None and change.after is None:
+        if before is not None and after is None:
+            self._met.pop(before.name, None)
             for exchange in self._exchanges.values():
-                exchange.forget(NodeId(change.before.name, change.before.epoch))
+                exchange.forget(NodeId(before.name, before.epoch))
 
     def _note_member(self, member: Member) -> None:
         """Note what became of a member; what is bad news is a warning."""

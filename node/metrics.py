@@ -142,6 +142,8 @@ def _subscriptions(run: Runtime) -> Iterator[Metric]:
     yield _gauge("subscriptions", "Subscriptions on this node.", len(inboxes))
     yield _gauge("inbox_messages", "Messages that wait in subscriptions.", sum(inbox.queued for inbox in inboxes))
     yield _gauge("inbox_bytes", "Bytes that wait in subscriptions.", sum(inbox.bytes for inbox in inboxes))
+    evicted = run.hub.exchange.statistics.evicted
+    yield _counter("inbox_evictions", "Inboxes that were emptied, since all together held too much.", evicted)
 
 
 def _mesh(run: Runtime) -> Iterator[Metric]:
@@ -163,12 +165,20 @@ def _mesh(run: Runtime) -> Iterator[Metric]:
         traffic.add_metric((peer, "in"), link.wire.bytes_in)
         traffic.add_metric((peer, "out"), link.wire.bytes_out)
     yield traffic
+    again = run.hub.reconnects
+    yield _counter("peer_link_reconnects", "Links with peers that had one before, and made another.", again)
     fenced = run.peering.fenced if run.peering is not None else 0
     yield _counter("frames_fenced", "Frames of links that were closed or replaced before they came.", fenced)
 
 
 def _membership(run: Runtime) -> Iterator[Metric]:
     """Read the membership's counters, which another thread keeps: each is one number, so none is half written."""
+    changes = CounterMetricFamily(
+        "liminal_membership_changes", "Members that went from one state to another.", labels=("from", "to")
+    )
+    for (before, after), count in run.hub.member_changes.items():
+        changes.add_metric((before, after), count)
+    yield changes
     swim = run.control.swim if run.control is not None else None
     counts = swim.statistics if swim is not None else SwimStatistics()
     ended = list(counts.suspicions.items())
@@ -178,7 +188,8 @@ def _membership(run: Runtime) -> Iterator[Metric]:
     trips = SummaryMetricFamily("liminal_probe_seconds", "Round trips of probes that were answered directly.")
     trips.add_metric((), counts.round_trips, counts.round_trip_s)
     yield trips
-    yield _gauge("local_health", "How much this node doubts itself: 0 is well.", swim.health if swim is not None else 0)
+    doubt = swim.health if swim is not None else 0
+    yield _gauge("local_health_score", "How much this node doubts itself: 0 is well.", doubt)
     yield _counter("control_frames_fenced", "Frames of control links that had ended before they came.", counts.fenced)
 
 
