@@ -77,6 +77,11 @@ class Connection:
         limits = server.limits
         self.errands = Errands(partial(server.answer, self.pid), self.send, self.fail, limits.waits_per_connection)
 
+    @property
+    def blocked_since(self) -> float | None:
+        """Since when it has not taken what is written to it; None while it does."""
+        return self.wire.blocked_since
+
     def view(self) -> ClientConnection:
         """Return what there is to know of it."""
         wire, guests = self.wire, self._guests
@@ -248,8 +253,9 @@ class Connection:
 
     def refuse(self, code: str, reason: str) -> None:
         """Cut the client off, with a reason that it gets and that is counted."""
-        self._server.refused(code, self, reason)
-        self.close(code, reason, f"error: {code}: {reason}")
+        if not self._over:
+            self._server.refused(code, self, reason)
+            self.close(code, reason, f"error: {code}: {reason}")
 
     def crashed(self, error: Exception) -> None:
         """Something that the client sent met a defect of ours: this connection ends, and no other."""

@@ -16,19 +16,15 @@ from .errors import LimitExceeded
 from .hub import Hub
 from .processes import NO_CONNECTION, SHUTDOWN
 from .values import ClientConnection
+from .vigil import SILENCE_S, Vigil
+from .waits import Alarm
 
 __all__ = ["Server"]
 
 log = logging.getLogger("liminal.server")
 
-SILENCE_S: Final = 45.0
-"""A client that sent nothing for so long, not even a keepalive, is gone."""
-
 NAMED_MAX: Final = 16
 """How many clients an event names, that is about many."""
-
-CHECK_S: Final = 5.0
-"""How often silence and unread writes are looked for, by one timer for all connections."""
 
 FORCE_S: Final = 3.0
 """How long a connection that is closed by force may take to be gone: more than a wire waits before it breaks off."""
@@ -66,10 +62,15 @@ class Server:
         """The tags of all wires that stand, also of those whose last words are still being written."""
         self._listener = listener
         self._verbs = verbs
-        self._newcomers: dict[int, asyncio.TimerHandle] = {}
+        self._vigil = Vigil(self.connections, limits.handshake_timeout, limits.write_deadline)
+        self._alarm = Alarm(self._look)
+        self._lapses = {
+            "handshake": f"no greeting came within {limits.handshake_timeout:g} s (limits.handshake_timeout)",
+            "keepalive": f"nothing was heard for {SILENCE_S:g} s",
+            "write-deadline": f"nothing was read for {limits.write_deadline:g} s (limits.write_deadline)",
+        }
         self._notices = Notices()
         self._tags = 0
-        self._check: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Accept clients until cancelled."""
@@ -95,10 +96,9 @@ class Server:
     def close(self, reason: str) -> None:
         """End every connection, with a reason."""
         self._listener.close()
-        if self._check is not None:
-            self._check.cancel()
         for connection in tuple(self.connections.values()):
             connection.close("draining", reason, SHUTDOWN)
+        self._alarm.close()
 
     @property
     def empty(self) -> bool:
@@ -133,6 +133,7 @@ class Server:
     def left(self, connection: Connection) -> None:
         """A connection is over, though its last words may not be written yet."""
         self.connections.pop(connection.wire.tag, None)
+        self._vigil.gone(connection.wire.tag)
 
     def answer(self, who: Pid, verb: str, arguments: bytes) -> object:
         """Answer a client's request.
@@ -148,10 +149,10 @@ class Server:
 
     def opened(self, connection: Connection) -> None:
         """A newcomer has said who it is."""
-        self._let_in(connection.wire)
+        self._listener.release(connection.wire.tag)
         connection.wire.buffer.limit = self.limits.max_frame
-        if self._check is None:
-            self._check = self.loop.call_later(CHECK_S, self._look_around)
+        self._vigil.let_in(connection.wire.tag, self.loop.time())
+        self._alarm.set(self._vigil.next_at)
 
     def refused(self, code: str, connection: Connection, reason: str) -> None:
         """Count a connection that was not let in, or was cut off, and log it unless the like was logged just now."""
@@ -176,7 +177,8 @@ class Server:
         self._wires.add(wire.tag)
         self.connections[wire.tag] = connection
         self._listener.hold(wire.tag, wire.peer_host, partial(self._crowded_out, connection))
-        self._newcomers[wire.tag] = self.loop.call_later(self.limits.handshake_timeout, self._too_slow, connection)
+        self._vigil.arrived(wire.tag, self.loop.time())
+        self._alarm.set(self._vigil.next_at)
         refusal = self._full(wire)
         if refusal is not None:
             connection.refuse(refusal.name, str(refusal))
@@ -202,7 +204,7 @@ class Server:
 
     def wire_closed(self, wire: Wire, reason: str) -> None:
         """A connection is gone."""
-        self._let_in(wire)
+        self._listener.release(wire.tag)
         connection = self.connections.get(wire.tag)
         if connection is not None:
             connection.end(NO_CONNECTION)
@@ -211,7 +213,10 @@ class Server:
         log.debug("client gone", extra={"fields": {"from": wire.peer_address, "why": reason}})
 
     def wire_paused(self, wire: Wire) -> None:
-        """What is written waits; it is pulled again when there is room."""
+        """What is written waits; it is pulled again when there is room, and not for ever."""
+        if wire.tag in self.connections:
+            self._vigil.blocked(wire.tag, self.loop.time())
+            self._alarm.set(self._vigil.next_at)
 
     def wire_pull(self, wire: Wire, bytes_max: int) -> list[bytes]:
         """Return data to write."""
@@ -222,12 +227,6 @@ class Server:
         if self.hub.draining:
             self.loop.call_soon(self.hub.mesh_changed)
         return frames
-
-    def _let_in(self, wire: Wire) -> None:
-        timer = self._newcomers.pop(wire.tag, None)
-        if timer is not None:
-            timer.cancel()
-            self._listener.release(wire.tag)
 
     def _full(self, wire: Wire) -> LimitExceeded | None:
         if len(self.connections) > self.limits.connections:
@@ -240,21 +239,13 @@ class Server:
                 return LimitExceeded("connections_per_ip", self.limits.connections_per_ip)
         return None
 
-    def _too_slow(self, connection: Connection) -> None:
-        connection.refuse("handshake", f"no greeting within {self.limits.handshake_timeout:g} s")
-
     def _crowded_out(self, connection: Connection) -> None:
         connection.refuse("crowded", "others wait for the place of a connection that has not greeted")
 
-    def _look_around(self) -> None:
-        self._check = None
-        now = self.loop.time()
-        for connection in tuple(self.connections.values()):
-            blocked = connection.wire.blocked_since
-            if blocked is not None and now - blocked > self.limits.write_deadline:
-                self.refused("write-deadline", connection, "it does not read what was written to it")
-                connection.wire.abort("it does not read what was written to it")
-            elif now - connection.heard_at > SILENCE_S:
-                connection.refuse("keepalive", f"nothing was heard for {SILENCE_S:g} s")
-        if self.connections:
-            self._check = self.loop.call_later(CHECK_S, self._look_around)
+    def _look(self) -> float:
+        for tag, lapse in self._vigil.due(self.loop.time()):
+            connection = self.connections[tag]
+            connection.refuse(lapse, self._lapses[lapse])
+            if lapse == "write-deadline":  # it would not read the last word either
+                connection.wire.abort(self._lapses[lapse])
+        return self._vigil.next_at

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-from .deadlines import STEP_S, Deadlines
+from .wheel import STEP_S, Wheel
 
-__all__ = ["FOREVER_S", "Room", "Signal", "Sweep", "Turn"]
+__all__ = ["FOREVER_S", "Alarm", "Room", "Signal", "Sweep", "Turn"]
 
 TURN_BYTES: Final = 64 * 1024
 """What one turn of the loop may publish before it gives way."""
@@ -60,6 +61,37 @@ class Signal:
             self._waiters.pop(waiter, None)
 
 
+class Alarm:
+    """The one timer of something that knows when it has to look next.
+
+    Args:
+        look: called when the moment has come; returns the next one, infinity for none.
+    """
+
+    def __init__(self, look: Callable[[], float]) -> None:
+        self._look = look
+        self._at = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, at: float) -> None:
+        """Look at this moment of the loop's clock, or earlier if that was said before."""
+        if at < self._at:
+            self.close()
+            self._at = at
+            self._timer = asyncio.get_running_loop().call_at(at, self._ring)
+
+    def close(self) -> None:
+        """Look no more."""
+        self._at = math.inf
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _ring(self) -> None:
+        self._at, self._timer = math.inf, None
+        self.set(self._look())
+
+
 class Sweep(Generic[Item]):
     """Deadlines of many small waits, looked at by one timer that runs only while there are any.
 
@@ -68,35 +100,30 @@ class Sweep(Generic[Item]):
     """
 
     def __init__(self, expire: Callable[[Item], None]) -> None:
-        self._deadlines: Deadlines[Item] = Deadlines()
+        self._wheel: Wheel[Item] = Wheel()
         self._expire = expire
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._look)
 
     def add(self, item: Item, timeout_s: float) -> int:
         """Keep a deadline; return what :meth:`remove` wants."""
-        loop = asyncio.get_running_loop()
-        if self._timer is None:
-            self._timer = loop.call_later(STEP_S, self._look)
-        return self._deadlines.add(item, loop.time() + min(timeout_s, FOREVER_S))
+        bucket = self._wheel.add(item, asyncio.get_running_loop().time() + min(timeout_s, FOREVER_S))
+        self._alarm.set(bucket * STEP_S)
+        return bucket
 
     def remove(self, item: Item, bucket: int) -> None:
         """Forget an item that is done."""
-        self._deadlines.remove(item, bucket)
+        self._wheel.remove(item, bucket)
 
     def close(self) -> None:
         """Expire everything now."""
-        if self._timer is not None:
-            self._timer.cancel()
-        for item in self._deadlines.due(float("inf")):
+        self._alarm.close()
+        for item in self._wheel.due(math.inf):
             self._expire(item)
 
-    def _look(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = None
-        for item in self._deadlines.due(loop.time()):
+    def _look(self) -> float:
+        for item in self._wheel.due(asyncio.get_running_loop().time()):
             self._expire(item)
-        if self._deadlines and self._timer is None:
-            self._timer = loop.call_later(STEP_S, self._look)
+        return self._wheel.next_at
 
 
 class Room:

@@ -41,7 +41,6 @@ NODE_CORES = {
     "channel_table",
     "batch",
     "client_feed",
-    "deadlines",
     "diagnosis",
     "errors",
     "events",
@@ -65,6 +64,8 @@ NODE_CORES = {
     "text",
     "units",
     "values",
+    "vigil",
+    "wheel",
 }
 OUTER_WORLD = {
     "asyncio",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from itertools import pairwise
 
 import pytest
 
@@ -143,7 +144,7 @@ async def test_a_newcomer_makes_room_once() -> None:
             one.hold(number, "here", newcomer.transport.abort)
             if number:
                 one.release(number - 1)  # as its owner does when the connection is gone
-        assert all(later - earlier > 0.25 for earlier, later in zip(came, came[1:], strict=False))
+        assert all(later - earlier > 0.25 for earlier, later in pairwise(came))
 
         one.close()
         task.cancel()

@@ -1,8 +1,9 @@
-"""How a node waits: who does much in one turn of the loop gives way, and who does little does not."""
+"""How a node waits: with one timer for many deadlines; and who does much in one turn of the loop gives way."""
 
 import asyncio
+import math
 
-from liminal_mesh.node.waits import TURN_BYTES, Turn
+from liminal_mesh.node.waits import TURN_BYTES, Alarm, Sweep, Turn
 
 
 class _Others:
@@ -33,3 +34,64 @@ async def test_a_tight_loop_gives_way_to_others_each_time_that_it_has_done_much(
         await turn.give_way(TURN_BYTES // 4)
 
     assert 15 <= others.turns <= 30
+
+
+async def test_an_alarm_rings_at_the_earliest_moment_that_was_said_and_then_as_it_is_told() -> None:
+    """A later one is passed over, since it is told when the alarm has rung."""
+    loop = asyncio.get_running_loop()
+    began, rung, over = loop.time(), [], asyncio.Event()
+    nexts = iter((0.03, 0.06))
+
+    def look() -> float:
+        rung.append(loop.time() - began)
+        following = next(nexts, None)
+        if following is None:
+            over.set()
+            return math.inf
+        return began + following
+
+    alarm = Alarm(look)
+    alarm.set(began + 600)
+    alarm.set(began + 0.01)
+    alarm.set(began + 0.5)
+    await over.wait()
+    assert [int(at * 100 + 0.01) for at in rung] == sorted({int(at * 100 + 0.01) for at in rung})
+    assert len(rung) == 3
+    assert rung[0] >= 0.009
+
+
+async def test_an_alarm_that_is_closed_rings_no_more() -> None:
+    """It can be set again."""
+    loop = asyncio.get_running_loop()
+    rung = asyncio.Event()
+
+    def look() -> float:
+        rung.set()
+        return math.inf
+
+    alarm = Alarm(look)
+    alarm.set(loop.time())
+    alarm.close()
+    await asyncio.sleep(0.001)
+    assert not rung.is_set()
+    alarm.set(loop.time() + 0.001)
+    await rung.wait()
+
+
+async def test_a_sweep_expires_each_once_and_at_its_end_all() -> None:
+    """What was removed is not expired."""
+    expired: list[str] = []
+    some = asyncio.Event()
+
+    def expire(item: str) -> None:
+        expired.append(item)
+        some.set()
+
+    sweep = Sweep(expire)
+    sweep.remove("removed", sweep.add("removed", 0.0))
+    sweep.add("later", 60.0)
+    sweep.add("soon", 0.01)
+    await some.wait()
+    assert expired == ["soon"]
+    sweep.close()
+    assert expired == ["soon", "later"]
