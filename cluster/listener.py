@@ -78,9 +78,13 @@ class Listener:
         """Accept until :meth:`close`; each connection holds a permit until :meth:`release`."""
         while (port := self._port) is not None:
             await self._permit(port)
+            if not self.listening:
+                return
             try:
                 accepted = await port.accept(factory)
             except OSError as error:
+                if not self.listening:  # it was closed in the turn in which somebody came
+                    return
                 if error.errno not in _EXHAUSTED:
                     raise
                 log.warning("%s listener: %s; accepting rests for %s s", self.name, error.strerror, PAUSE_S)

@@ -173,6 +173,32 @@ async def test_running_out_of_descriptors_is_a_rest_and_no_end(monkeypatch: pyte
         task.cancel()
 
 
+@pytest.mark.parametrize("permits", [1, 2])
+async def test_one_that_comes_in_the_turn_in_which_the_listener_closes_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, permits: int
+) -> None:
+    """And accepting ends, with nothing broken, be there room for one more or not."""
+    one, kept = listener("client", permits), keeper()
+    address = one.open()
+
+    def arrived(came: asyncio.Future[None]) -> None:
+        came.set_result(None)
+        if first.done():
+            one.close()
+            one.release()
+
+    monkeypatch.setattr("liminal_mesh.cluster.tcp._arrived", arrived)
+    first = asyncio.ensure_future(kept.accepted.get())
+    async with asyncio.timeout(10):
+        running = asyncio.create_task(one.run(kept))
+        with socket.create_connection(address):
+            await first
+            with socket.create_connection(address):
+                await running
+    assert kept.accepted.empty()
+    first.result().transport.abort()
+
+
 async def test_who_was_accepted_stays_when_the_listener_closes() -> None:
     """Only newcomers are turned away."""
     one, kept = listener("client"), keeper()
