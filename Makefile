@@ -9,7 +9,7 @@ help:
 	@echo "make test        everything that must pass: lint, types, tests, with the seconds of each suite;"
 	@echo "                 where no container engine is: NO_DOCKER=1 make test"
 	@echo "make lint        ruff: rules and format          make types    mypy --strict"
-	@echo "make prove       the long proofs: a million mutated frames, thousands of simulated meshes, long walks"
+	@echo "make prove       the long proofs: a million mutated frames, 20,000 hostile connections, simulated meshes"
 	@echo "make bench       rates beside NATS and a bare pipe (some minutes)"
 	@echo "make bench-core  its one-minute version"
 	@echo "make detection   how soon faults are known, beside kinship; needs root (about an hour)"

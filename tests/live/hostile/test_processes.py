@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import secrets
 import signal
 from pathlib import Path
 
@@ -13,13 +14,13 @@ import pytest
 from liminal_mesh.cluster import Address, parse_address
 
 from ..processes import Process, Serve, mesh_words
-from ..raw_peer import RawClient, RawConnection, RawPeer
 from .conftest import OTHER_COOKIE
-from .test_fuzzed_connections import CLIENT_TALK, LINK_TALK, SEED, mutated, the_end
+from .fuzzing import KINDS, fuzz
 
 pytestmark = pytest.mark.live
 
-CONNECTIONS = 300
+SEED = int(os.environ.get("LIMINAL_FUZZ_SEED") or secrets.randbits(32))
+WARM, CONNECTIONS = 60, 400
 GROWTH_BYTES_MAX = 24 << 20
 
 
@@ -56,14 +57,14 @@ def test_a_weak_cookie_is_told_at_the_start(tmp_path: Path, cookie: str, reason:
 
 
 def test_mutated_conversations_cost_a_node_neither_its_life_nor_memory() -> None:
-    """Hundreds of connections on both ports of a node on uvloop; its log has no traceback."""
+    """Hundreds of connections of every kind to both ports of a node on uvloop; its log has no traceback."""
     limits = {"LIMINAL_LIMITS__HANDSHAKE_TIMEOUT": "1s"}
     words = ("--mesh", "127.0.0.1:0", "--channel", "ticks", "--channel", "m.*", "--loop", "uvloop")
     with Serve("a", *words, env=limits) as node:
-        client, mesh = (parse_address(node.addresses[kind]) for kind in ("client", "mesh"))
-        asyncio.run(fuzz(client, mesh, 50))
+        ports = {kind: parse_address(node.addresses[kind]) for kind in ("client", "mesh")}
+        asyncio.run(talk(ports, 0, WARM))
         before = resident_bytes(node.pid)
-        asyncio.run(fuzz(client, mesh, CONNECTIONS))
+        asyncio.run(talk(ports, WARM, CONNECTIONS))
         grown = resident_bytes(node.pid) - before
 
         with Process("health", "--http", node.addresses["http"]) as health:
@@ -74,23 +75,17 @@ def test_mutated_conversations_cost_a_node_neither_its_life_nor_memory() -> None
         assert grown < GROWTH_BYTES_MAX, f"LIMINAL_FUZZ_SEED={SEED}: {grown >> 20} MiB"
 
 
-async def fuzz(client: Address, mesh: Address, connections: int) -> None:
-    """Talk on so many connections, half of them to each port, half of the clients greeted first."""
-    rng = random.Random(SEED)
-    limit = asyncio.Semaphore(20)
+async def talk(ports: dict[str, Address], first: int, last: int) -> None:
+    """Make connections of these numbers, of every kind in turn."""
+    limit, rng = asyncio.Semaphore(20), random.Random(f"{SEED} {first}")
 
-    async def talk(kind: type[RawConnection], address: Address, seed: float) -> None:
-        mine = random.Random(seed)
-        async with limit, kind.to(address) as one:
-            if isinstance(one, RawClient) and mine.random() < 0.5:
-                await one.greet()
-            one.send_bytes(mutated(mine, kind, LINK_TALK if kind is RawPeer else CLIENT_TALK))
-            await the_end(one, mine)
+    async def one(kind: str, number: int, seed: float) -> None:
+        async with limit:
+            await fuzz(kind, ports, random.Random(seed), number)
 
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(connections // 2):
-            tasks.create_task(talk(RawPeer, mesh, rng.random()))
-            tasks.create_task(talk(RawClient, client, rng.random()))
+        for number in range(first, last):
+            tasks.create_task(one(list(KINDS)[number % len(KINDS)], number, rng.random()))
 
 
 def resident_bytes(pid: int) -> int:
