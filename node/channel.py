@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from liminal_mesh.cluster import NodeId, Pid
+from liminal_mesh.cluster import Envelope, NodeId, Pid
 
-from .inbox import Inbox, Overflow
+from .decisions import worst_pressure
+from .inbox import Overflow, weight
 from .restarts import RestartBudget, Restarts
 from .subscribers import Group, Subscriber
 from .values import Gap, Pressure
@@ -92,13 +93,13 @@ class Channel:
                 return True
         return False
 
-    def pressure(self) -> Pressure:
-        """Return the worst decision that a publish made now would meet at the local subscribers."""
+    def pressure(self, envelope: Envelope) -> Pressure:
+        """Return the worst decision that a publish of this envelope would meet now at the local subscribers."""
         if self.holder is not None:
             self.holder.flush()
         if not self.subscribers:
             return Pressure()
-        return max((one.inbox for one in self.subscribers), key=Inbox.fullness).pressure()
+        return worst_pressure([one.inbox for one in self.subscribers], weight(envelope))
 
     @property
     def crashes(self) -> int:

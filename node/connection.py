@@ -71,7 +71,7 @@ class Connection:
         self._server = server
         self._over = False
         """Whether it has ended, or is about to."""
-        self.deliveries = Deliveries(server.limits.inbox_bytes_connection, wire.wake)
+        self.deliveries = Deliveries(server.limits.inbox_bytes_connection, wire.wake, server.hub.shared.statistics)
         self._intake = Intake(self, server.hub)
         self._guests = Guests(self, server.hub, server.limits)
         limits = server.limits

@@ -13,6 +13,7 @@ import msgpack
 from liminal_mesh.cluster import BATCH_MAX, CLIENT_CODEC, Anchored, ClientGap, Deliver, Ended, NodeId, Pid
 
 from .errors import LimitExceeded, to_wire
+from .exchange_statistics import ExchangeStatistics
 from .inbox import Anchor, Budget, Inbox
 from .values import Gap
 
@@ -100,13 +101,15 @@ class Deliveries:
     Args:
         bytes_max: what their inboxes may hold together.
         wake: says that there is something to write.
+        statistics: where it counts.
     """
 
-    def __init__(self, bytes_max: int, wake: Callable[[], None]) -> None:
+    def __init__(self, bytes_max: int, wake: Callable[[], None], statistics: ExchangeStatistics) -> None:
         self.budget = Budget(bytes_max)
         self.held: dict[int, Delivery] = {}
         self._ready: dict[Source, None] = {}
         self._wake = wake
+        self._statistics = statistics
 
     @property
     def waiting(self) -> bool:
@@ -135,10 +138,12 @@ class Deliveries:
         self._ready.pop(source, None)
 
     def credit(self, number: int, count: int) -> None:
-        """The client's program took ``count`` items."""
+        """The client's program took ``count`` items; what it was never sent is counted, and changes nothing."""
         delivery = self.held.get(number)
         if delivery is not None and delivery.inbox is not None:
-            delivery.inbox.settle(count)
+            matched = min(count, delivery.inbox.lent)
+            self._statistics.unmatched += count > matched
+            delivery.inbox.settle(matched)
             self.ready(delivery)
 
     def mark(self) -> Callable[[], bool]:

@@ -14,6 +14,7 @@ from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope, NodeId
 from .arrivals import Arrivals
 from .channel import Channel
 from .channel_table import ChannelTable
+from .decisions import pressure_of
 from .errors import ChannelFailed, Rejected
 from .inbox import Run
 from .route import Pending, Route
@@ -144,7 +145,7 @@ class Exchange:
         for subscriber in channel.rejecting:
             if not subscriber.inbox.room(run):
                 self.statistics.rejected += len(run.items)
-                pressure = replace(subscriber.inbox.pressure(), decision="reject")  # bytes can be full before numbers
+                pressure = replace(pressure_of(subscriber.inbox, run.size), decision="reject")  # of the whole run
                 raise Rejected(f"subscription {subscriber.pid} is full", pressure)
 
     # --- subscriptions of this node ---

@@ -9,7 +9,11 @@ __all__ = ["ExchangeStatistics"]
 
 @dataclass(slots=True)
 class ExchangeStatistics:
-    """Counters since the start, in messages; ``overflowed`` of subscriptions that are over (others count their own)."""
+    """Counters since the start, in messages.
+
+    ``overflowed`` is of subscriptions that are over (others count their own); ``unmatched`` counts how often a client
+    said that more was done than it had been sent.
+    """
 
     published: int = 0
     received: int = 0
@@ -21,3 +25,4 @@ class ExchangeStatistics:
     stale_forward: int = 0
     rejected: int = 0
     evicted: int = 0
+    unmatched: int = 0

@@ -16,14 +16,11 @@ from typing import Final, Literal, TypeAlias
 
 from liminal_mesh.cluster import Envelope, NodeId, encode_envelope, encode_envelopes
 
-from .values import Gap, Pressure
+from .values import Gap
 
-__all__ = ["DECISIONS", "MESSAGE_OVERHEAD_BYTES", "Anchor", "Budget", "Inbox", "Overflow", "Run"]
+__all__ = ["MESSAGE_OVERHEAD_BYTES", "Anchor", "Budget", "Inbox", "Overflow", "Run", "weight"]
 
 Overflow = Literal["drop-oldest", "drop-newest", "reject", "disconnect"]
-
-DECISIONS: Final = ("accept", "defer", "reject")
-"""What an inbox may decide about a message, the worst last."""
 
 MESSAGE_OVERHEAD_BYTES: Final = 160
 """What an envelope weighs beside its body, so that empty messages are not free."""
@@ -78,7 +75,7 @@ class Run:
         return self._single[start:stop]
 
 
-def _weight(envelope: Envelope) -> int:
+def weight(envelope: Envelope) -> int:
     """Return what one envelope counts against a bound, in bytes."""
     return _content(envelope) + MESSAGE_OVERHEAD_BYTES
 
@@ -120,6 +117,9 @@ class Inbox:
         size: bytes that may wait.
         overflow: what happens when credit and buffer are both full.
         budgets: what it shares with other inboxes.
+
+    Raises:
+        ValueError: a bound is zero.
     """
 
     __slots__ = (
@@ -130,6 +130,8 @@ class Inbox:
     def __init__(
         self, credit: int, messages: int, size: int, overflow: Overflow, budgets: tuple[Budget, ...] = ()
     ) -> None:
+        if min(credit, messages, size) < 1:
+            raise ValueError(f"credit={credit}, messages={messages}, size={size}: each must be at least 1")
         self.credit = credit
         self.messages = messages
         self.size = size
@@ -209,8 +211,14 @@ class Inbox:
         return run, start, stop
 
     def settle(self, count: int) -> None:
-        """The subscriber is done with ``count`` of what it was lent; more than that is ignored."""
-        self.lent = max(0, self.lent - count)
+        """The subscriber is done with ``count`` of what it was lent.
+
+        Raises:
+            ValueError: it was not lent so many; nothing is taken back.
+        """
+        if count > self.lent:
+            raise ValueError(f"{count} messages are done, where {self.lent} were lent")
+        self.lent -= count
 
     def evict(self) -> None:
         """Drop everything that waits, into gaps."""
@@ -223,22 +231,9 @@ class Inbox:
             budget.used -= self.bytes
         self._budgets = ()
 
-    def pressure(self) -> Pressure:
-        """Return the decision that the next message would meet, and its four numbers."""
-        decision, held = self.fullness()
-        in_flight = min(held, self.credit)
-        return Pressure(DECISIONS[decision], in_flight, self.credit, held - in_flight, self.messages)
-
-    def fullness(self) -> tuple[int, int]:
-        """Return the rank of that decision among :data:`DECISIONS`, and the messages held: what compares inboxes."""
-        held = len(self)
-        if held < self.credit:
-            return 0, held
-        return (1 if held < self.limit and self.bytes < self.size else 2), held
-
     def _consume(self, run: Run, start: int, stop: int) -> None:
         """Take ``start`` to ``stop`` off the run at the head of the queue."""
-        self._charge(-sum([_weight(item) for item in run.items[start:stop]]))
+        self._charge(-sum([weight(item) for item in run.items[start:stop]]))
         if stop == len(run.items):
             self._queue.popleft()
         else:
@@ -265,14 +260,14 @@ class Inbox:
         most = min(len(run.items), max(0, self.limit - len(self)))
         room = self.size - self.bytes
         for index in range(most):
-            room -= _weight(run.items[index])
+            room -= weight(run.items[index])
             if room < 0:
                 return index
         return most
 
     def _drop_oldest(self, run: Run) -> int:
         """Make room by dropping from the head, and, when that is not enough, from the front of the run itself."""
-        if max(map(_weight, run.items)) > self.size:
+        if max(map(weight, run.items)) > self.size:
             return self._drop_heavy(run)
         if self._after:
             self._place_gaps()
@@ -316,7 +311,7 @@ class Inbox:
         stop = start
         while stop < len(run.items) and (surplus_messages > 0 or surplus_bytes > 0):
             surplus_messages -= 1
-            surplus_bytes -= _weight(run.items[stop])
+            surplus_bytes -= weight(run.items[stop])
             stop += 1
         return stop
 

@@ -111,7 +111,7 @@ class Intake:
     ) -> None:
         hub = self._hub
         if isinstance(pending, _Answered):
-            pending.pressure = channel.pressure()
+            pending.pressure = channel.pressure(items[0])
         exchange.accept(channel, items, self._number, pending, receipts)
         if pending.left:
             hub.expect(pending, timeout_ms / 1000)

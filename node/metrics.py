@@ -133,6 +133,7 @@ def _publishes(run: Runtime) -> Iterator[Metric]:
         ("no-subscriber", counts.stale_forward),
     ]
     yield _counter("dropped", "Messages that were let go, by reason.", dropped, "reason")
+    yield _counter("unmatched_completions", "Times that a client finished more than it was sent.", counts.unmatched)
 
 
 def _subscriptions(run: Runtime) -> Iterator[Metric]:

@@ -205,7 +205,7 @@ class Node(NodeOnly):
         resolved = exchange.resolve(name)
         pending = FuturePending(asyncio.get_running_loop().create_future())
         receipts = (asked or resolved.settings.ack) == "nodes"
-        pressure = resolved.pressure()
+        pressure = resolved.pressure(envelope)
         exchange.accept(resolved, [envelope], hub.pid.number, pending, receipts)
         if pending.left:
             hub.expect(pending, timeout)

@@ -41,6 +41,7 @@ NODE_CORES = {
     "channel_table",
     "batch",
     "client_feed",
+    "decisions",
     "diagnosis",
     "errors",
     "events",

@@ -317,3 +317,24 @@ async def test_closing_a_client_wakes_whoever_waits_for_room() -> None:
     with pytest.raises(NoConnection):
         async with asyncio.timeout(DEADLINE_S):
             await waiting
+
+
+async def test_a_message_that_does_not_fit_in_meets_a_rejection(held: Held) -> None:
+    """PR1: by its bytes, although few messages wait; the policy then says whom it costs."""
+    async with held.bus.subscribe("bytewise", max_in_flight=1):
+        outcomes = [await held.bus.publish("bytewise", b"x" * 3000) for _ in range(3)]
+
+    assert (outcomes[0].pressure.decision, outcomes[0].delivered) == ("accept", True)
+    assert (outcomes[2].pressure.decision, outcomes[2].delivered) == ("reject", True)  # an older one was dropped for it
+    assert outcomes[2].pressure.buffered < outcomes[2].pressure.max_buffered
+
+
+async def test_no_capacity_is_zero(held: Held) -> None:
+    """PR2: said when it is asked for."""
+    with pytest.raises(ValueError, match="max_in_flight=0"):
+        held.bus.subscribe("ticks", max_in_flight=0)
+    with pytest.raises(ValueError, match="window=0"):
+        held.bus.publisher("ticks", window=0)
+    async with held.bus.subscribe("ticks") as subscription:
+        with pytest.raises(ValueError, match="max_items=0"):
+            await anext(subscription.batches(max_items=0))

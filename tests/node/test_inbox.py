@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from liminal_mesh.cluster import Envelope, NodeId
 from liminal_mesh.node.inbox import MESSAGE_OVERHEAD_BYTES, Anchor, Budget, Inbox, Overflow, Run
-from liminal_mesh.node.values import Gap, Pressure
+from liminal_mesh.node.values import Gap
 
 A, B = NodeId("a", 1), NodeId("b", 2)
 STREAMS = [("x", A), ("x", B), ("y", A)]
@@ -182,10 +182,15 @@ class InboxBesideNaive(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 6))
     def settle(self, count: int) -> None:
-        """The subscriber is done with some; more than it was lent changes nothing."""
+        """The subscriber is done with some; more than it was lent is an error, and changes nothing."""
         lent = self.inbox.lent
-        self.inbox.settle(count)
-        assert self.inbox.lent == max(0, lent - count)
+        if count > lent:
+            with pytest.raises(ValueError, match=f"{lent} were lent"):
+                self.inbox.settle(count)
+        else:
+            self.inbox.settle(count)
+            lent -= count
+        assert self.inbox.lent == lent >= 0
 
     @rule()
     def evict(self) -> None:
@@ -288,21 +293,25 @@ def test_room_is_asked_for_a_whole_run() -> None:
     assert not inbox.room(run(1, 1, sizes=[1000]))
 
 
-def test_pressure_follows_credit_and_room() -> None:
-    """And shows the four numbers."""
-    inbox = Inbox(2, 2, ROOMY, "drop-newest")
-    decisions = []
-    for number in range(1, 6):
-        decisions.append(inbox.pressure())
-        inbox.offer(run(number, 1))
+@pytest.mark.parametrize("bounds", [(0, 1, 1000), (1, 0, 1000), (1, 1, 0), (-1, 1, 1000)])
+def test_no_bound_is_zero(bounds: tuple[int, int, int]) -> None:
+    """PR2: refused before anything waits."""
+    with pytest.raises(ValueError, match="at least 1"):
+        Inbox(*bounds, "reject")
 
-    assert decisions == [
-        Pressure("accept", 0, 2, 0, 2),
-        Pressure("accept", 1, 2, 0, 2),
-        Pressure("defer", 2, 2, 0, 2),
-        Pressure("defer", 2, 2, 1, 2),
-        Pressure("reject", 2, 2, 2, 2),
-    ]
+
+def test_what_was_not_lent_cannot_be_done() -> None:
+    """PR2: an unmatched completion is an error, and the counter stays where it is."""
+    inbox = Inbox(2, 2, ROOMY, "reject")
+    inbox.offer(run(1, 2))
+    inbox.take(2)
+    with pytest.raises(ValueError, match="3 messages are done, where 2 were lent"):
+        inbox.settle(3)
+    assert inbox.lent == 2
+    inbox.settle(2)
+    with pytest.raises(ValueError, match="lent"):
+        inbox.settle(1)
+    assert (inbox.lent, len(inbox)) == (0, 0)
 
 
 @pytest.mark.parametrize("policy", POLICIES)

@@ -167,6 +167,7 @@ async def test_requests_that_make_no_sense_are_refused_by_themselves() -> None:
         assert (await raw.expect(Failure)).ref == 3
         raw.send(Credit(99, (1 << 64) - 1), Credit(5, (1 << 64) - 1))
         await alive(raw)
+        assert a.running.hub.shared.statistics.unmatched == 1
 
 
 @pytest.mark.parametrize("mode", [CONFIRM, OUTCOME])
