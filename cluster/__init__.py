@@ -57,7 +57,7 @@ from .dns import DnsResolver
 from .effects import Notice
 from .envelope import BATCH_MAX, Encoding, Envelope, OptionKey
 from .errors import AddressInUse, CookieRejected, NameInUse, ProtocolError, StaleEpoch
-from .frames import LINK_PROTO, Heads, Hello, Lost, Publish, Receipt, ReceiptRun
+from .frames import LINK_PROTO, Hello
 from .group_events import Interest, Joined, Left, Purged
 from .identity import NODE_NAME, Address, NodeId, Pid, parse_address
 from .lanes import Lane, PeerLane
@@ -82,6 +82,7 @@ from .process_frames import (
     ProcessMonitor,
     ProcessUnlink,
 )
+from .publish_frames import Heads, Lost, Publish, Receipt, ReceiptRun, Suppressed
 from .registry import Registry
 from .resolver import Answer, Record, Resolution, Resolver, resolve
 from .scopes import CHANNEL_SCOPE, GROUP_SCOPE, SCOPES
@@ -197,6 +198,7 @@ __all__ = [
     "StaleEpoch",
     "Subscribe",
     "Subscribed",
+    "Suppressed",
     "SwimOptions",
     "SwimStatistics",
     "TcpNetwork",

@@ -138,7 +138,10 @@ class Confirm(ClientFrame, frozen=True):
 
 
 class ClientOutcome(ClientFrame, frozen=True):
-    """The outcome of publish ``ref``; pressure is a decision and its four numbers."""
+    """The outcome of publish ``ref``; pressure is a decision and its four numbers.
+
+    ``duplicate``: its key was delivered before, and ``message_id`` is that message's.
+    """
 
     ref: U64
     message_id: U64
@@ -146,6 +149,9 @@ class ClientOutcome(ClientFrame, frozen=True):
     local: U64
     nodes: Annotated[dict[Name, Name], Meta(max_length=BATCH_MAX)]
     pressure: tuple[Name, U64, U64, U64, U64]
+    duplicate: bool = False
+
+    LATE = 1
 
 
 class Failure(ClientFrame, frozen=True):

@@ -15,7 +15,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from .envelope import BATCH_MAX, U64, Items, Name, Text
+from .envelope import BATCH_MAX, U64, Name, Text
 from .frame import LinkFrame, Row
 from .process_frames import (
     ProcessDemonitor,
@@ -25,7 +25,7 @@ from .process_frames import (
     ProcessMonitor,
     ProcessUnlink,
 )
-from .scopes import CHANNEL_SCOPE, Scope
+from .publish_frames import Heads, Lost, Publish, Receipt
 
 __all__ = [
     "LINK_FRAMES",
@@ -35,19 +35,14 @@ __all__ = [
     "AdoptAck",
     "Auth",
     "Drain",
-    "Heads",
     "Heartbeat",
     "Hello",
     "LinkFrame",
-    "Lost",
     "Peer",
     "Ping",
     "Pong",
     "Position",
-    "Publish",
     "Range",
-    "Receipt",
-    "ReceiptRun",
     "Redundant",
     "Refusal",
     "SnapBegin",
@@ -240,66 +235,6 @@ class Drain(LinkFrame, frozen=True):
     """The sender leaves: choose it no more, and do not dial it."""
 
     reason: Text
-
-
-# --- links: publishes -------------------------------------------------------------------------------
-
-
-class Publish(LinkFrame, frozen=True):
-    """Publishes of the sender on one channel, or in one group of another scope, in order.
-
-    ``receipt`` numbers the first item for receipts, which count upwards in a session; 0 asks for none.
-    """
-
-    epoch: U64
-    channel: Name
-    receipt: U64
-    items: Items
-    scope: Scope = CHANNEL_SCOPE
-
-    LATE = 1
-
-
-class Lost(LinkFrame, frozen=True):
-    """Publishes that the sender dropped on the way to this peer, because its lane was full."""
-
-    epoch: U64
-    channel: Name
-    first: U64
-    last: U64
-    scope: Scope = CHANNEL_SCOPE
-
-    LATE = 1
-
-
-class Heads(LinkFrame, frozen=True):
-    """The last sequence on each of these channels of the sender: what follows is counted from here.
-
-    Sent among the publishes, when the sender has applied a new interest of the receiver (its log of the scope
-    up to ``applied``) and when a link was made again, so that what was missed shows as a gap and not as silence.
-    A channel that is not named stands at 0, or where it stood.
-    """
-
-    epoch: U64
-    applied: U64
-    heads: Annotated[list[tuple[Name, U64]], Meta(max_length=BATCH_MAX)]
-    scope: Scope = CHANNEL_SCOPE
-
-    LATE = 1
-
-
-class ReceiptRun(Struct, array_like=True, frozen=True):
-    """``count`` publishes from receipt number ``first`` on fared alike: accepted by some live subscriber, or not."""
-
-    first: U64
-    count: U64
-    delivered: bool
-
-
-class Receipt(LinkFrame, frozen=True):
-    """How publishes that asked for a receipt fared at the sender."""
-
-    runs: Annotated[list[ReceiptRun], Meta(max_length=BATCH_MAX)]
 
 
 _BOTH = ("adopting", "session")

@@ -14,7 +14,7 @@ from typing import Final, Generic, TypeVar
 
 from .codec import LINK_CODEC, encode_envelope
 from .envelope import BATCH_MAX, Envelope
-from .frames import Heads, Lost, Publish
+from .publish_frames import Heads, Lost, Publish
 from .scopes import CHANNEL_SCOPE
 
 __all__ = ["STALL_S", "Lane", "PeerLane"]

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from .codec import LINK_CODEC
 from .effects import Notice
-from .frames import Heads, Lost, Publish, Receipt
 from .identity import NodeId
 from .lanes import PeerLane
 from .process_frames import ProcessFrame
+from .publish_frames import Heads, Lost, Publish, Receipt
 from .wire import Wire
 
-__all__ = ["Link", "MeshBus", "MeshLimits"]
+__all__ = ["BusFrame", "Link", "MeshBus", "MeshLimits"]
+
+BusFrame: TypeAlias = Publish | Lost | Heads | Receipt | ProcessFrame
+"""What goes from a session to the bus, and does not concern the core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class MeshBus(Protocol):
     def link_down(self, link: Link, reason: str) -> None:
         """It ended; its members are masked already."""
 
-    def link_frame(self, link: Link, frame: Publish | Lost | Heads | Receipt | ProcessFrame) -> None:
+    def link_frame(self, link: Link, frame: BusFrame) -> None:
         """A frame with publishes, or about them, or about processes."""
 
     def mesh_changed(self) -> None:

@@ -18,16 +18,16 @@ from .control_thread import ControlDriver
 from .effects import Close, Dial, Effect, Failed, Notice, PeerLeaves, Resolve, SeedChanged, Send, SessionDown, SessionUp
 from .errors import ProtocolError
 from .first_round import FirstRound
-from .frames import LINK_FRAMES, Heads, LinkFrame, Lost, Publish, Receipt
+from .frames import LINK_FRAMES, LinkFrame
 from .identity import NodeId
 from .lane_watch import LaneWatch
 from .lanes import PeerLane
-from .link import Link, MeshBus, MeshLimits
+from .link import BusFrame, Link, MeshBus, MeshLimits
 from .listener import Listener
 from .membership import MemberChanged
 from .outbound import Outbound
 from .peering import Peering
-from .process_frames import ProcessFrame
+from .publish_frames import Heads, Lost, Publish
 from .registry import Registry
 from .resolver import Resolver, resolve
 from .seeds import parse_seed
@@ -38,10 +38,7 @@ __all__ = ["Mesh"]
 HEARD_S: Final = 0.1
 """How often the membership is told, at most, that bytes came from a peer."""
 
-_BUS_FRAMES: Final = Publish | Lost | Heads | Receipt | ProcessFrame
-"""What goes from a session to the bus, and does not concern the core."""
-
-_FOR_BUS = {kind for kind, row in LINK_FRAMES.items() if issubclass(row.kind, _BUS_FRAMES)}
+_FOR_BUS = {kind for kind, row in LINK_FRAMES.items() if issubclass(row.kind, BusFrame)}
 
 
 class Mesh:
@@ -165,7 +162,7 @@ class Mesh:
         """A frame came."""
         if kind in _FOR_BUS and (link := self._by_wire.get(wire.tag)) is not None:
             frame = LINK_CODEC.decode(kind, body)
-            assert isinstance(frame, _BUS_FRAMES)
+            assert isinstance(frame, BusFrame)
             if isinstance(frame, Publish | Lost | Heads) and frame.epoch != link.peer.epoch:
                 raise ProtocolError("a frame in the name of another node")
             self._bus.link_frame(link, frame)

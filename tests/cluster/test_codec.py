@@ -17,7 +17,8 @@ from liminal_mesh.cluster.codec import CLIENT_CODEC, HEADER_BYTES, LINK_CODEC, C
 from liminal_mesh.cluster.envelope import BATCH_MAX, Envelope
 from liminal_mesh.cluster.errors import ProtocolError
 from liminal_mesh.cluster.frame import Frame, late_defaults
-from liminal_mesh.cluster.frames import Heads, Heartbeat, Lost, Ping, Publish, Range
+from liminal_mesh.cluster.frames import Heartbeat, Ping, Range
+from liminal_mesh.cluster.publish_frames import Heads, Lost, Publish
 from liminal_mesh.cluster.scopes import CHANNEL_SCOPE, GROUP_SCOPE, SCOPES
 
 from .strategies import frames, plain_values

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from liminal_mesh.cluster.buffer import FrameBuffer
 from liminal_mesh.cluster.codec import LINK_CODEC, encode_envelope
 from liminal_mesh.cluster.envelope import BATCH_MAX, Envelope
-from liminal_mesh.cluster.frames import Heads, LinkFrame, Lost, Publish
+from liminal_mesh.cluster.frames import LinkFrame
 from liminal_mesh.cluster.lanes import SEGMENT_BYTES, STALL_S, PeerLane
+from liminal_mesh.cluster.publish_frames import Heads, Lost, Publish
 
 EPOCH = 7
 ROOMY = 1 << 30

@@ -14,16 +14,12 @@ from liminal_mesh.cluster.frames import (
     AdoptAck,
     Auth,
     Drain,
-    Heads,
     Heartbeat,
     Hello,
     LinkFrame,
-    Lost,
     Ping,
     Pong,
-    Publish,
     Range,
-    Receipt,
     Redundant,
     Refusal,
     SnapBegin,
@@ -41,6 +37,7 @@ from liminal_mesh.cluster.process_frames import (
     ProcessMonitor,
     ProcessUnlink,
 )
+from liminal_mesh.cluster.publish_frames import Heads, Lost, Publish, Receipt
 
 from ..sim.host import End, Host
 from ..sim.watching import all_linked, notices, of

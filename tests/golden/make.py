@@ -20,6 +20,7 @@ from liminal_mesh.cluster import client_process_frames as people
 from liminal_mesh.cluster import control_frames as control
 from liminal_mesh.cluster import frames as link
 from liminal_mesh.cluster import process_frames as process
+from liminal_mesh.cluster import publish_frames as publishes
 from liminal_mesh.cluster import swim_frames as swim
 from liminal_mesh.cluster.codec import CLIENT_CODEC, LINK_CODEC, Codec
 from liminal_mesh.cluster.envelope import Encoding, Envelope, OptionKey
@@ -68,13 +69,17 @@ LINK: Final[list[Frame]] = [
     link.Ack(0, 1_700_000_000, 9),
     link.Heartbeat(9, 43, [link.Position(0, 9, 255)], [link.Peer("node-b", 1_700_000_001, "[::1]:7601")]),
     link.Drain("stopping"),
-    link.Publish(1_700_000_000, "news.de", 17, [PLAIN, FULL]),
-    link.Publish(1_700_000_000, "news.de", 17, [PLAIN, FULL], GROUP_SCOPE),
-    link.Lost(1_700_000_000, "news.de", 3, 300),
-    link.Lost(1_700_000_000, "news.de", 3, 300, GROUP_SCOPE),
-    link.Heads(1_700_000_000, 9, [("news.de", 300), ("sport.a", 0)]),
-    link.Heads(1_700_000_000, 9, [("news.de", 300), ("sport.a", 0)], GROUP_SCOPE),
-    link.Receipt([link.ReceiptRun(17, 2, True), link.ReceiptRun(19, 1, False)]),
+    publishes.Publish(1_700_000_000, "news.de", 17, [PLAIN, FULL]),
+    publishes.Publish(1_700_000_000, "news.de", 17, [PLAIN, FULL], GROUP_SCOPE),
+    publishes.Lost(1_700_000_000, "news.de", 3, 300),
+    publishes.Lost(1_700_000_000, "news.de", 3, 300, GROUP_SCOPE),
+    publishes.Heads(1_700_000_000, 9, [("news.de", 300), ("sport.a", 0)]),
+    publishes.Heads(1_700_000_000, 9, [("news.de", 300), ("sport.a", 0)], GROUP_SCOPE),
+    publishes.Receipt([publishes.ReceiptRun(17, 2, True), publishes.ReceiptRun(19, 1, False)]),
+    publishes.Receipt(
+        [publishes.ReceiptRun(17, 3, False)],
+        [publishes.Suppressed(18, 70_000, False), publishes.Suppressed(19, BIG, True)],
+    ),
     process.ProcessLink(7, 300, 70_000),
     process.ProcessUnlink(7, 300, 70_000, 0),
     process.ProcessExit(7, 300, "error: ValueError: Grüße"),
@@ -93,6 +98,7 @@ CLIENT: Final[list[Frame]] = [
     client.ClientPublish(1, 2, "news.de", "cluster", 5000, [PLAIN, FULL], GROUP_SCOPE),
     client.Confirm(1, 2, 1),
     client.ClientOutcome(1, 70_000, None, 2, {"node-b": "delivered"}, ("accept", 0, 1, 2, 3)),
+    client.ClientOutcome(1, 70_000, False, 0, {"node-b": "delivered"}, ("accept", 0, 1, 2, 3), True),
     client.Failure(3, "Busy", msgpack.packb({"channel": "news.de"}), 2),
     client.Subscribe(4, 1, "news.>", 100, "cluster", 5000),
     client.Subscribed(4, 1, 13),

@@ -19,13 +19,9 @@ from liminal_mesh.cluster.frames import (
     Adopt,
     AdoptAck,
     Drain,
-    Heads,
     Heartbeat,
     Hello,
-    Lost,
-    Publish,
     Range,
-    Receipt,
     SnapBegin,
     SnapChunk,
     SnapEnd,
@@ -34,6 +30,7 @@ from liminal_mesh.cluster.frames import (
 )
 from liminal_mesh.cluster.handshake import CONTROL, NO_FACTS, Handshake
 from liminal_mesh.cluster.network import Port
+from liminal_mesh.cluster.publish_frames import Heads, Lost, Publish, Receipt
 from liminal_mesh.cluster.swim_frames import MemberRecord, RecordState
 from liminal_mesh.node.node import Node
 

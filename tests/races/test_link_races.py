@@ -17,7 +17,6 @@ from liminal_mesh.cluster.frames import (
     Peer,
     Ping,
     Pong,
-    Publish,
     Range,
     SnapBegin,
     SnapChunk,
@@ -26,6 +25,7 @@ from liminal_mesh.cluster.frames import (
 )
 from liminal_mesh.cluster.group_events import Joined, Left, Purged
 from liminal_mesh.cluster.identity import NodeId, Pid
+from liminal_mesh.cluster.publish_frames import Publish
 from liminal_mesh.cluster.registry import Registry
 from liminal_mesh.cluster.swim import DialAddress
 from liminal_mesh.node.metrics import Metrics
