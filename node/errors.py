@@ -11,6 +11,8 @@
     │   ├── ChannelNotConfigured  no configuration covers this channel
     │   ├── ConfigError           the configuration has problems, all of them listed
     │   ├── Draining              the node is leaving and takes nothing new
+    │   ├── InFlight              another publish with this key is under way: ask again later
+    │   ├── KeyReused             the key was given to another message
     │   ├── LimitExceeded         a bound of [limits] would be passed
     │   ├── NoProcess             the process is over, or is none of this bus
     │   ├── NotAuthorized         the caller may not do this here
@@ -48,6 +50,8 @@ __all__ = [
     "ConfigError",
     "DeadlineExceeded",
     "Draining",
+    "InFlight",
+    "KeyReused",
     "LimitExceeded",
     "NoConnection",
     "NoProcess",
@@ -136,6 +140,28 @@ class Draining(Refused):
         self.other_addresses = tuple(other_addresses)
         others = f": go to {', '.join(self.other_addresses)}" if self.other_addresses else ""
         super().__init__(f"the node is draining and takes nothing new{others}")
+
+
+class InFlight(Refused):
+    """Another publish with this key is under way, and nobody knows its end yet: publish again with the same key."""
+
+    def __init__(self, retry_after: float, channel: str = "", key: str = "") -> None:
+        self.retry_after = retry_after
+        self.channel = channel
+        self.key = key
+        super().__init__(
+            f"a publish with the key {key!r} is under way on channel {channel!r}: "
+            f"publish again with the same key in {retry_after:g} s"
+        )
+
+
+class KeyReused(Refused):
+    """The key was given to another message: this one was delivered to nobody, and needs a key of its own."""
+
+    def __init__(self, channel: str, key: str) -> None:
+        self.channel = channel
+        self.key = key
+        super().__init__(f"the key {key!r} was used for another message on channel {channel!r}: give this one another")
 
 
 class LimitExceeded(Refused):
@@ -255,6 +281,8 @@ _LEAVES: Final[dict[str, type[LiminalError]]] = {
         CookieRejected,
         DeadlineExceeded,
         Draining,
+        InFlight,
+        KeyReused,
         LimitExceeded,
         NameInUse,
         NoConnection,
