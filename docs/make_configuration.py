@@ -24,6 +24,7 @@ SECTIONS: Final = {
     "[[channels]]": "ChannelConfig",
     "inbox = { ... } of a channel": "InboxConfig",
     "restart = { ... } of a channel": "RestartConfig",
+    "dedup = { ... } of a channel": "DedupConfig",
     "[limits]": "LimitsConfig",
 }
 

@@ -9,6 +9,10 @@ What a number that never came means depends on whether the origin knew of our in
 origin once that has applied the group's join and told where its channels stood (``Heads``). From then on every
 missing number is a gap for the group's subscribers; before, it is none. Heads are told again when a link was made
 again, which is how the losses of the time between become visible without another publish.
+
+**Keys.** What has a key that subscribers here have taken already, through another node or by an earlier attempt, is
+suppressed: its number counts as delivered, and its receipt says so. A publish with a key always asks for a receipt, so
+that what asks for none is never looked at for one.
 """
 
 from __future__ import annotations
@@ -16,11 +20,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from liminal_mesh.cluster import Heads, Lost, NodeId, Publish, ReceiptRun
+from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope, Heads, Lost, NodeId, Publish, Receipt, ReceiptRun, Suppressed
 
 from .channel import Channel
 from .channel_table import ChannelTable
 from .inbox import Run
+from .keyed import digest_of, has_key, key_of
 from .route import receipt_runs
 from .shared import Shared
 
@@ -42,10 +47,15 @@ class Arrivals:
         self._shared = shared
         self._guard = shared.supervisor.guard
         self._budget = shared.budget
+        self._keys = shared.keys
         self._current = current
 
-    def receive(self, origin: NodeId, frame: Publish) -> list[ReceiptRun]:
-        """Deliver a peer's publishes here; return what to answer, [] when it asked for no receipts."""
+    def receive(self, origin: NodeId, frame: Publish) -> Receipt | None:
+        """Deliver a peer's publishes here; return what to answer, None when it asked for no receipts.
+
+        Raises:
+            ProtocolError: a key is none.
+        """
         items = frame.items
         count = len(items)
         self.statistics.received += count
@@ -56,29 +66,65 @@ class Arrivals:
                 self.channels.no_room(frame.channel, origin, items[0].sequence, items[-1].sequence, self._guard)
             else:
                 self._pass_over(channel, origin, items[-1].sequence, "overflow")
-            return [ReceiptRun(frame.receipt, count, delivered=False)] if frame.receipt else []
+            return Receipt([ReceiptRun(frame.receipt, count, delivered=False)]) if frame.receipt else None
         self._current(channel)
         head = channel.heads.get(origin, 0)
         if items[0].sequence != head + 1 or items[-1].sequence != head + count:
-            return self._receive_uneven(channel, origin, frame)
+            return self._receive_singly(channel, origin, frame)
+        if frame.receipt and frame.scope == CHANNEL_SCOPE and has_key(items):
+            return self._receive_singly(channel, origin, frame)
         channel.heads[origin] = head + count
         accepted = self._accepted(channel, Run(channel.name, origin, items))
-        return receipt_runs(frame.receipt, [(accepted, True), (count - accepted, False)]) if frame.receipt else []
+        if not frame.receipt:
+            return None
+        return Receipt(receipt_runs(frame.receipt, [(accepted, True), (count - accepted, False)]))
 
-    def _receive_uneven(self, channel: Channel, origin: NodeId, frame: Publish) -> list[ReceiptRun]:
-        """Deliver publishes that do not continue what was delivered: skip duplicates, report gaps, one by one."""
+    def _receive_singly(self, channel: Channel, origin: NodeId, frame: Publish) -> Receipt | None:
+        """Deliver one by one what has keys, or does not continue what was delivered: skip repeats, report gaps."""
         fates: list[tuple[int, bool]] = []
-        for item in frame.items:
+        suppressed: list[Suppressed] = []
+        keyed = frame.receipt and frame.scope == CHANNEL_SCOPE
+        for index, item in enumerate(frame.items):
             head = channel.heads.get(origin, 0)
             if item.sequence <= head:
                 self.statistics.duplicates += 1
                 fates.append((1, False))
                 continue
             self._pass_over(channel, origin, item.sequence - 1)
+            if keyed and has_key((item,)):
+                answer = self._receive_keyed(channel, origin, item, frame.receipt + index)
+            else:
+                channel.heads[origin] = item.sequence
+                answer = self._accepted(channel, Run(channel.name, origin, [item])) == 1
+            if isinstance(answer, Suppressed):
+                suppressed.append(answer)
+            fates.append((1, answer is True))
+        return Receipt(receipt_runs(frame.receipt, fates), suppressed) if frame.receipt else None
+
+    def _receive_keyed(self, channel: Channel, origin: NodeId, item: Envelope, number: int) -> bool | Suppressed:
+        """Deliver what has a key, unless that was taken here before; return whether somebody took it, or why not."""
+        keys, key = self._keys, key_of(item)
+        before = keys.taken_before(channel, key)
+        if before is not None:
             channel.heads[origin] = item.sequence
-            accepted = self._accepted(channel, Run(channel.name, origin, [item]))
-            fates.append((1, accepted == 1))
-        return receipt_runs(frame.receipt, fates) if frame.receipt else []
+            self._tell_passed(channel, origin, item.sequence)
+            return Suppressed(number, before.message_id, before.digest != digest_of(item))
+        if not keys.room(channel, key):  # it could not be told from its own retry
+            self._pass_over(channel, origin, item.sequence, "overflow")
+            return False
+        channel.heads[origin] = item.sequence
+        accepted = self._accepted(channel, Run(channel.name, origin, [item])) == 1
+        if accepted:
+            keys.taken(channel, key, item)
+        return accepted
+
+    def _tell_passed(self, channel: Channel, origin: NodeId, sequence: int) -> None:
+        """Tell subscribers that are not here up to where they know everything, though they got nothing for it."""
+        for group in channel.groups:
+            if origin in group.anchored:
+                for subscriber in tuple(group.subscribers.values()):
+                    heads = {channel.name: sequence}
+                    self._guard(subscriber, partial(subscriber.listener.anchored, origin, heads))
 
     def _accepted(self, channel: Channel, run: Run) -> int:
         """Offer a run to every local subscriber; return how many of its messages the best of them accepted."""

@@ -46,6 +46,7 @@ class Bus(Protocol):
         channel: str,
         payload: object,
         *,
+        key: str | None = None,
         headers: Mapping[str, str] | None = None,
         parent: Message | Reference | None = None,
         ack: Ack | None = None,
@@ -56,6 +57,8 @@ class Bus(Protocol):
         Args:
             channel: an exact name.
             payload: bytes, text, or what msgpack can hold; pydantic models, dataclasses and msgspec structs too.
+            key: of the publisher's choice: within the channel's window what bears the same key and payload is
+                delivered once, and told of as a ``duplicate`` else. It is acknowledged as with ``ack="nodes"``.
             headers: texts that travel beside the payload.
             parent: the message that caused this one, or its ``reference``; subscribers see it as ``message.causal``.
             ack: what to wait for; the channel's own when it is None.
@@ -64,10 +67,16 @@ class Bus(Protocol):
         Raises:
             ChannelNotConfigured: no configuration covers the channel.
             Draining: the node leaves.
-            LimitExceeded: the message is larger than ``max_frame`` allows, or too many channels are in use.
+            InFlight: another publish with the same key is under way.
+            KeyReused: the key was given to another payload.
+            LimitExceeded: the message is larger than ``max_frame`` allows, or its key than ``key``, or too many
+                channels are in use or too many keys remembered.
             NotAuthorized: the caller may not.
+            OutcomeUnknown: of a publish with a key nobody is known to have taken it, and not every node has answered:
+                publish again with the same key.
             Rejected: a local subscriber with the policy ``reject`` has no room.
-            TypeError: the payload or a header cannot be encoded, or the parent is no message.
+            TypeError: the payload, the key or a header cannot be encoded, or the parent is no message.
+            ValueError: the key is empty.
         """
 
     def publish_nowait(

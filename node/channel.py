@@ -35,6 +35,7 @@ class ChannelSettings:
     overflow: Overflow = "drop-oldest"
     ack: str = "accepted"
     restart: RestartBudget = field(default_factory=RestartBudget)
+    dedup_window_s: float = 600.0
 
 
 class Channel:

@@ -51,6 +51,7 @@ class Client(ClientSession):
         channel: str,
         payload: object,
         *,
+        key: str | None = None,
         headers: Mapping[str, str] | None = None,
         parent: Message | Reference | None = None,
         ack: Ack | None = None,
@@ -62,7 +63,9 @@ class Client(ClientSession):
             DeadlineExceeded: the node did not answer in time.
             OutcomeUnknown: the connection was lost before the node answered.
         """
-        return await self._outgoing.publish(CHANNEL_SCOPE, check_name(channel), payload, headers, parent, ack, timeout)
+        return await self._outgoing.publish(
+            CHANNEL_SCOPE, check_name(channel), payload, headers, parent, ack, timeout, key
+        )
 
     def publish_nowait(
         self,

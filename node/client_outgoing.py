@@ -12,7 +12,7 @@ from .acks import check_ack
 from .batch import BUSY_RETRY_S
 from .client_sinks import OUTCOME, Call, Nowait, patience_ms
 from .errors import Busy, DeadlineExceeded
-from .message import Message, encode_headers, give_parent
+from .message import Message, encode_headers, give_key, give_parent
 from .names import check_name
 from .payload import encode_payload
 from .reference import Reference
@@ -40,19 +40,21 @@ class Outgoing:
         parent: Message | Reference | None,
         ack: str | None,
         timeout_s: float,
+        key: str | None = None,
     ) -> PublishOutcome:
         """Publish on a channel, or to a group of another scope, and return how it fared; see :meth:`.Bus.publish`."""
         client = self._client
         client.raise_if_closed()
         call = Call("publish")
-        key = (scope, name, OUTCOME, check_ack(name, ack), patience_ms(timeout_s))
+        batch = (scope, name, OUTCOME, check_ack(name, ack), patience_ms(timeout_s))
+        envelope = self._envelope(payload, headers, parent, key)
         if not await client.connected(timeout_s):
             raise DeadlineExceeded("connect", node=client.where, sent=False)
-        client.queue(key, [self._envelope(payload, headers, parent)], call)
+        client.queue(batch, [envelope], call)
         frame = await client.requests.answer(call, timeout_s)
         assert isinstance(frame, ClientOutcome)
         nodes, pressure = MappingProxyType(frame.nodes), Pressure(*frame.pressure)
-        return PublishOutcome(frame.message_id, frame.delivered, frame.local, False, None, nodes, pressure)
+        return PublishOutcome(frame.message_id, frame.delivered, frame.local, frame.duplicate, None, nodes, pressure)
 
     def nowait(
         self,
@@ -83,11 +85,17 @@ class Outgoing:
             sink.raise_refusal()
 
     def _envelope(
-        self, payload: object, headers: Mapping[str, str] | None, parent: Message | Reference | None
+        self,
+        payload: object,
+        headers: Mapping[str, str] | None,
+        parent: Message | Reference | None,
+        key: str | None = None,
     ) -> Envelope:
         encoding, body = encode_payload(payload)
         envelope = Envelope(0, 0, 0, 0, encoding, body, encode_headers(headers) if headers else None)
         if parent is not None:
             give_parent(envelope, parent)
+        if key is not None:
+            give_key(envelope, key)
         self._client.ledger.check_size(envelope)
         return envelope

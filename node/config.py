@@ -23,6 +23,7 @@ __all__ = [
     "ChannelConfig",
     "ClientConfig",
     "ClusterConfig",
+    "DedupConfig",
     "HttpConfig",
     "InboxConfig",
     "LimitsConfig",
@@ -140,6 +141,22 @@ class RestartConfig(Section):
     """The time over which they are counted."""
 
 
+class DedupConfig(Section):
+    """How publishes with keys are told from their retries."""
+
+    window: Duration = 600.0
+    """How long a key is remembered after its message was delivered."""
+    mode: Literal["local", "strict"] = "local"
+    """Only ``local`` in this version: each node remembers what it has delivered, and a subscriber gets a key once."""
+
+    @field_validator("mode")
+    @classmethod
+    def _refuse_strict(cls, mode: str) -> str:
+        if mode == "strict":
+            raise ValueError("strict keys need durable channels, which are not available in this version: use 'local'")
+        return mode
+
+
 class ChannelConfig(Section):
     """One channel, or a family of channels."""
 
@@ -153,6 +170,8 @@ class ChannelConfig(Section):
     """What a publish waits for, unless it says otherwise: this node alone, or every interested node's receipt."""
     restart: RestartConfig = RestartConfig()
     """What becomes of the channel when a delivery on it crashes."""
+    dedup: DedupConfig = DedupConfig()
+    """How publishes with keys are told from their retries."""
 
     @field_validator("durable")
     @classmethod

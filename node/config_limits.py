@@ -54,6 +54,12 @@ class LimitsConfig(Section):
     """Nodes that this one is linked with."""
     channels: Count = 10_000
     """Channels of families in use at once; a channel that is configured by its exact name is not counted."""
+    key: Size = 256
+    """The longest key of a publish, in bytes of UTF-8."""
+    dedup_keys: Count = 1_000_000
+    """Keys of one channel that are remembered at once; a publish with one more is refused until a window is over."""
+    dedup_keys_node: Count = 4_000_000
+    """Keys of all channels that are remembered at once; a key takes about 400 bytes of memory."""
     groups: Count = 65_536
     """Process groups that this node has members in, or has sent to."""
     registry_entries: Count = 100_000

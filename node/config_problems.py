@@ -29,7 +29,6 @@ LATER: Final = frozenset(
         "cluster.fast_death",
         "channels.schema",
         "channels.retention",
-        "channels.dedup",
         "channels.copies",
         "channels.partitions",
         "channels.partition_by",

@@ -103,6 +103,34 @@ class Exchange:
             self._forward(channel, run, pending, receipts)
         return local
 
+    def accept_once(self, channel: Channel, item: Envelope, publisher: int, pending: Pending) -> None:
+        """Publish what has a key, unless that was delivered within the channel's window: then the pending says so.
+
+        Args:
+            channel: from :meth:`resolve`, in this same turn.
+            item: as in :meth:`accept`.
+            publisher: the number of the publishing process.
+            pending: of this publish alone; with ``left`` above 0 it will be finished later.
+
+        Raises:
+            InFlight: another publish with this key is under way.
+            KeyReused: the key was given to another message.
+            LimitExceeded: the key is too long, or no more keys can be remembered.
+            ProtocolError: the key is no text.
+            Rejected: as of :meth:`accept`; the key is free again.
+        """
+        if not self._shared.keys.begin(channel, item, pending):
+            return
+        keyed = pending.keyed
+        assert keyed is not None
+        try:
+            self.accept(channel, [item], publisher, pending, receipts=True)
+        except BaseException:
+            pending.keyed = None
+            keyed.release()
+            raise
+        keyed.accepted(pending)
+
     def _number(self, channel: Channel, items: list[Envelope], publisher: int) -> None:
         now, sequence, number = self._clock_ns() // 1000, channel.sequence, self._shared.last_id
         for item in items:

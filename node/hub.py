@@ -46,6 +46,8 @@ from .exchange import Exchange
 from .group_watches import GroupWatches
 from .inbox import Budget
 from .interests import Interests
+from .key_sweep import KeySweep
+from .keyed import Keys
 from .permission import Permit
 from .processes import SHUTDOWN, ProcessTable
 from .route import Pending, Route
@@ -74,6 +76,7 @@ class Hub:
         permit: the one permission check, which every verb calls.
         environment: the world around the node.
         sizes: the bounds of a message.
+        keys: what is remembered of publishes with keys.
         inbox_bytes: what all inboxes may hold together.
         entries_max: the most subscriptions and group members of this node.
         links_max: the most links and monitors of its processes.
@@ -88,6 +91,7 @@ class Hub:
         permit: Permit,
         environment: Environment,
         sizes: Sizes,
+        keys: Keys,
         inbox_bytes: int,
         entries_max: int,
         links_max: int,
@@ -103,7 +107,7 @@ class Hub:
         self.note = self.events.note
         """Notes an event: the one call for whatever is worth telling."""
         self.supervisor = channels.supervisor = Supervisor(self.processes, environment.monotonic, self.events)
-        self.shared = Shared(me, registry, environment.wall_ns, Budget(inbox_bytes), self.supervisor)
+        self.shared = Shared(me, registry, environment.wall_ns, Budget(inbox_bytes), self.supervisor, keys)
         self.exchange = Exchange(self.shared, channels)
         self.groups = Exchange(self.shared, groups, GROUP_SCOPE)
         self._exchanges = {CHANNEL_SCOPE: self.exchange, GROUP_SCOPE: self.groups}
@@ -127,6 +131,7 @@ class Hub:
         self._met: dict[str, int] = {}
         self._routes: dict[str, Route] = {}
         self._awaited: Sweep[Pending] = Sweep(lambda pending: pending.expire())
+        self._key_sweep = KeySweep(keys.dedup, environment.monotonic)
         self._changes = Signal()
         self.turn = Turn()
         self.room = Room()
@@ -140,6 +145,7 @@ class Hub:
         self.watches.close()
         self.member_watches.close()
         self._awaited.close()
+        self._key_sweep.close()
         self.lane_room()
 
     def end_processes(self, *kinds: str) -> None:
@@ -224,11 +230,11 @@ class Hub:
     def link_frame(self, link: Link, frame: Publish | Lost | Heads | Receipt | ProcessFrame) -> None:
         """A frame with publishes, or about them, or about processes."""
         if isinstance(frame, Publish):
-            runs = self.in_scope(frame.scope).arrivals.receive(link.peer, frame)
-            if runs:
-                link.send(Receipt(runs))
+            receipt = self.in_scope(frame.scope).arrivals.receive(link.peer, frame)
+            if receipt is not None:
+                link.send(receipt)
         elif isinstance(frame, Receipt):
-            self._routes[link.peer.name].receipts(frame.runs)
+            self._routes[link.peer.name].receipts(frame)
         elif isinstance(frame, Heads):
             self.in_scope(frame.scope).arrivals.receive_heads(link.peer, frame)
             self.mesh_changed()  # barriers wait for it

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from liminal_mesh.cluster import ClientOutcome, ClientPublish, Confirm, Envelope, ProtocolError
+from liminal_mesh.cluster import CHANNEL_SCOPE, ClientOutcome, ClientPublish, Confirm, Envelope, ProtocolError
 from liminal_mesh.storage import LiminalError
 
 from .acks import check_ack
@@ -16,6 +16,7 @@ from .channel import Channel
 from .errors import OutcomeUnknown
 from .exchange import Exchange
 from .hub import Hub
+from .keyed import has_key
 from .permission import PUBLISH_VERBS
 from .route import Pending, missing_receipts
 from .values import Pressure
@@ -50,10 +51,13 @@ class Intake:
         done = 0
         try:
             self._hub.admit(self._connection.pid, PUBLISH_VERBS[frame.scope], frame.channel)
-            self._check_sizes(frame.items)
+            special = self._check_sizes(frame.items)
             asked = check_ack(frame.channel, frame.ack)
             channel = self._resolve(exchange, frame.channel)
             receipts = (asked or channel.settings.ack) == "nodes"
+            if special and frame.scope == CHANNEL_SCOPE and has_key(frame.items):
+                self._publish_singly(frame, receipts)
+                done = len(frame.items)
             step = 1 if channel.rejecting else len(frame.items)
             while done < len(frame.items):
                 self._publish_items(frame, frame.items[done : done + step], frame.ref + done, receipts)
@@ -73,17 +77,40 @@ class Intake:
         except ValueError as error:  # our own clients look at names before they send them
             raise ProtocolError(str(error)) from error
 
-    def _check_sizes(self, items: list[Envelope]) -> None:
-        """Refuse what would not fit into a frame once it is numbered: a peer would close the link over it."""
-        small = self._hub.sizes.small_bytes
+    def _check_sizes(self, items: list[Envelope]) -> bool:
+        """Refuse what would not fit into a frame once it is numbered: a peer would close the link over it.
+
+        Returns whether any of them is large or has options.
+        """
+        small, special = self._hub.sizes.small_bytes, False
         for item in items:
             if item.options or len(item.body) > small:
                 self._hub.sizes.check(item)
+                special = True
+        return special
 
     def _resume(self) -> None:
         """Read again, since the lanes have room."""
         self._reading = True
         self._connection.wire.resume_reading()
+
+    def _publish_singly(self, frame: ClientPublish, receipts: bool) -> None:
+        """Publish a batch with keys in it: the refusal of one is none of the others'."""
+        for index, item in enumerate(frame.items):
+            try:
+                if has_key((item,)):
+                    self._publish_once(frame, item, frame.ref + index)
+                else:
+                    self._publish_items(frame, [item], frame.ref + index, receipts)
+            except LiminalError as error:
+                self._connection.fail(frame.ref + index, error)
+
+    def _publish_once(self, frame: ClientPublish, item: Envelope, ref: int) -> None:
+        exchange = self._hub.in_scope(frame.scope)
+        channel = exchange.resolve(frame.channel)
+        pending = self._pending(frame, channel, [item], ref)
+        exchange.accept_once(channel, item, self._number, pending)
+        self._await(pending, frame.timeout_ms)
 
     def _publish_items(self, frame: ClientPublish, items: list[Envelope], ref: int, receipts: bool) -> None:
         exchange = self._hub.in_scope(frame.scope)
@@ -92,29 +119,22 @@ class Intake:
             local = exchange.accept(channel, items, self._number)
             self.confirm(ref, len(items), 0 if local or channel.routes else len(items))
             return
-        if frame.mode == _CONFIRM:
-            pending = _Confirmed(self, self._connection, ref, len(items))
-            self._publish_pending(exchange, channel, items, pending, frame.timeout_ms, receipts)
-            return
-        for index, item in enumerate(items):
-            answered = _Answered(self, self._connection, ref + index)
-            self._publish_pending(exchange, channel, [item], answered, frame.timeout_ms, receipts)
+        step = len(items) if frame.mode == _CONFIRM else 1
+        for start in range(0, len(items), step):
+            part = items[start : start + step]
+            pending = self._pending(frame, channel, part, ref + start)
+            exchange.accept(channel, part, self._number, pending, receipts)
+            self._await(pending, frame.timeout_ms)
 
-    def _publish_pending(
-        self,
-        exchange: Exchange,
-        channel: Channel,
-        items: list[Envelope],
-        pending: _Confirmed,
-        timeout_ms: int,
-        receipts: bool,
-    ) -> None:
-        hub = self._hub
-        if isinstance(pending, _Answered):
-            pending.pressure = channel.pressure(items[0])
-        exchange.accept(channel, items, self._number, pending, receipts)
+    def _pending(self, frame: ClientPublish, channel: Channel, items: list[Envelope], ref: int) -> _Confirmed:
+        """Return what hears of the end of one or more publishes, and answers as the client asked."""
+        if frame.mode == _CONFIRM:
+            return _Confirmed(self, self._connection, ref, len(items))
+        return _Answered(self, self._connection, ref, channel.pressure(items[0]))
+
+    def _await(self, pending: _Confirmed, timeout_ms: int) -> None:
         if pending.left:
-            hub.expect(pending, timeout_ms / 1000)
+            self._hub.expect(pending, timeout_ms / 1000)
         else:
             pending.finished()
 
@@ -149,7 +169,9 @@ class _Confirmed(Pending):
 
     def finished(self) -> None:
         """Confirm them, or say that their outcome is unknown."""
-        if "unknown" in self.nodes.values():
+        if self.failure is not None:
+            self._connection.fail(self._ref, self.failure)
+        elif self.keyed is None and "unknown" in self.nodes.values():
             self._connection.fail(self._ref, OutcomeUnknown(missing_receipts(self.nodes)), self.count)
         else:
             self._intake.confirm(self._ref, self.count, self.undelivered)
@@ -160,12 +182,17 @@ class _Answered(_Confirmed):
 
     __slots__ = ("pressure",)
 
-    def __init__(self, intake: Intake, connection: Connection, ref: int) -> None:
+    def __init__(self, intake: Intake, connection: Connection, ref: int, pressure: Pressure) -> None:
         super().__init__(intake, connection, ref, 1)
-        self.pressure = Pressure()
+        self.pressure = pressure
 
     def finished(self) -> None:
         """Answer it."""
+        if self.failure is not None:
+            self._connection.fail(self._ref, self.failure)
+            return
         pressure = tuple(getattr(self.pressure, name) for name in self.pressure.__struct_fields__)
-        outcome = ClientOutcome(self._ref, self.message_id, self.delivered, self.local, self.nodes, pressure)
+        outcome = ClientOutcome(
+            self._ref, self.message_id, self.delivered, self.local, self.nodes, pressure, self.duplicate
+        )
         self._connection.send(outcome)

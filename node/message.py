@@ -13,7 +13,7 @@ from .inbox import Run
 from .payload import convert_payload, decode_payload
 from .reference import Reference, encode_parent, parent_of
 
-__all__ = ["Message", "Nacked", "alone", "encode_headers", "give_parent", "orphan"]
+__all__ = ["Message", "Nacked", "alone", "encode_headers", "give_key", "give_parent", "orphan"]
 
 T = TypeVar("T")
 
@@ -196,3 +196,18 @@ def give_parent(envelope: Envelope, parent: Message | Reference) -> None:
     elif not isinstance(parent, Reference):
         raise TypeError(f"parent={parent!r}: give the message that caused this one, or its reference")
     envelope.options = (envelope.options or {}) | encode_parent(parent)
+
+
+def give_key(envelope: Envelope, key: str) -> None:
+    """Put a key into an envelope.
+
+    Raises:
+        TypeError: the key is not text.
+        ValueError: it is empty, or cannot be written as UTF-8.
+    """
+    if not isinstance(key, str):
+        raise TypeError(f"key={key!r}: a key is text")
+    if not key:
+        raise ValueError("key='': a key has at least one character; a publish without a key has None")
+    option = {OptionKey.KEY.value: msgspec.Raw(msgspec.msgpack.encode(key))}
+    envelope.options = option | (envelope.options or {})

@@ -111,6 +111,7 @@ class _NodeCollector(Collector):
         yield _gauge("uptime_seconds", "Seconds since the start.", time.monotonic() - self._since)
         yield _gauge("ready", "Whether the node is ready.", state(run) == "ready")
         yield from _publishes(run)
+        yield from _keys(run)
         yield from _subscriptions(run)
         yield from _mesh(run)
         yield from _membership(run)
@@ -134,6 +135,28 @@ def _publishes(run: Runtime) -> Iterator[Metric]:
     ]
     yield _counter("dropped", "Messages that were let go, by reason.", dropped, "reason")
     yield _counter("unmatched_completions", "Times that a client finished more than it was sent.", counts.unmatched)
+
+
+def _keys(run: Runtime) -> Iterator[Metric]:
+    dedup = run.hub.shared.keys.dedup
+    counts = dedup.statistics
+    results = [
+        ("claimed", counts.fresh),
+        ("duplicate", counts.duplicates),
+        ("in-flight", counts.in_flight),
+        ("reused", counts.reused),
+        ("no-room", counts.refused),
+        ("suppressed", counts.suppressed),
+    ]
+    yield _counter(
+        "keyed_publish", "Publishes with keys, by result; of peers' those that were let go.", results, "result"
+    )
+    yield _gauges("keys", "Keys, by state.", [("in-flight", dedup.claimed), ("remembered", dedup.remembered)], "state")
+    releases = [("released", counts.released), ("failed", counts.failed_releases)]
+    yield _counter("key_releases", "Keys that were given back, since nobody took what bore them.", releases, "result")
+    yield _counter("key_sweeps", "Times that old keys were looked for.", counts.sweeps)
+    swept = [("scanned", counts.scanned), ("expired", counts.expired)]
+    yield _counter("keys_swept", "Keys that sweeps have looked at, and forgotten.", swept, "result")
 
 
 def _subscriptions(run: Runtime) -> Iterator[Metric]:

@@ -37,7 +37,7 @@ from .inbox import MESSAGE_OVERHEAD_BYTES
 from .listening import open_listeners
 from .mailbox import Mailbox
 from .membership import GroupMembership
-from .message import Message, encode_headers, give_parent
+from .message import Message, encode_headers, give_key, give_parent
 from .monitor import Monitor
 from .names import check_name
 from .node_only import NodeOnly
@@ -173,13 +173,17 @@ class Node(NodeOnly):
         channel: str,
         payload: object,
         *,
+        key: str | None = None,
         headers: Mapping[str, str] | None = None,
         parent: Message | Reference | None = None,
         ack: Ack | None = None,
         timeout: float = 5.0,
     ) -> PublishOutcome:
         """Publish, and return how it fared; see :meth:`.Bus.publish`."""
-        return await self._publish(CHANNEL_SCOPE, channel, self._envelope(payload, headers, parent), ack, timeout)
+        envelope = self._envelope(payload, headers, parent)
+        if key is not None:
+            give_key(envelope, key)
+        return await self._publish(CHANNEL_SCOPE, channel, envelope, ack, timeout, key is not None)
 
     async def send_group(
         self,
@@ -194,7 +198,7 @@ class Node(NodeOnly):
         return await self._publish(GROUP_SCOPE, group, self._envelope(payload, headers), ack, timeout)
 
     async def _publish(
-        self, scope: int, name: str, envelope: Envelope, ack: Ack | None, timeout: float
+        self, scope: int, name: str, envelope: Envelope, ack: Ack | None, timeout: float, keyed: bool = False
     ) -> PublishOutcome:
         hub = self.running.hub
         hub.admit(hub.pid, PUBLISH_VERBS[scope], name)
@@ -206,15 +210,22 @@ class Node(NodeOnly):
         pending = FuturePending(asyncio.get_running_loop().create_future())
         receipts = (asked or resolved.settings.ack) == "nodes"
         pressure = resolved.pressure(envelope)
-        exchange.accept(resolved, [envelope], hub.pid.number, pending, receipts)
+        if keyed:
+            exchange.accept_once(resolved, envelope, hub.pid.number, pending)
+        else:
+            exchange.accept(resolved, [envelope], hub.pid.number, pending, receipts)
         if pending.left:
             hub.expect(pending, timeout)
             await pending.future
         elif resolved.crowded:
             # So that a tight loop of publishes lets the lanes be written.
             await hub.turn.give_way(len(envelope.body) + MESSAGE_OVERHEAD_BYTES)
+        if pending.failure is not None:
+            raise pending.failure
         nodes = MappingProxyType(pending.nodes)
-        return PublishOutcome(pending.message_id, pending.delivered, pending.local, False, None, nodes, pressure)
+        return PublishOutcome(
+            pending.message_id, pending.delivered, pending.local, pending.duplicate, None, nodes, pressure
+        )
 
     def publish_nowait(
         self,

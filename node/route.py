@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, NodeId, PeerLane, ProtocolError, ReceiptRun
+from liminal_mesh.cluster import CHANNEL_SCOPE, NodeId, PeerLane, ProtocolError, Receipt, ReceiptRun, Suppressed
 
 from .inbox import Run
+
+if TYPE_CHECKING:
+    from liminal_mesh.storage import LiminalError
+
+    from .keyed import Keyed
 
 __all__ = ["Pending", "Route", "missing_receipts", "receipt_runs"]
 
@@ -22,9 +28,11 @@ class Pending:
             becomes known (of a batch: the worst that befell any of it).
         local: how many local subscribers accepted them.
         left: how many receipts are missing.
+        keyed: what has to be settled first when it ends, if it is one publish with a key.
+        duplicate: whether it was delivered before, under its key; then ``message_id`` is that message's.
     """
 
-    __slots__ = ("_taken", "count", "forget", "left", "local", "message_id", "nodes")
+    __slots__ = ("_taken", "count", "duplicate", "forget", "keyed", "left", "local", "message_id", "nodes")
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -32,6 +40,8 @@ class Pending:
         self.nodes: dict[str, str] = {}
         self.local = 0
         self.left = 0
+        self.keyed: Keyed | None = None
+        self.duplicate = False
         self.forget: Callable[[], None] | None = None
         """Ends the watch over its deadline."""
         self._taken = bytearray(count)
@@ -48,7 +58,14 @@ class Pending:
         """Whether a subscriber took the first; None when only a node that was not asked, or did not answer, knows."""
         if self.local or self._taken[0]:
             return True
+        if self.duplicate:
+            return False
         return None if any(status in {"sent", "unknown"} for status in self.nodes.values()) else False
+
+    @property
+    def failure(self) -> LiminalError | None:
+        """What its publisher is to be told instead of an outcome, once it has ended."""
+        return None if self.keyed is None else self.keyed.failure
 
     def settle(self, node: str, first: int, count: int, delivered: bool) -> None:
         """Take a node's receipt for ``count`` of them from index ``first`` on; the last receipt finishes them."""
@@ -59,6 +76,14 @@ class Pending:
         elif node in self.nodes:  # one that got it only because its registry was not synced does not count
             self.nodes[node] = "dropped"
         self._answered(count)
+
+    def suppressed(self, node: str, answer: Suppressed) -> None:
+        """Take a node's receipt for one publish with a key under which it had got something before."""
+        if self.keyed is not None:
+            self.keyed.suppressed(answer.original, answer.reused)
+        if self.nodes.get(node) == "sent":
+            self.nodes[node] = "dropped" if answer.reused else "delivered"
+        self._answered(1)
 
     def lose(self, node: str, count: int) -> None:
         """Note that the receipts of a node for ``count`` of them will not come."""
@@ -71,7 +96,7 @@ class Pending:
         if self.left > 0:
             self.nodes = {node: "unknown" if status == "sent" else status for node, status in self.nodes.items()}
             self.left = 0
-            self.finished()
+            self._end()
 
     def finished(self) -> None:
         """All that was awaited is known."""
@@ -84,7 +109,12 @@ class Pending:
                 if self.forget is not None:
                     self.forget()
                     self.forget = None
-                self.finished()
+                self._end()
+
+    def _end(self) -> None:
+        if self.keyed is not None:
+            self.keyed.settle(self)
+        self.finished()
 
 
 class _Awaited:
@@ -129,13 +159,14 @@ class Route:
             awaited.left += taken
         return taken
 
-    def receipts(self, runs: Sequence[ReceiptRun]) -> None:
+    def receipts(self, frame: Receipt) -> None:
         """Settle what the peer has answered, in the order it was asked.
 
         Raises:
             ProtocolError: it answers what was not asked.
         """
-        for run in runs:
+        suppressed = {one.number: one for one in frame.suppressed} if frame.suppressed else None
+        for run in frame.runs:
             if run.count > self._owed:
                 raise ProtocolError(f"receipts for {run.count} publishes, where {self._owed} were asked for")
             self._owed -= run.count
@@ -145,10 +176,14 @@ class Route:
                 count = min(left, entry.left)
                 first, entry.first = entry.first, entry.first + count
                 entry.left -= count
-                left -= count
                 if not entry.left:
                     self._awaited.popleft()
-                entry.pending.settle(self.name, first, count, run.delivered)
+                answer = suppressed.get(run.first + run.count - left) if suppressed is not None else None
+                if answer is not None and entry.pending.keyed is not None:  # which is one publish
+                    entry.pending.suppressed(self.name, answer)
+                else:
+                    entry.pending.settle(self.name, first, count, run.delivered)
+                left -= count
 
     def close(self) -> None:
         """The link is gone: what was awaited stays unknown."""

@@ -43,11 +43,13 @@ from .channel_table import ChannelTable
 from .config import ClusterConfig, NodeConfig
 from .config_checks import read_cookies
 from .config_limits import LimitsConfig
+from .dedup import Dedup
 from .embedded_processes import EmbeddedProcesses
 from .environment import Environment
 from .hub import Hub
 from .in_force import InForce
 from .interests import wait_s
+from .keyed import Keys
 from .listening import PATIENCE
 from .permission import Permit
 from .restarts import RestartBudget
@@ -109,6 +111,7 @@ class Runtime:
             permit,
             environment,
             Sizes(limits.max_frame, limits.envelope),
+            Keys(Dedup(limits.dedup_keys, limits.dedup_keys_node), environment.monotonic, limits.key),
             inbox_bytes=limits.inbox_bytes_node,
             entries_max=limits.registry_entries,
             links_max=limits.process_links,
@@ -307,6 +310,7 @@ def _channel_table(config: NodeConfig) -> ChannelTable:
             one.inbox.overflow,
             one.ack,
             RestartBudget(one.restart.attempts, one.restart.within),
+            one.dedup.window,
         )
         for one in config.channels
     ]

@@ -9,6 +9,7 @@ from liminal_mesh.cluster import NodeId, Registry
 from .channel_table import ChannelTable
 from .exchange_statistics import ExchangeStatistics
 from .inbox import Budget, Inbox
+from .keyed import Keys
 from .subscribers import Listener
 from .supervision import Supervisor
 
@@ -24,16 +25,24 @@ class Shared:
         clock_ns: nanoseconds since 1970.
         budget: what all inboxes here may hold together.
         supervisor: hears of deliveries that crash.
+        keys: what is remembered of publishes with keys.
     """
 
     def __init__(
-        self, me: NodeId, registry: Registry, clock_ns: Callable[[], int], budget: Budget, supervisor: Supervisor
+        self,
+        me: NodeId,
+        registry: Registry,
+        clock_ns: Callable[[], int],
+        budget: Budget,
+        supervisor: Supervisor,
+        keys: Keys,
     ) -> None:
         self.me = me
         self.registry = registry
         self.clock_ns = clock_ns
         self.budget = budget
         self.supervisor = supervisor
+        self.keys = keys
         self.statistics = ExchangeStatistics()
         self.tables: list[ChannelTable] = []
         """Of each exchange."""

@@ -209,10 +209,17 @@ def channels(run: Runtime) -> Document:
                 "reason": used.failed if used is not None else "",
                 "restarts": used.restarts.count if used is not None and used.restarts is not None else 0,
                 "pid": str(used.pid) if used is not None and used.pid is not None else None,
+                "keys": _keys(run, name),
             }
         )
     families = [{"name": one.name, "durable": one.durable, "schema": None} for one in configured.values()]
     return {"channels": listed, "families": [one for one in families if is_pattern(str(one["name"]))]}
+
+
+def _keys(run: Runtime, channel: str) -> Document:
+    """Return how many keys of a channel this node remembers, and how many are in flight here."""
+    remembered, in_flight = run.hub.shared.keys.dedup.of(channel)
+    return {"remembered": remembered, "in_flight": in_flight}
 
 
 def _durable(config: ChannelConfig | None) -> bool:

@@ -30,6 +30,10 @@ def pub(
     header: Annotated[
         list[str] | None, typer.Option("--header", "-H", metavar="NAME=VALUE", help="A header; may be repeated.")
     ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", help="Of your choice: what bears a key that was delivered is not delivered again."),
+    ] = None,
     encoding: Annotated[
         Literal["auto", "text", "raw", "json", "msgpack"],
         typer.Option(help="What the payload is; msgpack is written as JSON. auto: text, or raw if it is none."),
@@ -44,12 +48,14 @@ def pub(
     """Publish on a channel, and print how it fared.
 
     With --count or --lines many publishes are in flight at once, and what is printed is their sum. Exit code 1: it was
-    refused. 4: the time was up, so that the fate of some is unknown.
+    refused. 4: the time was up, so that the fate of some is unknown; with --key it is safe to publish again.
     """
     from .publishing import Work, encode, publish_one, publish_stream
 
+    if key is not None and (lines or count > 1):
+        raise Stop("--key is of one message: leave out --count and --lines", Code.USAGE)
     source = _source(payload, lines)
-    work = Work(channel, _headers(header or []), encoding, ack, seconds(timeout, "--timeout"), json)
+    work = Work(channel, _headers(header or []), encoding, ack, seconds(timeout, "--timeout"), json, key)
     if source is None and lines:
         raise typer.Exit(run_async(publish_stream(server, work, sys.stdin.buffer, None)))
     body = sys.stdin.buffer.read() if source is None else source.encode("utf-8", "surrogateescape")

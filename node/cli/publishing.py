@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 from liminal_mesh.cluster import Encoding
 
+from ..errors import OutcomeUnknown
 from ..payload import Encoded
 from .connection import open_client
 from .documents import outcome_document
@@ -38,6 +39,7 @@ class Work:
     ack: Ack | None
     timeout_s: float
     json: bool
+    key: str | None = None
 
 
 def encode(body: bytes, encoding: EncodingName) -> object:
@@ -71,9 +73,16 @@ def _packable(value: object) -> object:
 async def publish_one(server: str | None, work: Work, payload: object) -> int:
     """Publish one message and print its outcome; return the exit code."""
     async with open_client(server) as client:
-        outcome = await client.publish(
-            work.channel, payload, headers=work.headers, ack=work.ack, timeout=work.timeout_s
-        )
+        try:
+            outcome = await client.publish(
+                work.channel, payload, key=work.key, headers=work.headers, ack=work.ack, timeout=work.timeout_s
+            )
+        except ValueError as error:
+            raise Stop(str(error), Code.USAGE) from error
+        except OutcomeUnknown as error:
+            if work.key is None:
+                raise
+            raise Stop(f"{error}; publish again with the same key", Code.TIMED_OUT) from error
     if work.json:
         emit_json(outcome_document(outcome))
     else:
@@ -85,7 +94,9 @@ def _sentence(outcome: PublishOutcome) -> str:
     took = [f"{outcome.local} here"] if outcome.local else []
     took += [f"{node} {fate}" for node, fate in sorted(outcome.nodes.items())]
     verdict = {True: "delivered", False: "delivered to nobody", None: "accepted"}[outcome.delivered]
-    who = f": {', '.join(took)}" if took else ""
+    if outcome.duplicate:
+        verdict = "delivered before, and not again"
+    who = f": {', '.join(took)}" if took and not outcome.duplicate else ""
     return f"{verdict}{who} (message {outcome.message_id})"
 
 

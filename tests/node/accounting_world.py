@@ -35,9 +35,8 @@ from liminal_mesh.node.channel_table import ChannelTable
 from liminal_mesh.node.exchange import Exchange
 from liminal_mesh.node.inbox import Budget, Inbox, Overflow
 from liminal_mesh.node.route import Route
-from liminal_mesh.node.shared import Shared
 
-from ..supervising import strict
+from ..supervising import shared_alone
 from .ledger import Recorder
 
 __all__ = ["Host", "World"]
@@ -133,7 +132,7 @@ class Host:
         self.rng = rng
         self.registry = Registry(me, ring_records=16)
         self.budget = Budget(rng.choice((4000, 1 << 30)))
-        shared = Shared(me, self.registry, lambda: 0, self.budget, strict(me))
+        shared = shared_alone(me, self.registry, self.budget)
         self.exchanges = {
             CHANNEL_SCOPE: Exchange(shared, ChannelTable([ChannelSettings("a.>")], 100)),
             GROUP_SCOPE: Exchange(shared, ChannelTable([ChannelSettings(">")], 100, "group"), GROUP_SCOPE),

@@ -14,7 +14,7 @@ from itertools import product
 
 import pytest
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, GROUP_SCOPE, NodeId, Publish, ReceiptRun, Registry
+from liminal_mesh.cluster import CHANNEL_SCOPE, GROUP_SCOPE, NodeId, Publish, Receipt, Registry
 from liminal_mesh.node.arrivals import Arrivals
 from liminal_mesh.node.channel import Channel
 from liminal_mesh.node.channel_table import ChannelTable
@@ -254,11 +254,11 @@ def _without_ends(patch: pytest.MonkeyPatch) -> None:
 def _without_numbers(patch: pytest.MonkeyPatch) -> None:
     """Give out what arrives, be it for the second time."""
 
-    def receive(self: Arrivals, channel: Channel, origin: NodeId, frame: Publish) -> list[ReceiptRun]:
+    def receive(self: Arrivals, channel: Channel, origin: NodeId, frame: Publish) -> Receipt | None:
         self._accepted(channel, Run(channel.name, origin, frame.items))
-        return []
+        return None
 
-    patch.setattr(Arrivals, "_receive_uneven", receive)
+    patch.setattr(Arrivals, "_receive_singly", receive)
 
 
 def _without_barrier(patch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from liminal_mesh.node import metrics as module
+from liminal_mesh.node.errors import KeyReused, LimitExceeded
 from liminal_mesh.node.metrics import OTHER, Metrics
 from liminal_mesh.node.node import Node
 
@@ -138,6 +139,28 @@ async def test_links_that_are_made_again_and_members_that_change_are_counted() -
     changes = {tuple(dict(labels).values()): n for (name, labels), n in page.items() if "membership_changes" in name}
     assert changes["none", "alive"] == 1
     assert sum(changes[key] for key in changes if key[1] == "left") == 1
+
+
+async def test_what_became_of_keys_is_counted() -> None:
+    """Claimed, duplicates, reused and without room here; suppressed there; what nobody took was released."""
+    async with mesh(2, limits={"dedup_keys": 2}) as (a, b), b.subscribe("ticks", wait="cluster"):
+        await a.publish("m.x", b"x", key="nobody")
+        for _ in range(2):
+            await a.publish("ticks", b"x", key="k")
+        await b.publish("ticks", b"x", key="l")
+        await a.publish("ticks", b"x", key="l")
+        for key, error in (("k", KeyReused), ("more", LimitExceeded)):
+            with pytest.raises(error):
+                await a.publish("ticks", b"y", key=key)
+        here, there = await scrape(a), await scrape(b)
+
+    keyed = {dict(labels)["result"]: value for (name, labels), value in here.items() if "keyed" in name}
+    assert keyed == {"claimed": 3, "duplicate": 1, "in-flight": 0, "reused": 1, "no-room": 1, "suppressed": 0}
+    assert there["liminal_keyed_publish_total", (("result", "suppressed"),)] == 1
+    assert here["liminal_keys", (("state", "remembered"),)] == 2
+    assert here["liminal_keys", (("state", "in-flight"),)] == 0
+    assert here["liminal_key_releases_total", (("result", "released"),)] == 1
+    assert here["liminal_key_releases_total", (("result", "failed"),)] == 0
 
 
 async def test_two_nodes_in_one_process_do_not_share() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liminal_mesh.cluster import Envelope, NodeId, PeerLane, ProtocolError, ReceiptRun
+from liminal_mesh.cluster import Envelope, NodeId, PeerLane, ProtocolError, Receipt, ReceiptRun
 from liminal_mesh.node.inbox import Run
 from liminal_mesh.node.route import Pending, Route, missing_receipts
 
@@ -75,7 +75,7 @@ def test_each_publish_gets_the_receipt_at_its_place(
     for count, delivered in fates:
         run = min(count, total - given_out)
         if run:
-            way.route.receipts([ReceiptRun(given_out + 1, run, delivered)])
+            way.route.receipts(Receipt([ReceiptRun(given_out + 1, run, delivered)]))
             given_out += run
 
     start = 0
@@ -110,13 +110,13 @@ def test_answers_that_were_not_asked_for_break_the_protocol(runs: list[ReceiptRu
     way.publish(9, None)
 
     with pytest.raises(ProtocolError, match="asked"):
-        way.route.receipts(runs)
+        way.route.receipts(Receipt(runs))
 
 
 def test_a_receipt_for_nothing_breaks_the_protocol() -> None:
     """A peer that was never asked has nothing to say."""
     with pytest.raises(ProtocolError):
-        Way().route.receipts([ReceiptRun(1, 1, True)])
+        Way().route.receipts(Receipt([ReceiptRun(1, 1, True)]))
 
 
 def test_what_the_lane_does_not_take_is_not_awaited() -> None:
@@ -125,7 +125,7 @@ def test_what_the_lane_does_not_take_is_not_awaited() -> None:
     taken = way.publish(5, pending, 300)
     assert 0 < taken < 5
     assert pending.left == taken
-    way.route.receipts([ReceiptRun(1, taken, True)])
+    way.route.receipts(Receipt([ReceiptRun(1, taken, True)]))
 
     assert pending.ends == 1
     full = Awaited(1)
@@ -141,16 +141,16 @@ def test_the_end_of_a_link_leaves_its_receipts_unknown() -> None:
     one.publish(2, open_)
     one.publish(1, both)
     other.publish(1, both)
-    one.route.receipts([ReceiptRun(1, 2, True)])
+    one.route.receipts(Receipt([ReceiptRun(1, 2, True)]))
     one.route.close()
 
     assert (settled.nodes, settled.ends) == ({"b": "delivered"}, 1)
     assert (open_.nodes, open_.ends, open_.delivered) == ({"b": "unknown"}, 1, True)
     assert (both.nodes, both.ends) == ({"b": "unknown", "c": "sent"}, 0)
-    other.route.receipts([ReceiptRun(1, 1, False)])
+    other.route.receipts(Receipt([ReceiptRun(1, 1, False)]))
     assert (both.nodes, both.ends, both.delivered) == ({"b": "unknown", "c": "dropped"}, 1, None)
     with pytest.raises(ProtocolError):
-        one.route.receipts([ReceiptRun(3, 1, True)])
+        one.route.receipts(Receipt([ReceiptRun(3, 1, True)]))
 
 
 def test_what_expires_is_finished_once() -> None:
@@ -161,7 +161,7 @@ def test_what_expires_is_finished_once() -> None:
     late.expire()
     late.expire()
     assert (late.ends, late.nodes, late.delivered) == (1, {"b": "unknown"}, None)
-    way.route.receipts([ReceiptRun(1, 2, True), ReceiptRun(3, 1, False)])
+    way.route.receipts(Receipt([ReceiptRun(1, 2, True), ReceiptRun(3, 1, False)]))
 
     assert late.ends == 1
     assert (next_.ends, next_.nodes, next_.delivered) == (1, {"b": "dropped"}, False)
@@ -171,12 +171,12 @@ def test_a_peer_that_only_got_it_because_it_was_not_synced_is_not_counted() -> N
     """Its answer is awaited all the same: it may turn out to be interested."""
     way, pending = Way(), Awaited(1, ())
     way.publish(1, pending)
-    way.route.receipts([ReceiptRun(1, 1, False)])
+    way.route.receipts(Receipt([ReceiptRun(1, 1, False)]))
     assert (pending.nodes, pending.delivered, pending.ends) == ({}, False, 1)
 
     surprise = Awaited(1, ())
     way.publish(1, surprise)
-    way.route.receipts([ReceiptRun(2, 1, True)])
+    way.route.receipts(Receipt([ReceiptRun(2, 1, True)]))
     assert (surprise.nodes, surprise.delivered) == ({"b": "delivered"}, True)
 
 

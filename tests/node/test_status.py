@@ -108,7 +108,7 @@ async def test_channels_are_those_configured_by_name_and_those_in_use() -> None:
     async with mesh(2) as (a, b), b.subscribe("m.x", wait="cluster"), a.subscribe("m.>", wait="cluster"):
         before = status.channels(a.running)
         await a.publish("m.x", b"1")
-        await a.publish("m.x", b"2")
+        await a.publish("m.x", b"2", key="k")
         after = {one["name"]: one for one in status.channels(a.running)["channels"]}
         process = a.running.hub.exchange.resolve("m.x").pid
 
@@ -128,6 +128,7 @@ async def test_channels_are_those_configured_by_name_and_those_in_use() -> None:
             "reason": "",
             "restarts": 0,
             "pid": str(process),
+            "keys": {"remembered": 1, "in_flight": 0},
         }
 
 

@@ -13,11 +13,10 @@ from liminal_mesh.node.channel import ChannelSettings
 from liminal_mesh.node.channel_table import ChannelTable
 from liminal_mesh.node.exchange import Exchange
 from liminal_mesh.node.inbox import Budget, Inbox
-from liminal_mesh.node.shared import Shared
 
 from ..cluster.registry_pair import A, B, Mirror, Pair
 from ..node.ledger import Recorder
-from ..supervising import strict
+from ..supervising import shared_alone
 from .registries import GROUP, arrive, linked, pids, sent, stated, told
 
 
@@ -107,7 +106,7 @@ def test_r21_the_events_of_a_snapshot_and_of_a_purge_are_the_difference_of_what_
 def test_r22_an_exit_and_a_leave_take_a_member_out_of_the_one_table_there_is() -> None:
     """R22: after either, a newcomer's backfill has nothing of it: there is no second list to be forgotten."""
     registry = Registry(A, ring_records=2)
-    shared = Shared(A, registry, lambda: 0, Budget(1 << 20), strict(A))
+    shared = shared_alone(A, registry, Budget(1 << 20))
     exchange = Exchange(shared, ChannelTable([ChannelSettings("x.>")], 10))
     one, other = (Recorder(Pid(*A, number), "x.1", Inbox(8, 8, 1 << 10, "drop-oldest", ())) for number in (1, 2))
     for subscriber in (one, other):

@@ -15,6 +15,7 @@ from liminal_mesh.testing import Cluster
 from ..contracts import (
     test_bus,
     test_bus_causal,
+    test_bus_keys,
     test_bus_members,
     test_bus_mesh,
     test_bus_payloads,
@@ -30,6 +31,7 @@ from ..contracts.holders import Held, Pair
 SUITES = (
     test_bus,
     test_bus_causal,
+    test_bus_keys,
     test_bus_members,
     test_bus_mesh,
     test_bus_payloads,

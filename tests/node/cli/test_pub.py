@@ -1,12 +1,15 @@
 """``liminal pub``, against a node in this process."""
 
+import asyncio
 import io
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from .conftest import Run
+from liminal_mesh.node.connecting import connect
+
+from .conftest import Ran, Run
 from .live_node import live_node
 
 
@@ -68,6 +71,42 @@ def test_the_whole_input_is_one_message(run: Run, url: str, monkeypatch: pytest.
     """Without --lines."""
     feed(monkeypatch, b"one\ntwo\xff")
     assert run("pub", "t.x", "-", "-s", url).out.startswith("delivered to nobody")
+
+
+def test_what_bears_a_key_is_published_once(run: Run, url: str) -> None:
+    """What nobody took may be published again; what was taken is told of; another body is refused."""
+
+    async def publish_and_look() -> tuple[list[Ran], int]:
+        async with connect(url) as client, client.subscribe("t.k"):
+            ran = [await asyncio.to_thread(run, "pub", "t.k", body, "-s", url, "--key", "k") for body in "xxy"]
+            document = await asyncio.to_thread(run, "pub", "t.k", "x", "-s", url, "--key", "k", "--json")
+            return [*ran, document], int(document.document["message_id"])
+
+    assert run("pub", "t.k", "x", "-s", url, "--key", "k").out.startswith("delivered to nobody")
+    (first, again, other, document), original = asyncio.run(publish_and_look())
+    assert first.out == f"delivered: 1 here (message {original})\n"
+    assert again.out == f"delivered before, and not again (message {original})\n"
+    assert document.document["duplicate"] is True
+    assert (first.code, again.code, other.code) == (0, 0, 1)
+    assert "the key 'k' was used for another message" in other.err
+
+
+@pytest.mark.parametrize(("key", "said"), [("", "at least one character"), ("x" * 257, "limits.key is 256")])
+def test_a_key_that_is_none_is_refused(run: Run, url: str, key: str, said: str) -> None:
+    """With the reason."""
+    ran = run("pub", "t.k", "x", "-s", url, "--key", key)
+
+    assert ran.code != 0
+    assert said in ran.err
+
+
+@pytest.mark.parametrize("many", [("-n", "2"), ("--lines",)])
+def test_a_key_is_of_one_message(run: Run, many: tuple[str, ...]) -> None:
+    """It is a mistake to give it to many."""
+    ran = run("pub", "t.k", "x", "--key", "k", *many)
+
+    assert ran.code == 2
+    assert "--key is of one message" in ran.err
 
 
 def test_an_unknown_channel_is_refused_with_the_nearest_name(run: Run, url: str) -> None:
