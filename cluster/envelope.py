@@ -36,7 +36,10 @@ class Encoding(IntEnum):
 
 
 class OptionKey(IntEnum):
-    """The small integer keys of an envelope's options. Unknown keys are kept and forwarded."""
+    """The small integer keys of an envelope's options. Unknown keys are kept and forwarded.
+
+    A trace context has none: it stands in the headers, where every tracer's propagator looks for it.
+    """
 
     KEY = 1
     ACK = 2
@@ -44,7 +47,6 @@ class OptionKey(IntEnum):
     SESSION = 4
     SESSION_SEQUENCE = 5
     PARENT = 6
-    TRACE = 7
     SCHEMA = 8
     HEADERS = 9
 

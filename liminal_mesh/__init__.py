@@ -75,6 +75,7 @@ if TYPE_CHECKING:
         RestartConfig,
         Subscription,
         SubscriptionStatistics,
+        TraceContext,
         connect,
     )
     from liminal_mesh.storage import Failed, LiminalError, Refused, Unknown
@@ -146,6 +147,7 @@ __all__ = [
     "StaleEpoch",
     "Subscription",
     "SubscriptionStatistics",
+    "TraceContext",
     "Unknown",
     "connect",
 ]
@@ -216,6 +218,7 @@ _HOMES = {
     "StaleEpoch": "liminal_mesh.cluster",
     "Subscription": "liminal_mesh.node",
     "SubscriptionStatistics": "liminal_mesh.node",
+    "TraceContext": "liminal_mesh.node",
     "Unknown": "liminal_mesh.storage",
     "VERSION": "liminal_mesh.node",
     "connect": "liminal_mesh.node",

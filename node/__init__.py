@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .publisher import Publisher
     from .reference import Reference
     from .subscription import Subscription
+    from .trace import TraceContext
     from .values import (
         ClientConnection,
         Down,
@@ -124,6 +125,7 @@ __all__ = [
     "RestartConfig",
     "Subscription",
     "SubscriptionStatistics",
+    "TraceContext",
     "connect",
 ]
 
@@ -181,6 +183,7 @@ _HOMES = {
     "Rejected": ".errors",
     "Subscription": ".subscription",
     "SubscriptionStatistics": ".values",
+    "TraceContext": ".trace",
     "VERSION": ".version",
     "connect": ".connecting",
 }

@@ -106,7 +106,7 @@ class NodePublisher(Publisher):
         self._receipts = (check_ack(channel, ack) or resolved.settings.ack) == "nodes"
 
     def _admit(self, envelope: Envelope) -> None:
-        self._hub.sizes.check(envelope)
+        self._hub.check(envelope)
 
     async def _wait_writable(self) -> None:
         await self._hub.writable(self._hub.exchange.resolve(self.channel))

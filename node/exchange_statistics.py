@@ -12,7 +12,7 @@ class ExchangeStatistics:
     """Counters since the start, in messages.
 
     ``overflowed`` is of subscriptions that are over (others count their own); ``unmatched`` counts how often a client
-    said that more was done than it had been sent.
+    said that more was done than it had been sent; ``traces_dropped`` counts trace contexts that were malformed.
     """
 
     published: int = 0
@@ -26,3 +26,4 @@ class ExchangeStatistics:
     rejected: int = 0
     evicted: int = 0
     unmatched: int = 0
+    traces_dropped: int = 0

@@ -16,6 +16,7 @@ from liminal_mesh.cluster import (
     CHANNEL_SCOPE,
     GROUP_SCOPE,
     SCOPES,
+    Envelope,
     Heads,
     Joined,
     Left,
@@ -54,6 +55,7 @@ from .route import Pending, Route
 from .shared import Shared
 from .sizes import Sizes
 from .supervision import Supervisor
+from .trace import drop_bad_trace
 from .waits import Room, Signal, Sweep, Turn
 from .watchers import Watchers
 
@@ -195,6 +197,16 @@ class Hub:
         if exchange is None:
             raise ProtocolError(f"publishes in scope {SCOPES[scope]!r}")
         return exchange
+
+    def check(self, envelope: Envelope) -> None:
+        """Look at a message that enters here, if it is large or has options: a trace context that is none is dropped.
+
+        Raises:
+            LimitExceeded: the message fits into no frame.
+        """
+        self.sizes.check(envelope)
+        if envelope.options and drop_bad_trace(envelope):
+            self.shared.statistics.traces_dropped += 1
 
     def expect(self, pending: Pending, timeout_s: float) -> None:
         """Expire a pending publish when its time is up."""

@@ -85,7 +85,7 @@ class Intake:
         small, special = self._hub.sizes.small_bytes, False
         for item in items:
             if item.options or len(item.body) > small:
-                self._hub.sizes.check(item)
+                self._hub.check(item)
                 special = True
         return special
 

@@ -12,6 +12,7 @@ from liminal_mesh.cluster import Envelope, OptionKey, Pid, ProtocolError
 from .inbox import Run
 from .payload import convert_payload, decode_payload
 from .reference import Reference, encode_parent, parent_of
+from .trace import TraceContext, trace_of
 
 __all__ = ["Message", "Nacked", "alone", "encode_headers", "give_key", "give_parent", "orphan"]
 
@@ -106,6 +107,17 @@ class Message(msgspec.Struct, eq=False, repr_omit_defaults=True):
             return _headers.decode(raw)
         except msgspec.MsgspecError as error:
             raise ProtocolError(f"bad headers: {error}") from error
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """The W3C trace context it was published with, as it stands in its headers; None when it has none.
+
+        A publish with ``headers=message.trace.headers()`` belongs to the same trace.
+
+        Raises:
+            ProtocolError: the headers are not a map of texts.
+        """
+        return trace_of(self.headers)
 
     @property
     def causal(self) -> Reference | None:

@@ -125,15 +125,17 @@ def _publishes(run: Runtime) -> Iterator[Metric]:
     results = [("accepted", counts.published), ("rejected", counts.rejected)]
     yield _counter("publish", "Publishes on this node.", results, "result")
     yield _counter("received", "Publishes that came from peers.", counts.received)
+    dropped = counts.traces_dropped
+    yield _counter("trace_contexts_dropped", "Malformed trace contexts of publishes on this node.", dropped)
     yield _counter("delivered", "Messages that local subscriptions accepted.", counts.delivered)
-    dropped = [
+    lost = [
         ("lane", counts.lane_dropped),
         ("link", counts.link_lost),
         ("overflow", counts.overflowed + sum(one.inbox.dropped for one in run.hub.exchange.channels.everyone())),
         ("duplicate", counts.duplicates),
         ("no-subscriber", counts.stale_forward),
     ]
-    yield _counter("dropped", "Messages that were let go, by reason.", dropped, "reason")
+    yield _counter("dropped", "Messages that were let go, by reason.", lost, "reason")
     yield _counter("unmatched_completions", "Times that a client finished more than it was sent.", counts.unmatched)
 
 

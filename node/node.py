@@ -204,7 +204,7 @@ class Node(NodeOnly):
         hub.admit(hub.pid, PUBLISH_VERBS[scope], name)
         exchange = hub.in_scope(scope)
         # Looked at before the name takes a place in the table, which a group that was sent to keeps.
-        hub.sizes.check(envelope)
+        hub.check(envelope)
         asked = check_ack(name, ack)
         resolved = exchange.resolve(name)
         pending = FuturePending(asyncio.get_running_loop().create_future())
@@ -245,7 +245,7 @@ class Node(NodeOnly):
             raise Busy(BUSY_RETRY_S, "the lane to a peer")
         envelope = self._envelope(payload, headers, parent)
         if len(envelope.body) > hub.sizes.small_bytes or envelope.options:
-            hub.sizes.check(envelope)
+            hub.check(envelope)
         if resolved.rejecting:
             hub.exchange.accept(resolved, [envelope], hub.pid.number)
         else:

@@ -65,6 +65,7 @@ NODE_CORES = {
     "shared",
     "subscribers",
     "text",
+    "trace",
     "units",
     "values",
     "vigil",

@@ -22,6 +22,7 @@ from ..contracts import (
     test_bus_publish,
     test_bus_subscribe,
     test_bus_subscription_life,
+    test_bus_traces,
     test_bus_where,
     test_groups,
 )
@@ -38,6 +39,7 @@ SUITES = (
     test_bus_publish,
     test_bus_subscribe,
     test_bus_subscription_life,
+    test_bus_traces,
     test_bus_where,
     test_groups,
 )
