@@ -41,6 +41,14 @@ def hello(name: str, *, epoch: int = 1, cluster: str = "default", run: bytes | N
     return Hello(1, 1, cluster, name, epoch, run or secrets.token_bytes(8), secrets.token_bytes(32), NOWHERE)
 
 
+class _Reading(asyncio.StreamReaderProtocol):
+    """Lets what came before a reset be read: a node that refuses somebody need not have read all that it said."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End, in whatever way."""
+        super().connection_lost(None)
+
+
 class RawConnection:
     """A connection to a node on which anything can be sent.
 
@@ -65,7 +73,7 @@ class RawConnection:
     async def to(cls, address: Address, network: Network | None = None) -> AsyncIterator[Self]:
         """Connect, over sockets unless another network is given, and close in the end."""
         reader = asyncio.StreamReader()
-        protocol = asyncio.StreamReaderProtocol(reader)
+        protocol = _Reading(reader)
         await (network or TcpNetwork()).connect(lambda: protocol, address)
         one = cls.over(reader, protocol)
         try:

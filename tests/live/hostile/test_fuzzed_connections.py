@@ -13,7 +13,6 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -21,6 +20,7 @@ from liminal_mesh.node import Client, Message, Subscription, connect
 from liminal_mesh.node.node import Node
 
 from ...nodes import DEADLINE_S, linked, node_config
+from ...usage import descriptors, resident_bytes
 from .fuzzing import KINDS, fuzz
 
 PROVE = bool(os.environ.get("LIMINAL_PROVE"))
@@ -60,7 +60,7 @@ def counts(node: Node) -> Counter[str]:
     assert run.peering is not None
     assert run.control is not None
     return Counter(
-        descriptors=len(list(Path("/proc/self/fd").iterdir())),
+        descriptors=descriptors(),
         tasks=len(asyncio.all_tasks()),
         clients=len(run.server.connections),
         peers=len(run.peering._ledger.contacts),
@@ -69,11 +69,6 @@ def counts(node: Node) -> Counter[str]:
         processes=sum(run.hub.processes.statistics().processes.values()),
         subscriptions=sum(map(len, run.registry.groups(0).values())),
     )
-
-
-def resident_bytes() -> int:
-    """Return what this process keeps in memory."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def quiet(node: Node, baseline: Counter[str]) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from liminal_mesh.cluster import Address, parse_address
 
+from ...usage import resident_bytes
 from ..processes import Process, Serve, mesh_words
 from .conftest import OTHER_COOKIE
 from .fuzzing import KINDS, fuzz
@@ -86,8 +87,3 @@ async def talk(ports: dict[str, Address], first: int, last: int) -> None:
     async with asyncio.TaskGroup() as tasks:
         for number in range(first, last):
             tasks.create_task(one(list(KINDS)[number % len(KINDS)], number, rng.random()))
-
-
-def resident_bytes(pid: int) -> int:
-    """Return what a process keeps in memory."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
