@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import faults, liminal_clients, liminal_embedded, nats_peer, pipe, registry
+from . import faults, features, liminal_clients, liminal_embedded, nats_peer, pipe, registry
 from .result import Contender, Figure
 
 __all__ = ["CONTENDERS", "FIGURES"]
@@ -50,6 +50,8 @@ FIGURES = [
     Figure("bytes on the link, 1,000 subscribers over 1", liminal_embedded.link_ratio, "x", 1.05),
     Figure("publish p99, one of three peers stopped over none", faults.stopped_peer, "x", 1.5),
     Figure("a reset link stands again", faults.relink, "s", 1.0),
+    Figure("a predicate, CPU a message", features.predicate, "us", 1.5),
+    Figure("causal order, CPU a message", features.causal, "us", 8.0),
     # The bounds are what was measured when the registry was designed.
     Figure("20,000 joins of groups, CPU", registry.joins, "ms", 57.0, core=True),
     Figure("10,000 exits, CPU", registry.exits, "ms", 25.0, core=True),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import features
 from benchmarks.__main__ import main
 from benchmarks.contenders import CONTENDERS, FIGURES
 from benchmarks.liminal_embedded import link_ratio
@@ -48,6 +49,18 @@ async def test_bytes_on_the_link_do_not_depend_on_the_number_of_subscribers() ->
     ratio, told = await link_ratio()
 
     assert 0.95 < ratio < 1.05, told
+
+
+async def test_the_cost_of_each_feature_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over taking the same messages without it."""
+    monkeypatch.setattr(features, "BURSTS", 2)
+
+    cost, told = await features.predicate()
+    assert cost < 50
+    assert set(told) == {"without", "reading the payload", "wanting nothing"}
+    cost, told = await features.causal()
+    assert cost < 100
+    assert set(told) == {"without", "where nobody names a parent"}
 
 
 async def _never(_: int) -> Result:
