@@ -182,7 +182,9 @@ def _put(tree: _Tree, location: tuple[str, ...], value: object, origin: str) -> 
         tree.problems.append(Problem(path_text(location), unknown_key(location, NodeConfig), origin))
     else:
         section = tree.values
-        for step in location[:-1]:
+        for depth, step in enumerate(location[:-1], 1):
+            if step not in section:  # what is wrong with the section as a whole came with this value
+                tree.headings[path_text(location[:depth])] = origin
             section = section.setdefault(step, {})
             if not isinstance(section, dict):
                 return  # The file has something else in the section's place, and that is reported.

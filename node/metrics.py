@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Final, get_args
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
@@ -26,19 +25,13 @@ from prometheus_client.registry import Collector
 
 from liminal_mesh.cluster import MemberState, SwimStatistics
 
+from .channel_metrics import channel_series
 from .readiness import state
 
 if TYPE_CHECKING:
-    from .channel import Channel
     from .runtime import Runtime
 
-__all__ = ["CHANNELS_MAX", "Metrics"]
-
-CHANNELS_MAX: Final = 1000
-"""So many channels have series of their own; all others share one."""
-
-OTHER: Final = "(other)"
-"""What the channels without own series are called: no channel can have this name."""
+__all__ = ["Metrics"]
 
 LAG_EVERY_S: Final = 0.5
 """How often the loop's lateness is measured."""
@@ -75,7 +68,7 @@ class Metrics:
 
     async def channels(self, names: Collection[str] = (), accept: str = "") -> tuple[bytes, str]:
         """Return the page of the channels in use, or of those named."""
-        return await _render(_channels(self._run, names), accept)
+        return await _render(channel_series(self._run.hub.exchange, names), accept)
 
 
 class _Read(Collector):
@@ -256,22 +249,6 @@ def _clients(run: Runtime) -> Iterator[Metric]:
     cut += Counter({**control.refusals} if control is not None else {})
     yield _counter("peer_refusals", "Connections of peers that were refused or cut off.", list(cut.items()), "reason")
     yield _counter("unknown_frames", "Frames of types that this version does not know.", unknown, "sender")
-
-
-def _channels(run: Runtime, names: Collection[str]) -> Iterator[Metric]:
-    """Yield the series of each channel: in the order of first use, so that no channel ever loses its series."""
-    exchange = run.hub.exchange
-    used = exchange.channels.channels
-    chosen = [used[name] for name in names if name in used] if names else list(islice(used.values(), CHANNELS_MAX))
-    rest: list[Channel] = [] if names else list(islice(used.values(), CHANNELS_MAX, None))
-    series = [(channel.name, [channel]) for channel in chosen] + ([(OTHER, rest)] if rest else [])
-    published = CounterMetricFamily("liminal_channel_published", "Publishes on this node.", labels=("channel",))
-    subscribers = GaugeMetricFamily("liminal_channel_subscribers", "Local subscriptions.", labels=("channel",))
-    for name, channels in series:
-        published.add_metric((name,), sum(channel.sequence for channel in channels))
-        subscribers.add_metric((name,), sum(len(exchange.resolve(channel.name).subscribers) for channel in channels))
-    yield published
-    yield subscribers
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

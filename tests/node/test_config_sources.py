@@ -167,6 +167,16 @@ def test_the_environment_is_held_to_the_same_rules() -> None:
     assert "did you mean 'seeds'?" in str(next(problem for problem in found if "SEDS" in problem.place))
 
 
+def test_a_section_that_only_the_environment_makes_must_be_a_safe_one() -> None:
+    """HC2: half a mesh, off loopback and without a secret, is refused with the variable that made it."""
+    found = refused(None, {"LIMINAL_CLUSTER__SEEDS": "10.0.0.5:7601"})
+
+    assert {problem.path: problem.place for problem in found} == {
+        "cluster.cookie_file": "LIMINAL_CLUSTER__SEEDS",
+        "cluster.allow_insecure_peers": "LIMINAL_CLUSTER__SEEDS",
+    }
+
+
 def test_problems_of_all_kinds_and_sources_come_together_with_their_lines(tmp_path: Path) -> None:
     """HC2: keys, values of wrong types, no time at all, what does not go together, and files that are not there."""
     path = tmp_path / "node.toml"

@@ -11,9 +11,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from liminal_mesh.node import metrics as module
+from liminal_mesh.node import channel_metrics as module
+from liminal_mesh.node.channel_metrics import OTHER
 from liminal_mesh.node.errors import KeyReused, LimitExceeded
-from liminal_mesh.node.metrics import OTHER, Metrics
+from liminal_mesh.node.metrics import Metrics
 from liminal_mesh.node.node import Node
 
 from ..nodes import linked, mesh, node_config, until
@@ -191,14 +192,48 @@ async def test_channels_have_series_of_their_own_up_to_a_bound(monkeypatch: pyte
         page = series((await Metrics(a.running).channels())[0])
         asked = series((await Metrics(a.running).channels(["m.3", "m.9"]))[0])
 
-    published = {dict(labels)["channel"]: value for (name, labels), value in page.items() if name.endswith("_total")}
+    published = {dict(labels)["channel"]: n for (name, labels), n in page.items() if name.endswith("published_total")}
     assert published == {"m.2": 1, "m.0": 1, OTHER: 3}
     assert page["liminal_channel_subscribers", (("channel", "m.2"),)] == 2
     assert page["liminal_channel_subscribers", (("channel", OTHER),)] == 2
-    assert asked == {
-        ("liminal_channel_published_total", (("channel", "m.3"),)): 2,
-        ("liminal_channel_subscribers", (("channel", "m.3"),)): 1,
+    assert {dict(labels)["channel"] for _, labels in asked} == {"m.3"}
+    assert asked["liminal_channel_published_total", (("channel", "m.3"),)] == 2
+    assert asked["liminal_channel_subscribers", (("channel", "m.3"),)] == 1
+
+
+async def test_a_channel_tells_what_its_subscriptions_hold() -> None:
+    """TR2: in flight up to their credit, buffered behind that; a subscription counts for each channel that it gets."""
+    async with (
+        mesh(1) as (a,),
+        a.subscribe("m.1", max_in_flight=2) as one,
+        a.subscribe("m.*", max_in_flight=3),
+    ):
+        for _ in range(4):
+            await a.publish("m.1", b"x")
+        await a.publish("m.2", b"x")
+        await anext(one)
+        page = series((await Metrics(a.running).channels())[0])
+
+    held = {
+        channel: [
+            page[f"liminal_channel_{what}", (("channel", channel),)]
+            for what in ("subscribers", "in_flight", "buffered")
+        ]
+        for channel in ("m.1", "m.2")
     }
+    assert held == {"m.1": [2, 2 + 3, 2 + 2], "m.2": [1, 3, 2]}
+
+
+async def test_a_channel_that_has_failed_is_on_the_page_too() -> None:
+    """It has crashed, and nobody gets it any more."""
+    async with mesh(1) as (a,):
+        await a.publish("ticks", b"x")
+        a.running.hub.exchange.resolve("ticks").fail("error: planted")
+        page = series((await Metrics(a.running).channels())[0])
+
+    assert page["liminal_channel_crashes_total", (("channel", "ticks"),)] == 1
+    assert page["liminal_channel_published_total", (("channel", "ticks"),)] == 1
+    assert page["liminal_channel_subscribers", (("channel", "ticks"),)] == 0
 
 
 async def test_text_of_others_is_escaped() -> None:
