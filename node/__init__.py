@@ -43,6 +43,8 @@ if TYPE_CHECKING:
         OutcomeUnknown,
         Problem,
         Rejected,
+        SchemaIncompatible,
+        SchemaRejected,
     )
     from .mailbox import Mailbox
     from .membership import GroupMembership
@@ -123,6 +125,8 @@ __all__ = [
     "Reference",
     "Rejected",
     "RestartConfig",
+    "SchemaIncompatible",
+    "SchemaRejected",
     "Subscription",
     "SubscriptionStatistics",
     "TraceContext",
@@ -181,6 +185,8 @@ _HOMES = {
     "PublisherStatistics": ".values",
     "Reference": ".reference",
     "Rejected": ".errors",
+    "SchemaIncompatible": ".errors",
+    "SchemaRejected": ".errors",
     "Subscription": ".subscription",
     "SubscriptionStatistics": ".values",
     "TraceContext": ".trace",

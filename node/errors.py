@@ -16,7 +16,9 @@
     │   ├── LimitExceeded         a bound of [limits] would be passed
     │   ├── NoProcess             the process is over, or is none of this bus
     │   ├── NotAuthorized         the caller may not do this here
-    │   └── Rejected              a subscription with the overflow policy "reject" has no room
+    │   ├── Rejected              a subscription with the overflow policy "reject" has no room
+    │   ├── SchemaIncompatible    two sides know no version of a schema in common
+    │   └── SchemaRejected        the payload is not what the channel's schema demands
     ├── Failed
     │   ├── ChannelFailed         the channel broke, for the reason given
     │   └── NoConnection          the session with the node ended, or cannot be had
@@ -59,6 +61,8 @@ __all__ = [
     "OutcomeUnknown",
     "Problem",
     "Rejected",
+    "SchemaIncompatible",
+    "SchemaRejected",
     "from_wire",
     "to_wire",
 ]
@@ -203,6 +207,33 @@ class Rejected(Refused):
         )
 
 
+class SchemaIncompatible(Refused):
+    """What is ``offered`` is no version of a schema that is ``accepted``: nothing was changed.
+
+    Of a subscription: the versions of the channel, and those that the subscriber named. Of an evolution: the new
+    version, and the one in force; ``reasons`` says, place by place, what the new one would refuse.
+    """
+
+    def __init__(self, offered: Sequence[str], accepted: Sequence[str], reasons: Sequence[str] = ()) -> None:
+        self.offered = tuple(offered)
+        self.accepted = tuple(accepted)
+        self.reasons = tuple(reasons)
+        sides = f"{', '.join(self.offered) or 'no schema'} is offered, {', '.join(self.accepted) or 'none'} is accepted"
+        super().__init__(": ".join((f"incompatible schemas: {sides}", "; ".join(self.reasons))).removesuffix(": "))
+
+
+class SchemaRejected(Refused):
+    """The payload is not what the channel's schema demands: nothing was stored or sent.
+
+    ``path`` is where in the payload, as a JSON pointer (``/items/0/amount``, "" for the whole of it).
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"the payload{f' at {path}' if path else ''} is refused by the channel's schema: {reason}")
+
+
 class ChannelFailed(Failed):
     """The channel broke after it had accepted work, for the reason given."""
 
@@ -291,6 +322,8 @@ _LEAVES: Final[dict[str, type[LiminalError]]] = {
         OutcomeUnknown,
         ProtocolError,
         Rejected,
+        SchemaIncompatible,
+        SchemaRejected,
         StaleEpoch,
     )
 }

@@ -41,6 +41,7 @@ NODE_CORES = {
     "channel_table",
     "batch",
     "client_feed",
+    "conforming",
     "decisions",
     "dedup",
     "diagnosis",
@@ -62,6 +63,13 @@ NODE_CORES = {
     "reference",
     "restarts",
     "route",
+    "schema",
+    "schema_compat",
+    "schema_defaults",
+    "schema_document",
+    "schema_facts",
+    "schema_places",
+    "schema_same",
     "shared",
     "subscribers",
     "text",
@@ -181,10 +189,15 @@ def _registered(path: Path) -> set[str]:
     return decorated | handed
 
 
+def _top(path: Path) -> list[ast.stmt]:
+    """What stands at a module's top level, be it within a ``with``."""
+    return [inner for node in _tree(path).body for inner in (node.body if isinstance(node, ast.With) else [node])]
+
+
 def _defined(path: Path) -> set[str]:
     """The names that stand at a module's top level."""
     names: set[str] = set()
-    for node in _tree(path).body:
+    for node in _top(path):
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 names.add(name)
@@ -279,7 +292,7 @@ def test_what_a_module_offers_is_in_its_all(path: Path) -> None:
         offered = {name for found in ours for name in found.names}
     else:
         kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-        offered = {node.name for node in _tree(path).body if isinstance(node, kinds)} - _registered(path)
+        offered = {node.name for node in _top(path) if isinstance(node, kinds)} - _registered(path)
     extra = {name for name in offered if not name.startswith("_")} - set(public)
     assert not extra, f"{_name(path)}: {sorted(extra)} are public, but not in __all__"
 

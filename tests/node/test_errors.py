@@ -29,6 +29,8 @@ from liminal_mesh.node.errors import (
     OutcomeUnknown,
     Problem,
     Rejected,
+    SchemaIncompatible,
+    SchemaRejected,
     from_wire,
     to_wire,
 )
@@ -60,6 +62,8 @@ EVERY_ERROR = [
     OutcomeUnknown("the connection was lost"),
     ProtocolError("bad frame"),
     Rejected("a subscription of 'orders' is full", Pressure("reject", 8, 8, 16, 16)),
+    SchemaIncompatible(["0a"], ["0b", "0c"], ["/id: is narrowed"]),
+    SchemaRejected("/items/0/id", '"x" is not of type "integer"'),
     StaleEpoch("a", 1, 2),
 ]
 
