@@ -75,6 +75,7 @@ class Bus(Protocol):
             OutcomeUnknown: of a publish with a key nobody is known to have taken it, and not every node has answered:
                 publish again with the same key.
             Rejected: a local subscriber with the policy ``reject`` has no room.
+            SchemaRejected: the payload is not what the channel's schema demands.
             TypeError: the payload, the key or a header cannot be encoded, or the parent is no message.
             ValueError: the key is empty.
         """
@@ -91,8 +92,8 @@ class Bus(Protocol):
 
         Raises:
             Busy: a bound of the publisher's own is reached; :meth:`writable` waits for room.
-            ChannelNotConfigured, Draining, LimitExceeded, NotAuthorized, Rejected, TypeError: as :meth:`publish`; on
-                a client what the node refuses is raised by the next call for that channel.
+            ChannelNotConfigured, Draining, LimitExceeded, NotAuthorized, Rejected, SchemaRejected, TypeError: as
+                :meth:`publish`; on a client what the node refuses is raised by the next call for that channel.
         """
 
     async def writable(self, channel: str) -> None:

@@ -20,6 +20,7 @@ from .values import Gap, Pressure
 if TYPE_CHECKING:
     from .batch import Batch
     from .route import Route
+    from .schema import Schema
     from .supervision import Crashed
 
 __all__ = ["Channel", "ChannelSettings"]
@@ -36,6 +37,7 @@ class ChannelSettings:
     ack: str = "accepted"
     restart: RestartBudget = field(default_factory=RestartBudget)
     dedup_window_s: float = 600.0
+    schema: Schema | None = None
 
 
 class Channel:
@@ -44,9 +46,11 @@ class Channel:
     Attributes:
         sequence: this node's publishes on it so far.
         heads: the last sequence of each other origin that was delivered or told as lost.
+        choosy: a publish may be refused for what it is, or for want of room; then each is looked at by itself.
     """
 
     __slots__ = (
+        "choosy",
         "failed",
         "groups",
         "heads",
@@ -82,6 +86,7 @@ class Channel:
         self.groups: tuple[Group, ...] = ()
         self.subscribers: tuple[Subscriber, ...] = ()
         self.rejecting: tuple[Subscriber, ...] = ()
+        self.choosy = False
         self.interested: frozenset[str] = frozenset()
         self.lost: frozenset[str] = frozenset()
         self.routes: tuple[Route, ...] = ()

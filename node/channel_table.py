@@ -157,6 +157,7 @@ class ChannelTable:
         channel.groups = tuple(self._covering(channel.name))
         channel.subscribers = tuple(one for group in channel.groups for one in group.subscribers.values())
         channel.rejecting = tuple(one for one in channel.subscribers if one.inbox.overflow == "reject")
+        channel.choosy = bool(channel.rejecting) or channel.settings.schema is not None
 
     def matching(self, pattern: str) -> Iterable[Channel]:
         """Return the channels in use that a pattern or an exact name covers."""

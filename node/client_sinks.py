@@ -10,7 +10,7 @@ from liminal_mesh.cluster import CHANNEL_SCOPE, ClientFrame, Encoding, Envelope,
 from liminal_mesh.storage import LiminalError
 
 from .batch import Batch, Holder
-from .errors import from_wire
+from .error_wire import from_wire
 from .payload import decode_payload
 from .waits import FOREVER_S
 

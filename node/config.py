@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from warnings import catch_warnings, simplefilter
 
 from pydantic import AfterValidator, Field, field_validator
 
@@ -16,7 +17,20 @@ from liminal_mesh.cluster import Address, parse_address, parse_dns_server, parse
 
 from .config_checks import problems_between
 from .config_limits import LimitsConfig
-from .config_types import Advertise, ChannelName, Count, Duration, Flag, Items, Listen, Name, NodeName, Section, Size
+from .config_types import (
+    Advertise,
+    ChannelName,
+    Count,
+    Duration,
+    Flag,
+    Items,
+    Listen,
+    Name,
+    NodeName,
+    SchemaSource,
+    Section,
+    Size,
+)
 from .errors import ConfigError
 
 __all__ = [
@@ -157,28 +171,34 @@ class DedupConfig(Section):
         return mode
 
 
-class ChannelConfig(Section):
-    """One channel, or a family of channels."""
+with catch_warnings():
+    # Pydantic's models have a method ``schema`` that nobody shall call any more; it warns of fields of that name.
+    simplefilter("ignore", UserWarning)
 
-    name: ChannelName
-    """The channel's name; a pattern such as ``metrics.*`` declares a family."""
-    durable: Flag = False
-    """Only false in this version: every channel is ephemeral."""
-    inbox: InboxConfig = InboxConfig()
-    """The bounds of each subscription's inbox."""
-    ack: Literal["accepted", "nodes"] = "accepted"
-    """What a publish waits for, unless it says otherwise: this node alone, or every interested node's receipt."""
-    restart: RestartConfig = RestartConfig()
-    """What becomes of the channel when a delivery on it crashes."""
-    dedup: DedupConfig = DedupConfig()
-    """How publishes with keys are told from their retries."""
+    class ChannelConfig(Section):
+        """One channel, or a family of channels."""
 
-    @field_validator("durable")
-    @classmethod
-    def _refuse_durable(cls, durable: bool) -> bool:
-        if durable:
-            raise ValueError("durable channels are not available in this version")
-        return durable
+        name: ChannelName
+        """The channel's name; a pattern such as ``metrics.*`` declares a family."""
+        durable: Flag = False
+        """Only false in this version: every channel is ephemeral."""
+        schema: Annotated[SchemaSource | None, Field(examples=["schemas/order.json"])] = None  # type: ignore[assignment]
+        """What its payloads have to be: the file of a JSON Schema, relative to this one, or the schema itself."""
+        inbox: InboxConfig = InboxConfig()
+        """The bounds of each subscription's inbox."""
+        ack: Literal["accepted", "nodes"] = "accepted"
+        """What a publish waits for, unless it says otherwise: this node alone, or every interested node's receipt."""
+        restart: RestartConfig = RestartConfig()
+        """What becomes of the channel when a delivery on it crashes."""
+        dedup: DedupConfig = DedupConfig()
+        """How publishes with keys are told from their retries."""
+
+        @field_validator("durable")
+        @classmethod
+        def _refuse_durable(cls, durable: bool) -> bool:
+            if durable:
+                raise ValueError("durable channels are not available in this version")
+            return durable
 
 
 class NodeConfig(Section):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from liminal_mesh.cluster import CookieRejected, check_cookie, parse_address, parse_seed
 
+from .config_schemas import read_schemas
 from .config_types import AUTO
 from .errors import ConfigError, Problem
 
@@ -39,10 +40,11 @@ def problems_between(config: NodeConfig) -> list[Problem]:
 def file_problems(config: NodeConfig) -> list[Problem]:
     """Return what is wrong with the files and folders that a configuration names."""
     problems = list(_data_dir(config.data_dir)) if config.data_dir else []
-    try:
-        read_cookies(config)
-    except ConfigError as error:
-        problems += error.problems
+    for read in (read_cookies, read_schemas):
+        try:
+            read(config)
+        except ConfigError as error:
+            problems += error.problems
     return problems
 
 

@@ -27,7 +27,6 @@ LATER: Final = frozenset(
         "cluster.members",
         "cluster.profile",
         "cluster.fast_death",
-        "channels.schema",
         "channels.retention",
         "channels.copies",
         "channels.partitions",

@@ -150,10 +150,13 @@ def _lines(text: str) -> Iterator[tuple[str, int, bool]]:
 
 def _anchor(values: dict[str, Any], folder: Path) -> None:
     """Make the paths in a file relative to the file's folder, so that it means the same from everywhere."""
-    cluster = values.get("cluster")
+    cluster, channels = values.get("cluster"), values.get("channels")
     _anchor_keys(values, ("data_dir",), folder)
     if isinstance(cluster, dict):
         _anchor_keys(cluster, ("cookie_file", "cookie_files"), folder)
+    for channel in channels if isinstance(channels, list) else ():
+        if isinstance(channel, dict):
+            _anchor_keys(channel, ("schema",), folder)
 
 
 def _anchor_keys(section: dict[str, Any], keys: tuple[str, ...], folder: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from pydantic import (
@@ -11,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     Strict,
     ValidationError,
     WithJsonSchema,
@@ -34,6 +36,7 @@ __all__ = [
     "Listen",
     "Name",
     "NodeName",
+    "SchemaSource",
     "Section",
     "Size",
 ]
@@ -52,6 +55,17 @@ def _check_node_name(name: str) -> str:
     if not NODE_NAME.match(name):
         raise ValueError(f"{name!r} is no node name: 1 to 63 of A-Z a-z 0-9 _ -")
     return name
+
+
+def _check_schema_source(value: object) -> Path | Mapping[str, Any]:
+    if isinstance(value, str | Path) and str(value):
+        return Path(value)
+    if not isinstance(value, Mapping):  # pydantic wants this kind of error
+        raise ValueError("has to be the path of a file with a JSON Schema, or a table that is one")  # noqa: TRY004
+    from .schema import Schema  # imported late, since few need it
+
+    Schema(value)
+    return dict(value)
 
 
 _UNIT_SCHEMA = [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}]
@@ -88,6 +102,13 @@ Name = Annotated[str, AfterValidator(lambda name: check_name(name, "cluster"))]
 
 ChannelName = Annotated[str, AfterValidator(check_pattern)]
 """A channel's name, or a pattern that declares a family of channels."""
+
+SchemaSource = Annotated[
+    Path | Mapping[str, Any],
+    PlainValidator(_check_schema_source),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+]
+"""A JSON Schema: the path of its file, or the schema itself."""
 
 Items = Annotated[Sequence[T], AfterValidator(tuple)]
 """A list, kept as a tuple."""

@@ -37,7 +37,8 @@ from liminal_mesh.storage import LiminalError
 
 from .deliveries import Deliveries, Delivery
 from .errands import Errands
-from .errors import LimitExceeded, NoProcess, to_wire
+from .error_wire import to_wire
+from .errors import LimitExceeded, NoProcess
 from .guests import Guests
 from .intake import Intake
 from .interests import wait_s

@@ -12,7 +12,8 @@ import msgpack
 
 from liminal_mesh.cluster import BATCH_MAX, CLIENT_CODEC, Anchored, ClientGap, Deliver, Ended, NodeId, Pid
 
-from .errors import LimitExceeded, to_wire
+from .error_wire import to_wire
+from .errors import LimitExceeded
 from .exchange_statistics import ExchangeStatistics
 from .inbox import Anchor, Budget, Inbox
 from .values import Gap

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from functools import partial
 
 from liminal_mesh.cluster import Envelope, Pid
+from liminal_mesh.storage import Refused
 
 from .acks import check_ack
 from .batch import Batch
 from .causal import CausalBounds
 from .channel import Channel
-from .errors import OutcomeUnknown, Rejected
+from .errors import OutcomeUnknown
 from .hub import Hub
 from .inbox import Inbox
 from .predicate import Where
@@ -118,7 +119,7 @@ class NodePublisher(Publisher):
         hub = self._hub
         hub.admit(hub.pid, "publish", self.channel)
         channel = hub.exchange.resolve(self.channel)
-        step = 1 if channel.rejecting else len(envelopes)
+        step = 1 if channel.choosy else len(envelopes)
         for start in range(0, len(envelopes), step):
             self._publish(channel, envelopes[start : start + step])
 
@@ -126,7 +127,7 @@ class NodePublisher(Publisher):
         pending = _Windowed(self, len(envelopes))
         try:
             self._hub.exchange.accept(channel, envelopes, self._hub.pid.number, pending, self._receipts)
-        except Rejected as error:
+        except Refused as error:
             self.failed(error, len(envelopes))
             return
         if pending.left:

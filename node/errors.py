@@ -1,4 +1,4 @@
-"""Errors of the bus, and how any error of ours crosses a connection.
+"""Errors of the bus.
 
 ::
 
@@ -29,15 +29,10 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import Any, Final, get_type_hints
+from collections.abc import Sequence
 
-import msgspec
 from msgspec import Struct
 
-from liminal_mesh.cluster import AddressInUse, CookieRejected, NameInUse, ProtocolError, StaleEpoch
 from liminal_mesh.storage import Failed, LiminalError, Refused, Unknown
 
 from .values import Pressure
@@ -63,8 +58,6 @@ __all__ = [
     "Rejected",
     "SchemaIncompatible",
     "SchemaRejected",
-    "from_wire",
-    "to_wire",
 ]
 
 
@@ -295,70 +288,3 @@ class _DeadlineRefused(DeadlineExceeded, Refused):
 
 class _DeadlineUnknown(DeadlineExceeded, Unknown):
     """Something was sent, and may have happened."""
-
-
-_KINDS: Final[dict[str, type[LiminalError]]] = {kind.__name__: kind for kind in (Refused, Failed, Unknown)}
-_LEAVES: Final[dict[str, type[LiminalError]]] = {
-    kind.__name__: kind
-    for kind in (
-        AddressInUse,
-        AckRefused,
-        Busy,
-        ChannelClosed,
-        ChannelExists,
-        ChannelFailed,
-        ChannelNotConfigured,
-        ConfigError,
-        CookieRejected,
-        DeadlineExceeded,
-        Draining,
-        InFlight,
-        KeyReused,
-        LimitExceeded,
-        NameInUse,
-        NoConnection,
-        NoProcess,
-        NotAuthorized,
-        OutcomeUnknown,
-        ProtocolError,
-        Rejected,
-        SchemaIncompatible,
-        SchemaRejected,
-        StaleEpoch,
-    )
-}
-
-
-def to_wire(error: LiminalError) -> tuple[str, dict[str, Any]]:
-    """Return an error as its class's name and its fields, in types that msgpack holds.
-
-    An error without a class of its own on the other side travels as its kind and its text.
-    """
-    for base in type(error).__mro__:
-        if base.__name__ in _LEAVES:
-            return base.__name__, {name: msgspec.to_builtins(value) for name, value in error.fields().items()}
-    kind = next((name for name, base in _KINDS.items() if isinstance(error, base)), "Failed")
-    return kind, {"text": str(error)}
-
-
-def from_wire(name: str, fields: Mapping[str, Any]) -> LiminalError:
-    """Build the error that :func:`to_wire` was given; never raises.
-
-    A class that this version does not know, or fields that do not fit, become a :class:`Failed` with the facts in
-    its text. Fields that a newer version added are left out.
-    """
-    if name in _KINDS:
-        return _KINDS[name](str(fields.get("text", name)))
-    try:
-        hints = _hints(name)
-        return _LEAVES[name](**{key: msgspec.convert(fields[key], hints[key]) for key in hints if key in fields})
-    except (KeyError, TypeError, ValueError):
-        facts = ", ".join(f"{key}={value!r}" for key, value in fields.items())
-        return Failed(f"{name}({facts})")
-
-
-@cache
-def _hints(name: str) -> dict[str, Any]:
-    init = _LEAVES[name].__init__
-    hints = get_type_hints(init)
-    return {key: hints[key] for key in list(inspect.signature(init).parameters)[1:]}

@@ -14,8 +14,9 @@ from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope, NodeId
 from .arrivals import Arrivals
 from .channel import Channel
 from .channel_table import ChannelTable
+from .conforming import conform
 from .decisions import pressure_of
-from .errors import ChannelFailed, Rejected
+from .errors import ChannelFailed, Rejected, SchemaRejected
 from .inbox import Run
 from .route import Pending, Route
 from .shared import Shared
@@ -87,12 +88,15 @@ class Exchange:
             How many local subscribers accepted all of them.
 
         Raises:
+            LimitExceeded, SchemaRejected: as :meth:`examine`; nothing happened.
             Rejected: a local subscriber with the policy ``reject`` has no room; nothing happened.
         """
         if channel.holder is not None:
             channel.holder.flush()
-        if channel.rejecting:
-            self._ask_room(channel, Run(channel.name, self.me, items))
+        if channel.choosy:
+            self.examine(channel, items)
+            if channel.rejecting:
+                self._ask_room(channel, Run(channel.name, self.me, items))
         self._number(channel, items, publisher)
         run = Run(channel.name, self.me, items)
         local = self._deliver(channel, run) if channel.subscribers else 0
@@ -118,7 +122,9 @@ class Exchange:
             LimitExceeded: the key is too long, or no more keys can be remembered.
             ProtocolError: the key is no text.
             Rejected: as of :meth:`accept`; the key is free again.
+            SchemaRejected: as of :meth:`examine`; the key was not touched.
         """
+        self.examine(channel, [item])
         if not self._shared.keys.begin(channel, item, pending):
             return
         keyed = pending.keyed
@@ -130,6 +136,25 @@ class Exchange:
             keyed.release()
             raise
         keyed.accepted(pending)
+
+    def examine(self, channel: Channel, items: list[Envelope]) -> None:
+        """Let publishes be what the channel's schema demands, before anything else comes of them.
+
+        What it makes of them takes their place; to do it twice changes nothing.
+
+        Raises:
+            LimitExceeded: a payload is too large with its defaults.
+            SchemaRejected: a payload is not what the schema demands.
+        """
+        schema = channel.settings.schema
+        if schema is None:
+            return
+        try:
+            for item in items:
+                conform(item, schema, self._shared.sizes)
+        except SchemaRejected:
+            self.statistics.schema_rejected += len(items)
+            raise
 
     def _number(self, channel: Channel, items: list[Envelope], publisher: int) -> None:
         now, sequence, number = self._clock_ns() // 1000, channel.sequence, self._shared.last_id

@@ -24,6 +24,7 @@ class ExchangeStatistics:
     duplicates: int = 0
     stale_forward: int = 0
     rejected: int = 0
+    schema_rejected: int = 0
     evicted: int = 0
     unmatched: int = 0
     traces_dropped: int = 0

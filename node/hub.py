@@ -109,7 +109,7 @@ class Hub:
         self.note = self.events.note
         """Notes an event: the one call for whatever is worth telling."""
         self.supervisor = channels.supervisor = Supervisor(self.processes, environment.monotonic, self.events)
-        self.shared = Shared(me, registry, environment.wall_ns, Budget(inbox_bytes), self.supervisor, keys)
+        self.shared = Shared(me, registry, environment.wall_ns, Budget(inbox_bytes), self.supervisor, keys, sizes)
         self.exchange = Exchange(self.shared, channels)
         self.groups = Exchange(self.shared, groups, GROUP_SCOPE)
         self._exchanges = {CHANNEL_SCOPE: self.exchange, GROUP_SCOPE: self.groups}

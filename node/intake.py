@@ -48,23 +48,26 @@ class Intake:
     def publish(self, frame: ClientPublish) -> None:
         """Take a batch."""
         exchange = self._hub.in_scope(frame.scope)
-        done = 0
         try:
             self._hub.admit(self._connection.pid, PUBLISH_VERBS[frame.scope], frame.channel)
             special = self._check_sizes(frame.items)
             asked = check_ack(frame.channel, frame.ack)
             channel = self._resolve(exchange, frame.channel)
-            receipts = (asked or channel.settings.ack) == "nodes"
-            if special and frame.scope == CHANNEL_SCOPE and has_key(frame.items):
-                self._publish_singly(frame, receipts)
-                done = len(frame.items)
-            step = 1 if channel.rejecting else len(frame.items)
-            while done < len(frame.items):
-                self._publish_items(frame, frame.items[done : done + step], frame.ref + done, receipts)
-                done += step
         except LiminalError as error:
-            self._connection.fail(frame.ref + done, error, len(frame.items) - done)
+            self._connection.fail(frame.ref, error, len(frame.items))
             return
+        receipts = (asked or channel.settings.ack) == "nodes"
+        keyed = special and frame.scope == CHANNEL_SCOPE and has_key(frame.items)
+        step = 1 if keyed or channel.choosy else len(frame.items)
+        for start in range(0, len(frame.items), step):
+            items, ref = frame.items[start : start + step], frame.ref + start
+            try:
+                if keyed and has_key(items):
+                    self._publish_once(frame, items[0], ref)
+                else:
+                    self._publish_items(frame, items, ref, receipts)
+            except LiminalError as error:  # the refusal of these is none of the others'
+                self._connection.fail(ref, error, len(items))
         if self._reading and channel.crowded:
             self._reading = False
             self._connection.wire.pause_reading()
@@ -93,17 +96,6 @@ class Intake:
         """Read again, since the lanes have room."""
         self._reading = True
         self._connection.wire.resume_reading()
-
-    def _publish_singly(self, frame: ClientPublish, receipts: bool) -> None:
-        """Publish a batch with keys in it: the refusal of one is none of the others'."""
-        for index, item in enumerate(frame.items):
-            try:
-                if has_key((item,)):
-                    self._publish_once(frame, item, frame.ref + index)
-                else:
-                    self._publish_items(frame, [item], frame.ref + index, receipts)
-            except LiminalError as error:
-                self._connection.fail(frame.ref + index, error)
 
     def _publish_once(self, frame: ClientPublish, item: Envelope, ref: int) -> None:
         exchange = self._hub.in_scope(frame.scope)

@@ -120,6 +120,21 @@ class Message(msgspec.Struct, eq=False, repr_omit_defaults=True):
         return trace_of(self.headers)
 
     @property
+    def schema(self) -> str | None:
+        """The version of the channel's schema that it was checked by where it was published; None without a schema.
+
+        Raises:
+            ProtocolError: it is no text.
+        """
+        raw = (self._envelope.options or {}).get(OptionKey.SCHEMA)
+        if raw is None:
+            return None
+        try:
+            return msgspec.msgpack.decode(raw, type=str)
+        except msgspec.MsgspecError as error:
+            raise ProtocolError(f"bad schema: {error}") from error
+
+    @property
     def causal(self) -> Reference | None:
         """The message that caused this one, when its publisher named one (``parent=``).
 

@@ -117,6 +117,7 @@ def _publishes(run: Runtime) -> Iterator[Metric]:
     counts = run.hub.exchange.statistics
     results = [("accepted", counts.published), ("rejected", counts.rejected)]
     yield _counter("publish", "Publishes on this node.", results, "result")
+    yield _counter("schema_rejects", "Publishes that a schema refused.", counts.schema_rejected)
     yield _counter("received", "Publishes that came from peers.", counts.received)
     dropped = counts.traces_dropped
     yield _counter("trace_contexts_dropped", "Malformed trace contexts of publishes on this node.", dropped)

@@ -246,7 +246,7 @@ class Node(NodeOnly):
         envelope = self._envelope(payload, headers, parent)
         if len(envelope.body) > hub.sizes.small_bytes or envelope.options:
             hub.check(envelope)
-        if resolved.rejecting:
+        if resolved.choosy:
             hub.exchange.accept(resolved, [envelope], hub.pid.number)
         else:
             batch.add(envelope)

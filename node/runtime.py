@@ -43,6 +43,7 @@ from .channel_table import ChannelTable
 from .config import ClusterConfig, NodeConfig
 from .config_checks import read_cookies
 from .config_limits import LimitsConfig
+from .config_schemas import read_schemas
 from .dedup import Dedup
 from .embedded_processes import EmbeddedProcesses
 from .environment import Environment
@@ -300,8 +301,12 @@ def _decode(decoder: msgspec.msgpack.Decoder[Arguments], arguments: bytes) -> Ar
 
 
 def _channel_table(config: NodeConfig) -> ChannelTable:
-    """Return the configured channels, with the node's defaults where they do not say."""
-    limits = config.limits
+    """Return the configured channels, with the node's defaults where they do not say.
+
+    Raises:
+        ConfigError: some of their schemas cannot be read, or are none.
+    """
+    limits, schemas = config.limits, read_schemas(config)
     settings = [
         ChannelSettings(
             one.name,
@@ -311,6 +316,7 @@ def _channel_table(config: NodeConfig) -> ChannelTable:
             one.ack,
             RestartBudget(one.restart.attempts, one.restart.within),
             one.dedup.window,
+            schemas.get(one.name),
         )
         for one in config.channels
     ]

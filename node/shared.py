@@ -10,6 +10,7 @@ from .channel_table import ChannelTable
 from .exchange_statistics import ExchangeStatistics
 from .inbox import Budget, Inbox
 from .keyed import Keys
+from .sizes import Sizes
 from .subscribers import Listener
 from .supervision import Supervisor
 
@@ -26,6 +27,7 @@ class Shared:
         budget: what all inboxes here may hold together.
         supervisor: hears of deliveries that crash.
         keys: what is remembered of publishes with keys.
+        sizes: the bounds of a message.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Shared:
         budget: Budget,
         supervisor: Supervisor,
         keys: Keys,
+        sizes: Sizes,
     ) -> None:
         self.me = me
         self.registry = registry
@@ -43,6 +46,7 @@ class Shared:
         self.budget = budget
         self.supervisor = supervisor
         self.keys = keys
+        self.sizes = sizes
         self.statistics = ExchangeStatistics()
         self.tables: list[ChannelTable] = []
         """Of each exchange."""

@@ -194,12 +194,13 @@ def channels(run: Runtime) -> Document:
     listed = []
     for name, covered_by in sorted(names.items()):
         used = table.channels.get(name)
+        settings = used.settings if used is not None else table.settings(name)
         everywhere = subscribers.of(name)
         listed.append(
             {
                 "name": name,
                 "durable": _durable(configured.get(covered_by)),
-                "schema": None,
+                "schema": settings.schema.id if settings.schema is not None else None,
                 "subscribers": len(everywhere),
                 "local_subscribers": sum(1 for pid in everywhere if pid.node == run.hub.me.name),
                 "nodes": sorted({pid.node for pid in everywhere}),
@@ -212,8 +213,16 @@ def channels(run: Runtime) -> Document:
                 "keys": _keys(run, name),
             }
         )
-    families = [{"name": one.name, "durable": one.durable, "schema": None} for one in configured.values()]
-    return {"channels": listed, "families": [one for one in families if is_pattern(str(one["name"]))]}
+    families = [
+        {
+            "name": one.name,
+            "durable": _durable(configured.get(one.name)),
+            "schema": one.schema.id if one.schema is not None else None,
+        }
+        for one in table.configured()
+        if is_pattern(one.name)
+    ]
+    return {"channels": listed, "families": families}
 
 
 def _keys(run: Runtime, channel: str) -> Document:

@@ -13,6 +13,7 @@ from liminal_mesh.node.inbox import Budget
 from liminal_mesh.node.keyed import Keys
 from liminal_mesh.node.processes import ProcessTable
 from liminal_mesh.node.shared import Shared
+from liminal_mesh.node.sizes import Sizes
 from liminal_mesh.node.subscribers import Subscriber
 from liminal_mesh.node.supervision import Supervisor
 
@@ -34,4 +35,4 @@ def shared_alone(
 ) -> Shared:
     """Return what the exchanges of a node share that has nothing else."""
     keys = Keys(Dedup(keys_max, keys_max), clock, 256)
-    return Shared(me, registry, lambda: 0, budget, strict(me), keys)
+    return Shared(me, registry, lambda: 0, budget, strict(me), keys, Sizes(1 << 20, 64 << 10))

@@ -45,6 +45,7 @@ NODE_CORES = {
     "decisions",
     "dedup",
     "diagnosis",
+    "error_wire",
     "errors",
     "events",
     "exchange",

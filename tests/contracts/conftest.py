@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -36,6 +36,14 @@ LIMITS: Final = {"causal_wait": 0.3, "causal_messages": 8}
 """What the suite's nodes have less of than others, so that it is soon over."""
 
 
+ORDER: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {"id": {"type": "integer"}, "currency": {"type": "string", "default": "EUR"}},
+    "required": ["id", "currency"],
+}
+"""A schema of the suite's."""
+
+
 def channels() -> tuple[ChannelConfig, ...]:
     """Return the channels that the suite uses; those of four messages are named after their overflow policy."""
     small = (ChannelConfig(name=policy, inbox=InboxConfig(messages=4, overflow=policy)) for policy in POLICIES)
@@ -45,6 +53,9 @@ def channels() -> tuple[ChannelConfig, ...]:
         ChannelConfig(name="m.*"),
         ChannelConfig(name="receipts", ack="nodes"),
         bytewise,
+        ChannelConfig(name="orders", schema=ORDER),
+        ChannelConfig(name="typed.*", schema=ORDER),
+        ChannelConfig(name="full-orders", schema=ORDER, inbox=InboxConfig(messages=4, overflow="reject")),
         *small,
     )
 

@@ -30,6 +30,8 @@ def test_it_loads_as_it_stands(tmp_path: Path) -> None:
 def test_every_line_of_it_is_right_when_its_mark_is_removed(tmp_path: Path) -> None:
     """And sets its key to its default, or to the example that is told as one."""
     (tmp_path / "cookie").write_text(secrets.token_hex(32))
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "order.json").write_text("{}")
     path = tmp_path / "node.toml"
     lines = to_example().splitlines()
     path.write_text("\n".join(line if line.startswith("# ") else line.removeprefix("#") for line in lines))
@@ -37,7 +39,7 @@ def test_every_line_of_it_is_right_when_its_mark_is_removed(tmp_path: Path) -> N
     values = load_config(path, {}, {}).config.model_dump(mode="json")
 
     cluster = ClusterConfig(advertise="a.example:7601", cookie_file=tmp_path / "cookie", expected=3)
-    channels = [ChannelConfig(name=CHANNEL)]
+    channels = [ChannelConfig(name=CHANNEL, schema=tmp_path / "schemas" / "order.json")]
     expected = NodeConfig(name="a", data_dir=tmp_path / "data", cluster=cluster, channels=channels)
     assert values == expected.model_dump(mode="json")
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from liminal_mesh.cluster import AddressInUse, CookieRejected, NameInUse, ProtocolError, StaleEpoch
 from liminal_mesh.node import errors
+from liminal_mesh.node.error_wire import from_wire, to_wire
 from liminal_mesh.node.errors import (
     AckRefused,
     Busy,
@@ -31,8 +32,6 @@ from liminal_mesh.node.errors import (
     Rejected,
     SchemaIncompatible,
     SchemaRejected,
-    from_wire,
-    to_wire,
 )
 from liminal_mesh.node.values import Pressure
 from liminal_mesh.storage import Failed, LiminalError, Refused, Unknown
