@@ -80,7 +80,7 @@ class Following:
             if stop.code is Code.USAGE:
                 raise
             if not self._lost:
-                say(f"{stop.text}; trying again until it answers or you stop this")
+                say(f"{stop.text}\ntrying again until it answers or you stop this")
             self._lost = True
         else:
             if self._lost:
