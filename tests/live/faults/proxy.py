@@ -126,6 +126,8 @@ class Proxy:
             assert self.target is not None, "pointed nowhere"
             far_reader, far = await asyncio.open_connection(*self.target)
             self._writers.add(far)
+            if self._server is None:
+                raise ConnectionResetError("accepted just before the proxy was disabled")
             self.connected += 1
             self._moved.set()
             async with asyncio.TaskGroup() as tasks:
