@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from .events import AnyEvent, Deliver, Gap, Member, Publish
+from .events import AnyEvent, Attempt, Deliver, Gap, Member, Publish
 from .history import History
 from .invariants import INVARIANTS
 from .violation import Kind, Violation
@@ -32,6 +32,8 @@ class Report:
         acknowledged: of these, those that ended well.
         ok: of these, those that some subscription got.
         recovered: unknown ones that some subscription got.
+        attempts: publishes with keys, which are in none of the numbers before.
+        keys: contents that were published under keys; ``once`` of them some subscription got.
         delivered: deliveries, each subscription's own.
         told: messages that subscriptions were told of as lost.
         violations: the oldest first.
@@ -42,6 +44,9 @@ class Report:
     acknowledged: int
     ok: int
     recovered: int
+    attempts: int
+    keys: int
+    once: int
     delivered: int
     told: int
     violations: tuple[Violation, ...]
@@ -63,6 +68,9 @@ class Report:
             "acknowledged": self.acknowledged,
             "ok": self.ok,
             "unknown-recovered": self.recovered,
+            "attempts with keys": self.attempts,
+            "keys": self.keys,
+            "keys delivered": self.once,
             "delivered": self.delivered,
             "told as lost": self.told,
             **{kind: self.count(kind) for kind in KINDS},
@@ -95,7 +103,8 @@ def check(history: History, names: Iterable[str] = ()) -> Report:
     violations = [violation for name in names or INVARIANTS for violation in INVARIANTS[name](history)]
     violations.sort(key=lambda one: one.event.t_mono_ns)
     got = set().union(*(one.got for one in history.subscriptions.values()))
-    outcomes = [(one.outcome, one.key in got) for one in history.publications.values()]
+    plain = (one for one in history.publications.values() if one.key not in history.keyed)
+    outcomes = [(one.outcome, one.key in got) for one in plain]
     streams = [items for one in history.subscriptions.values() for items in one.streams.values()]
     told = sum(item.count for items in streams for item in items if isinstance(item, Gap))
     return Report(
@@ -104,6 +113,9 @@ def check(history: History, names: Iterable[str] = ()) -> Report:
         acknowledged=sum(outcome == "ok" for outcome, _ in outcomes),
         ok=outcomes.count(("ok", True)),
         recovered=outcomes.count(("info", True)),
+        attempts=len(history.attempts),
+        keys=len(history.keyed),
+        once=len(history.keyed & got),
         delivered=sum(len(one.firsts) + len(one.repeats) for one in history.subscriptions.values()),
         told=told,
         violations=tuple(violations),
@@ -114,6 +126,8 @@ def _related(event: AnyEvent, bad: AnyEvent) -> bool:
     """Whether two events are of one operation or subscription, or one is a fault or an end of a process."""
     if event.__struct_config__.tag in {"run", "fault", "link", "rest"}:
         return True
+    if isinstance(event, Attempt) and isinstance(bad, Deliver | Attempt):
+        return (event.client, event.n) == (bad.client, bad.n)
     if isinstance(event, Publish) and isinstance(bad, Deliver):
         return event.id <= bad.n < event.id + event.count and event.client == bad.client
     if isinstance(event, Member) and isinstance(bad, Member):

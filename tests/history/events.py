@@ -16,6 +16,7 @@ from msgspec import Struct
 __all__ = [
     "AnyEvent",
     "Arrive",
+    "Attempt",
     "Deliver",
     "Event",
     "Fault",
@@ -80,6 +81,25 @@ class Publish(Event, tag="publish"):
     hash: str = ""
     session: int = 0
     count: int = 1
+    error: str = ""
+
+
+class Attempt(Event, tag="attempt"):
+    """A publish with a key; ``id`` counts those of its process.
+
+    ``client``, ``n``, ``nonce`` and ``hash`` are the content's that the key stands for: whoever tries the key publishes
+    that same content. Of an end, ``message`` is the id that was answered.
+    """
+
+    client: str
+    n: int
+    channel: str = ""
+    key: str = ""
+    nonce: str = ""
+    hash: str = ""
+    message: int = 0
+    delivered: bool = False
+    duplicate: bool = False
     error: str = ""
 
 
@@ -175,5 +195,5 @@ class Fault(Event, tag="fault"):
 
 
 AnyEvent: TypeAlias = (
-    Run | Publish | Subscribe | Unsubscribe | Settle | Deliver | Gap | Link | Member | Rest | Arrive | Fault
+    Run | Publish | Attempt | Subscribe | Unsubscribe | Settle | Deliver | Gap | Link | Member | Rest | Arrive | Fault
 )

@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from .events import (
     AnyEvent,
     Arrive,
+    Attempt,
     Deliver,
     Fault,
     Gap,
@@ -24,7 +27,7 @@ from .events import (
     Unsubscribe,
 )
 from .reader import BadHistory, read_files
-from .records import Key, Lifetime, Numbered, Publication, SubscriptionRecord
+from .records import Key, KeyedAttempt, Lifetime, Numbered, Publication, SubscriptionRecord
 
 __all__ = ["History"]
 
@@ -37,7 +40,9 @@ class History:
 
     Attributes:
         publications: every publish, by client and number.
-        by_channel: the same, by channel, in the order in which they began.
+        by_channel: the same, by channel, in the order in which they began; without those with keys.
+        attempts: every publish with a key, by process and number.
+        keyed: the contents that were published under keys.
         subscriptions: every subscription instance, by process and number.
         lifetimes: every process, by name.
         runs: those of nodes, by name and epoch.
@@ -52,6 +57,8 @@ class History:
         self.events = list(events)
         self.publications: dict[Key, Publication] = {}
         self.by_channel: dict[str, list[Publication]] = defaultdict(list)
+        self.attempts: dict[tuple[str, int], KeyedAttempt] = {}
+        self.keyed: set[Key] = set()
         self.subscriptions: dict[tuple[str, int], SubscriptionRecord] = {}
         self.lifetimes: dict[str, Lifetime] = {}
         self.runs: dict[NodeRun, Lifetime] = {}
@@ -62,6 +69,7 @@ class History:
         """By node: the peers that are linked now, and since when."""
         self._handlers: dict[type, Callable[[Any], None]] = {
             Publish: self._publish,
+            Attempt: self._attempt,
             Deliver: self._take,
             Gap: self._take,
             Arrive: self.arrivals.append,
@@ -77,6 +85,7 @@ class History:
         for event in self.events:
             self._handlers[type(event)](event)
         self._place_uncertain()
+        self._end_refused()
 
     @classmethod
     def read(cls, paths: Iterable[Path]) -> History:
@@ -119,8 +128,28 @@ class History:
                 raise BadHistory(f"an end without a beginning: {event}")
             publication.settle(event)
 
+    def _attempt(self, event: Attempt) -> None:
+        place, content = (event.proc, event.id), (event.client, event.n)
+        if event.type != "invoke":
+            one = self.attempts.get(place)
+            if one is None or one.end is not None:
+                raise BadHistory(f"an end without a beginning: {event}")
+            one.end = event
+            return
+        if place in self.attempts:
+            raise BadHistory(f"attempt {place} was made twice")
+        self.attempts[place] = KeyedAttempt(event)
+        if content not in self.publications:
+            first = Publish(
+                t_mono_ns=event.t_mono_ns, proc=event.proc, id=event.n, type="invoke", client=event.client,
+                channel=event.channel, nonce=event.nonce, hash=event.hash,
+            )  # fmt: skip
+            self.publications[content] = Publication(first)
+            self.keyed.add(content)
+
     def _take(self, event: Deliver | Gap) -> None:
-        self._subscription(event).take(event)
+        keyed = isinstance(event, Deliver) and (event.client, event.n) in self.keyed
+        self._subscription(event).take(event, keyed)
 
     def _subscribe(self, event: Subscribe) -> None:
         key = event.proc, event.id
@@ -185,3 +214,13 @@ class History:
                 one = self.publications.get((delivery.client, delivery.n))
                 if one is not None and one.origin is None:
                     one.origin = delivery.origin, delivery.origin_epoch
+
+    def _end_refused(self) -> None:
+        """A content under a key whose every attempt was refused was never published."""
+        tried: dict[Key, list[KeyedAttempt]] = defaultdict(list)
+        for attempt in self.attempts.values():
+            tried[attempt.invoke.client, attempt.invoke.n].append(attempt)
+        for content, attempts in tried.items():
+            if all(one.outcome == "fail" for one in attempts):
+                one = self.publications[content]
+                one.end = replace(one.invoke, type="fail")

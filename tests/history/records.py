@@ -6,9 +6,19 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from .events import Deliver, Gap, NodeRun, Publish, Settle, Subscribe, Type, Unsubscribe
+from .events import Attempt, Deliver, Gap, NodeRun, Publish, Settle, Subscribe, Type, Unsubscribe
 
-__all__ = ["Item", "Key", "Lifetime", "Numbered", "Publication", "Stream", "SubscriptionRecord", "covers"]
+__all__ = [
+    "Item",
+    "Key",
+    "KeyedAttempt",
+    "Lifetime",
+    "Numbered",
+    "Publication",
+    "Stream",
+    "SubscriptionRecord",
+    "covers",
+]
 
 Key: TypeAlias = tuple[str, int]
 """A client and the number of its publish."""
@@ -43,6 +53,24 @@ class Publication:
         begin = self.invoke
         if end.type == "ok" and (begin.node, begin.epoch, begin.session) == (end.node, end.epoch, end.session):
             self.origin = end.node, end.epoch
+
+
+@dataclass(slots=True, eq=False)
+class KeyedAttempt:
+    """One publish with a key: its beginning, and its end if it has one."""
+
+    invoke: Attempt
+    end: Attempt | None = None
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The channel and the key."""
+        return self.invoke.channel, self.invoke.key
+
+    @property
+    def outcome(self) -> Type:
+        """How it ended; an open end is as good as unknown."""
+        return "info" if self.end is None else self.end.type
 
 
 class Numbered:
@@ -115,8 +143,8 @@ class SubscriptionRecord:
             return self.left.t_mono_ns
         return settled
 
-    def take(self, item: Item) -> None:
-        """Note what it was handed."""
+    def take(self, item: Item, keyed: bool = False) -> None:
+        """Note what it was handed; several messages may have the content of one that is ``keyed``."""
         stream = item.channel, item.origin, item.origin_epoch
         items = self.streams.get(stream)
         if items is None:
@@ -124,7 +152,7 @@ class SubscriptionRecord:
         items.append(item)
         if isinstance(item, Deliver):
             message, key = (item.origin, item.origin_epoch, item.message), (item.client, item.n)
-            if message in self._messages or key in self.got:
+            if message in self._messages or (key in self.got and not keyed):
                 self.repeats.append(item)
             else:
                 self.firsts.append(item)

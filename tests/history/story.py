@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from .events import (
     AnyEvent,
     Arrive,
+    Attempt,
     Deliver,
     Gap,
     Link,
@@ -79,6 +80,7 @@ class StoryNode:
         self._numbers = count(1)
         self._published: dict[str, int] = {}
         self._messages = count(1)
+        self._attempts = count(1)
         self._sequences: dict[str, int] = {}
         story.add(Run(**self.at, type="invoke"))
 
@@ -122,6 +124,34 @@ class StoryNode:
             nonce="ab",
             hash=digest(payload(client, n, "ab")),
         )
+
+    def attempt(
+        self,
+        type: Type = "ok",  # noqa: A002
+        *,
+        n: int = 1,
+        original: Deliver | None = None,
+        delivered: bool = True,
+        ended: bool = True,
+    ) -> Deliver:
+        """Publish content ``n``, which is everybody's, under its key; it is answered as a duplicate of ``original``.
+
+        Returns what each subscription should be handed, if it is handed anything.
+        """
+        body = payload("keys", n, "ab")
+        content: dict[str, Any] = {"client": "keys", "n": n, "nonce": "ab", "hash": digest(body)}
+        place: dict[str, Any] = {"id": next(self._attempts), "client": "keys", "n": n, "channel": "k", "key": f"{n}"}
+        self.story.add(Attempt(**self.at, **{**content, **place}, type="invoke"))
+        self._sequences["k"] = self._sequences.get("k", 0) + 1
+        at: dict[str, Any] = {"channel": "k", "origin": self.name, "origin_epoch": self.epoch}
+        message = Deliver(**self.at, **at, sequence=self._sequences["k"], message=next(self._messages), **content)
+        if ended:
+            answer: dict[str, Any] = {}
+            if type == "ok":
+                told = original or message
+                answer = {"message": told.message, "delivered": delivered and not original, "duplicate": bool(original)}
+            self.story.add(Attempt(**self.at, **place, type=type, **answer))
+        return message
 
     def subscribe(self, pattern: str = "c", wait: str = "") -> StorySubscription:
         """Subscribe, embedded or as a client: nothing here tells them apart."""

@@ -556,7 +556,68 @@ def a_link_stands_on_one_side_alone(story: Story) -> None:
     story.rest()
 
 
+# --- I2: one original for all who ask one node ---
+
+
+@bad("I2", "duplicated")
+def two_attempts_at_one_node_both_deliver(story: Story) -> None:
+    a = story.node("a")
+    a.attempt()
+    a.attempt()
+
+
+@bad("I2", "duplicated")
+def a_duplicate_is_told_of_another_message(story: Story) -> None:
+    a = story.node("a")
+    first = a.attempt()
+    other = a.attempt(n=2)
+    a.attempt(original=first)
+    a.attempt(original=other)
+
+
+@bad("I2", "phantom")
+def a_duplicate_of_nothing(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    a.attempt("fail")
+    b.attempt(original=a.attempt(n=2))
+
+
+# --- I3: a key once for each subscription of a node ---
+
+
+@bad("I3", "duplicated")
+def a_key_that_two_nodes_took_is_handed_out_twice(story: Story) -> None:
+    a, b, c = (story.node(name) for name in "abc")
+    c.subscribe("k").got(a.attempt(), b.attempt())
+
+
+@bad("I3", "duplicated")
+def a_retry_of_what_arrived_after_all_is_handed_out_too(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    b.subscribe("k").got(a.attempt("info"), a.attempt())
+
+
+@bad("E2", "duplicated")
+def a_message_with_a_key_is_handed_out_twice(story: Story) -> None:
+    a = story.node("a")
+    message = a.attempt()
+    a.subscribe("k").got(message, message)
+
+
+@bad("E1", "phantom")
+def a_key_is_delivered_whose_every_attempt_was_refused(story: Story) -> None:
+    a = story.node("a")
+    a.subscribe("k").got(a.attempt("fail"))
+
+
 # --- Q1: operations end ---
+
+
+@bad("Q1", "stuck")
+def an_attempt_never_returned(story: Story) -> None:
+    a = story.node("a")
+    a.attempt(ended=False)
+    a.end()
 
 
 @bad("Q1", "stuck")

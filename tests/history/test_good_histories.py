@@ -276,6 +276,38 @@ def an_operation_is_open_in_a_process_that_was_killed(story: Story) -> None:
     a.kill()
 
 
+@good
+def a_key_is_tried_until_it_is_known_and_handed_out_once(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    one = b.subscribe("k", wait="cluster")
+    a.attempt(delivered=False)
+    message = a.attempt("info")
+    b.arrive(a, message)
+    one.got(message)
+    retry = a.attempt(original=message)
+    b.arrive(a, retry)
+    a.attempt("fail")
+    b.attempt(original=message)
+    one.settle()
+
+
+@good
+def two_nodes_take_a_key_in_the_same_moment_each_for_its_own(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    one, other = a.subscribe("k"), b.subscribe("k")
+    one.got(a.attempt())
+    other.got(b.attempt())
+
+
+@good
+def a_subscription_that_moved_is_new_to_the_node_that_it_moved_to(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    one = a.subscribe("k")
+    one.got(a.attempt())
+    one.got(b.attempt(), node="b")
+
+
 @pytest.mark.parametrize("tell", GOOD.values(), ids=GOOD)
 def test_a_good_history_is_accepted(tell: Callable[[Story], None]) -> None:
     """Nothing is reported of what the promises allow."""

@@ -6,7 +6,7 @@ Another one is a function from a history to violations, in the module of its fam
 from __future__ import annotations
 
 from ..violation import Check
-from . import accounting, content, fanout, membership, operations, order
+from . import accounting, content, fanout, keys, membership, operations, order
 
 __all__ = ["INVARIANTS"]
 
@@ -16,6 +16,8 @@ INVARIANTS: dict[str, Check] = {
     "E3": order.e3,
     "E4": accounting.e4,
     "E5": content.e5,
+    "I2": keys.i2,
+    "I3": keys.i3,
     "O1": order.o1,
     "F1": fanout.f1,
     "F2": accounting.f2,

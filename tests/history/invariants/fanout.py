@@ -33,6 +33,8 @@ def f3(history: History) -> Iterator[Violation]:
         here = seen.setdefault((arrival.node, arrival.epoch), {})
         peer = arrival.peer, arrival.peer_epoch
         for key in arrival.keys:
+            if key in history.keyed:  # whoever tries a key again sends its content again
+                continue
             former, published = here.get(key), history.publications.get(key)
             here[key] = peer
             if former is not None:

@@ -19,8 +19,11 @@ def q1(history: History) -> Iterator[Violation]:
         return lifetime is not None and lifetime.ended is not None and not lifetime.killed
 
     for one in history.publications.values():
-        if one.end is None and well(one.invoke.proc):
+        if one.end is None and one.key not in history.keyed and well(one.invoke.proc):
             yield Violation("Q1", "stuck", one.invoke, "its process ended well, and this publish never did")
+    for attempt in history.attempts.values():
+        if attempt.end is None and well(attempt.invoke.proc):
+            yield Violation("Q1", "stuck", attempt.invoke, "its process ended well, and this attempt never did")
     for subscription in history.subscriptions.values():
         if subscription.answered is None and well(subscription.asked.proc):
             yield Violation("Q1", "stuck", subscription.asked, "its process ended well, and this subscribe never did")

@@ -39,8 +39,8 @@ def disorder(history: History, name: str, mine: Callable[[Deliver], bool]) -> It
     for subscription in history.subscriptions.values():
         last: dict[tuple[str, str, str, int, int], int] = {}
         for delivery in subscription.firsts:
-            if not delivery.client:
-                continue  # nobody's: a phantom
+            if not delivery.client or (delivery.client, delivery.n) in history.keyed:
+                continue  # nobody's: a phantom; or published as often as it took
             session = (
                 delivery.client, delivery.channel, delivery.origin, delivery.origin_epoch, delivery.publisher
             )  # fmt: skip

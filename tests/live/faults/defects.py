@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from liminal_mesh.cluster import NodeId
 from liminal_mesh.node.channel import Channel
+from liminal_mesh.node.dedup import Dedup
 from liminal_mesh.node.inbox import Inbox, Notes, Run
 from liminal_mesh.node.route import Pending, Route
 
@@ -71,7 +72,12 @@ def silent_link() -> None:
     setattr(Channel, "pass_over", silent)  # noqa: B010
 
 
+def forgetful() -> None:
+    """A node does not remember which keys its subscribers have taken."""
+    setattr(Dedup, "delivered", lambda *_: None)  # noqa: B010
+
+
 DEFECTS: dict[str, Callable[[], None]] = {
     defect.__name__: defect
-    for defect in (silent_overflow, delivered_twice, delivered_backwards, sent_twice, silent_link)
+    for defect in (silent_overflow, delivered_twice, delivered_backwards, sent_twice, silent_link, forgetful)
 }

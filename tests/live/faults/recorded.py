@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.history.records import Key, covers
 from .defects import DEFECTS
 from .listener import Listener
 from .publishing import PublishingClient
+from .trying import TryingClient
 from .worker import Commands, main
 
 
@@ -39,6 +41,7 @@ class RecordedCommands(Commands):
         self.listeners: dict[str, Listener] = {}
         self.halted = asyncio.Event()
         self.publishing: list[asyncio.Task[None]] = []
+        self._attempts = count(1)
         recorder.write(events.Run(**self._at(), type="invoke"))
 
     def _at(self) -> dict[str, Any]:
@@ -74,6 +77,11 @@ class RecordedCommands(Commands):
         """Publish, in one of the ways of a recorded client, until halted or for some rounds; return at once."""
         publisher = PublishingClient(self.bus, self.recorder, f"{self.recorder.proc}/{client}", channel)
         self.publishing.append(asyncio.create_task(getattr(publisher, how)(self.halted, **options)))
+
+    async def trying(self, content: str, channel: str, pace: float) -> None:
+        """Publish with keys what others publish too, until halted; return at once."""
+        trying = TryingClient(self.bus, self.recorder, content, channel)
+        self.publishing.append(asyncio.create_task(trying.run(self.halted, pace, self._attempts)))
 
     async def finished(self) -> None:
         """Wait until all that publishes has ended by itself."""

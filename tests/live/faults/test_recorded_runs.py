@@ -24,6 +24,8 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(400)]
 PROVE = bool(os.environ.get("LIMINAL_PROVE"))
 ROUNDS = 6 if PROVE else 1
 INBOX = {"messages": 150}
+KEYED = "k"
+"""The channel of what bears keys; no other subscription covers it, since its books are kept by key."""
 
 
 @asynccontextmanager
@@ -31,7 +33,7 @@ async def recorded(fleet: Fleet, folder: Path, *names: str, **told: Any) -> Asyn
     """Run recorded nodes that are linked through proxies."""
     async with AsyncExitStack() as stack:
         proxies = {name: await stack.enter_async_context(Proxy()) for name in names}
-        mesh = RecordedMesh(fleet, folder / "history", proxies, inbox=INBOX)
+        mesh = RecordedMesh(fleet, folder / "history", proxies, inbox=INBOX, channels=[{"name": KEYED, "inbox": INBOX}])
         await mesh.nodes(*names, **told)
         yield mesh
 
@@ -48,6 +50,7 @@ async def listen(mesh: RecordedMesh, name: str) -> None:
         worker.call("listen", key="all", pattern="t.>", wait="cluster", max_in_flight=4096),
         worker.call("listen", key="early", pattern="t.*"),
         worker.call("listen", key="slow", pattern="t.x", wait="cluster", max_in_flight=8, pause=0.02),
+        worker.call("listen", key="keyed", pattern=KEYED),
     )
 
 
@@ -61,6 +64,8 @@ async def publish(mesh: RecordedMesh, name: str) -> None:
         ("d", "windowed", "t.deep.z", 0.1, 4),
     ):
         await worker.call("traffic", client=client, how=how, channel=channel, pace=pace, burst=burst)
+    for content in ("one", "two"):
+        await worker.call("trying", content=content, channel=KEYED, pace=0.02)
 
 
 async def come_and_go(mesh: RecordedMesh, name: str, halted: asyncio.Event) -> None:
@@ -113,7 +118,7 @@ async def suffer(mesh: RecordedMesh, to_client: Proxy, chance: random.Random) ->
 
 
 async def test_a_recorded_run_under_faults_keeps_the_promises(fleet: Fleet, tmp_path: Path) -> None:
-    """P1, P4, P5: three nodes and three clients, every way to publish, slow and brief subscribers, every fault."""
+    """P1, P3, P4, P5: three nodes, three clients, every way to publish, slow and brief subscribers, every fault."""
     seed = random.randrange(1 << 32)
     chance = random.Random(seed)
     print(f"seed {seed}")
@@ -142,6 +147,11 @@ async def test_a_recorded_run_under_faults_keeps_the_promises(fleet: Fleet, tmp_
     held(report, mesh)
     assert report.ok > 1000 * ROUNDS, str(report)
     assert report.recovered > 0, "no publish of unknown outcome arrived"
+    tries = [one.end for one in report.history.attempts.values() if one.end is not None]
+    assert len({end.key for end in tries if end.delivered}) > 50 * ROUNDS, str(report)
+    assert sum(end.duplicate for end in tries) > 50 * ROUNDS, str(report)
+    went_wrong = {end.error.partition(":")[0] for end in tries}
+    assert went_wrong & {"InFlight", "OutcomeUnknown"}, f"too little went wrong with keys: {went_wrong}"
     gaps = [event for event in report.history.events if isinstance(event, Gap)]
     assert {gap.reason for gap in gaps} >= {"overflow", "link"}, "too few losses: this shows little"
 
@@ -171,3 +181,15 @@ async def test_a_recorded_run_of_a_broken_bus_is_rejected(
         await mesh.workers["a"].call("finished")
         report = await mesh.verdict()
     assert found <= report.broken(), str(report)
+
+
+async def test_a_recorded_run_of_nodes_that_forget_keys_is_rejected(fleet: Fleet, tmp_path: Path) -> None:
+    """The same contents are published under the same keys on both of them."""
+    async with recorded(fleet, tmp_path, "a", "b", defect="forgetful") as mesh:
+        for name in ("a", "b"):
+            await mesh.workers[name].call("listen", key="keyed", pattern=KEYED, wait="cluster")
+        for name in ("a", "b"):
+            await mesh.workers[name].call("trying", content="one", channel=KEYED, pace=0.0)
+        await asyncio.sleep(0.5)
+        report = await mesh.verdict()
+    assert report.broken() == {"I3"}, str(report)
