@@ -2,7 +2,7 @@
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types prove bench bench-core detection clean
+.PHONY: help demo test lint types prove bench bench-core bench-stuck detection clean
 
 help:
 	@echo "make demo        three nodes, messages, a process group; one node is killed after 5 s; Ctrl-C ends it"
@@ -12,6 +12,7 @@ help:
 	@echo "make prove       the long proofs: a million mutated frames, 20,000 hostile connections, simulated meshes"
 	@echo "make bench       rates beside NATS and a bare pipe (some minutes)"
 	@echo "make bench-core  its one-minute version"
+	@echo "make bench-stuck a consumer that reads nothing for a minute of 100 MB/s: memory, and the others (two minutes)"
 	@echo "make detection   how soon faults are known, beside kinship; needs root (about an hour)"
 	@echo "make clean       remove all that was made here"
 
@@ -35,6 +36,9 @@ bench: .venv/.bench
 
 bench-core: .venv/.bench
 	@$(BIN)/python -m benchmarks --core
+
+bench-stuck: .venv/.bench
+	@$(BIN)/python -m benchmarks.stuck
 
 detection: .venv/.bench
 	@$(BIN)/python -m benchmarks.detection --page docs/detection.md

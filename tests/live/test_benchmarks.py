@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import features
+from benchmarks import features, stuck
 from benchmarks.__main__ import main
 from benchmarks.contenders import CONTENDERS, FIGURES
 from benchmarks.liminal_embedded import link_ratio
@@ -61,6 +61,16 @@ async def test_the_cost_of_each_feature_is_told(monkeypatch: pytest.MonkeyPatch)
     cost, told = await features.causal()
     assert cost < 100
     assert set(told) == {"without", "where nobody names a parent"}
+
+
+async def test_a_consumer_that_reads_nothing_costs_the_node_little_memory() -> None:
+    """P12: and the other one is served meanwhile; the share that it gets is for a machine with nothing else to do."""
+    found = await stuck.measure(reading_s=0.5, stuck_s=3.0)
+
+    assert found.growth_bytes < stuck.GROWTH_BYTES_MAX, found
+    assert found.offered > 0, found
+    assert found.stuck > 0, found
+    assert min(found.reading) > 0, found
 
 
 async def _never(_: int) -> Result:
