@@ -62,13 +62,14 @@ from .group_events import Interest, Joined, Left, Purged
 from .identity import NODE_NAME, Address, NodeId, Pid, parse_address
 from .lanes import Lane, PeerLane
 from .ledger import TurnedAway
-from .link import Link, MeshLimits
+from .link import BusFrame, Link, MeshLimits
 from .listener import Listener
 from .membership import Member, MemberChanged, Membership, MemberState
 from .mesh import Mesh
 from .messenger import Messenger
 from .network import Network
 from .notices import Notices
+from .offer_frames import OFFER_GROUPS_MAX, Eagerness, NoRoute, Offer, Reason, Taken
 from .options import PeeringOptions
 from .outbound import Outbound
 from .peering import Peering
@@ -83,9 +84,10 @@ from .process_frames import (
     ProcessUnlink,
 )
 from .publish_frames import Heads, Lost, Publish, Receipt, ReceiptRun, Suppressed
+from .queue_names import QueueNames, queue_name, split_queue
 from .registry import Registry
 from .resolver import Answer, Record, Resolution, Resolver, resolve
-from .scopes import CHANNEL_SCOPE, GROUP_SCOPE, SCOPES
+from .scopes import CHANNEL_SCOPE, GROUP_SCOPE, QUEUE_SCOPE, SCOPES
 from .seeds import Seed, parse_dns_server, parse_seed
 from .swim import LAN, TEST, WAN, SwimOptions, SwimStatistics
 from .tcp import TcpNetwork
@@ -104,6 +106,8 @@ __all__ = [
     "LINK_PROTO",
     "MEMBERS_MAX",
     "NODE_NAME",
+    "OFFER_GROUPS_MAX",
+    "QUEUE_SCOPE",
     "SCOPES",
     "TEST",
     "WAN",
@@ -112,6 +116,7 @@ __all__ = [
     "Anchored",
     "Answer",
     "Attempt",
+    "BusFrame",
     "ClientFrame",
     "ClientGap",
     "ClientOutcome",
@@ -128,6 +133,7 @@ __all__ = [
     "Demonitor",
     "Disconnect",
     "DnsResolver",
+    "Eagerness",
     "Encoding",
     "Ended",
     "Envelope",
@@ -162,9 +168,11 @@ __all__ = [
     "MonitorProcess",
     "NameInUse",
     "Network",
+    "NoRoute",
     "NodeId",
     "Notice",
     "Notices",
+    "Offer",
     "OpenMailbox",
     "OptionKey",
     "Outbound",
@@ -185,6 +193,8 @@ __all__ = [
     "ProtocolError",
     "Publish",
     "Purged",
+    "QueueNames",
+    "Reason",
     "Receipt",
     "ReceiptRun",
     "Record",
@@ -201,6 +211,7 @@ __all__ = [
     "Suppressed",
     "SwimOptions",
     "SwimStatistics",
+    "Taken",
     "TcpNetwork",
     "TokenTrie",
     "Trial",
@@ -219,6 +230,8 @@ __all__ = [
     "parse_address",
     "parse_dns_server",
     "parse_seed",
+    "queue_name",
     "resolve",
+    "split_queue",
     "try_address",
 ]

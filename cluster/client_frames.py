@@ -167,7 +167,12 @@ class Failure(ClientFrame, frozen=True):
 
 
 class Subscribe(ClientFrame, frozen=True):
-    """Open subscription ``subscription`` (a number of the client's choice) on a channel or a pattern."""
+    """Open subscription ``subscription`` (a number of the client's choice) on a channel or a pattern.
+
+    It shares what is published with the other members of ``group``, if that is not empty.
+    """
+
+    LATE = 1
 
     ref: U64
     subscription: U64
@@ -175,6 +180,7 @@ class Subscribe(ClientFrame, frozen=True):
     max_in_flight: Annotated[int, Meta(ge=1, le=1_000_000)]
     wait: Name
     timeout_ms: U64
+    group: Name = ""
 
 
 class Subscribed(ClientFrame, frozen=True):

@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 
 from .envelope import BATCH_MAX, U64, Name, Text
 from .frame import LinkFrame, Row
+from .offer_frames import NoRoute, Offer, Taken
 from .process_frames import (
     ProcessDemonitor,
     ProcessDown,
@@ -26,6 +27,7 @@ from .process_frames import (
     ProcessUnlink,
 )
 from .publish_frames import Heads, Lost, Publish, Receipt
+from .queue_names import QUEUE_NAME_BYTES_MAX
 
 __all__ = [
     "LINK_FRAMES",
@@ -55,7 +57,12 @@ __all__ = [
 LINK_PROTO: Final = (1, 1)
 """The range of link protocol versions that this code speaks: lowest, highest."""
 
-Entries = Annotated[list[tuple[Name, Annotated[list[U64], Meta(max_length=BATCH_MAX)]]], Meta(max_length=BATCH_MAX)]
+GroupName = Annotated[str, Meta(max_length=QUEUE_NAME_BYTES_MAX)]
+"""A name in the registry."""
+
+Entries = Annotated[
+    list[tuple[GroupName, Annotated[list[U64], Meta(max_length=BATCH_MAX)]]], Meta(max_length=BATCH_MAX)
+]
 """Groups, each with process numbers."""
 
 
@@ -261,6 +268,9 @@ LINK_FRAMES: Final[dict[int, Row]] = {
     0x21: Row(Lost, "any", ("session",), "data"),
     0x22: Row(Heads, "any", ("session",), "data"),
     0x23: Row(Receipt, "any", ("session",), "control"),
+    0x24: Row(Offer, "any", ("session",), "data"),
+    0x25: Row(Taken, "any", ("session",), "control"),
+    0x26: Row(NoRoute, "any", ("session",), "control"),
     0x30: Row(ProcessLink, "any", ("session",), "control"),
     0x31: Row(ProcessUnlink, "any", ("session",), "control"),
     0x32: Row(ProcessExit, "any", ("session",), "control"),

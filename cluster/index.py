@@ -7,10 +7,13 @@ node has is at hand in the log or replica itself, so that it can be taken out in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .identity import NodeId, Pid
+from .queue_names import QueueNames
 from .trie import TokenTrie, is_pattern
 
-__all__ = ["GroupIndex"]
+__all__ = ["GroupIndex", "QueueIndex"]
 
 
 class GroupIndex:
@@ -96,3 +99,36 @@ class GroupIndex:
         assert all(self._groups.values()), "an empty group"
         patterns = sum(map(is_pattern, self._groups))
         assert self._trie is None or len(self._trie) == patterns
+
+
+class QueueIndex(GroupIndex):
+    """The visible queues, which can be asked for those that a channel's publishes go to."""
+
+    def __init__(self) -> None:
+        super().__init__(patterns=False)
+        self._queues = QueueNames()
+
+    def gain(self, name: str, group: str) -> None:
+        """File a queue of a node that has its first member now."""
+        if group not in self._groups:
+            self._queues.add(group)
+        super().gain(name, group)
+
+    def lose(self, name: str, group: str) -> None:
+        """Take out a queue of a node that has no member any more."""
+        super().lose(name, group)
+        if group not in self._groups:
+            self._queues.remove(group)
+
+    def covering(self, channel: str) -> list[str]:
+        """Return the queues that a channel's publishes go to."""
+        return self._queues.covering(channel)
+
+    def holders(self, queue: str) -> Mapping[str, set[int]]:
+        """Return the members of a queue by node: the very sets, which go on changing while the version stays."""
+        return self._groups.get(queue, {})
+
+    def validate(self) -> None:
+        """Assert that what is filed is exactly what the nodes have, and can be asked for."""
+        super().validate()
+        assert len(self._queues) == len(self._groups)

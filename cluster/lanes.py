@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from .codec import LINK_CODEC, encode_envelope
 from .envelope import BATCH_MAX, Envelope
+from .offer_frames import Offer
 from .publish_frames import Heads, Lost, Publish
 from .scopes import CHANNEL_SCOPE
 
@@ -176,8 +177,21 @@ class Lane(Generic[Key]):
         self.crowded = self.bytes * 2 > self.bytes_max and not self.stalled
 
 
-class PeerLane(Lane[tuple[str, bool, int]]):
-    """The data lane of a link; its key is a channel, whether receipts are asked for, and the channel's scope.
+class _OfferKey(NamedTuple):
+    """What offers in one frame have in common; ``ahead`` is how far receipts are ahead of offers, None without any."""
+
+    channel: str
+    claims: tuple[tuple[str, int], ...]
+    plain: bool
+    ahead: int | None
+
+
+_Key = tuple[str, bool, int] | _OfferKey
+"""Of publishes: a channel, whether receipts are asked for, and the channel's scope."""
+
+
+class PeerLane(Lane[_Key]):
+    """The data lane of a link.
 
     Args:
         epoch: this node's, which every frame bears.
@@ -190,6 +204,7 @@ class PeerLane(Lane[tuple[str, bool, int]]):
         self._epoch = epoch
         self._lost: dict[tuple[str, int], tuple[int, int]] = {}
         self._receipt = 1
+        self._offer = 1
         self.dropped = 0
 
     def __bool__(self) -> bool:
@@ -217,6 +232,46 @@ class PeerLane(Lane[tuple[str, bool, int]]):
         if taken < len(envelopes):
             self._lose((channel, scope), envelopes[taken].sequence, envelopes[-1].sequence)
         return taken
+
+    def offer(
+        self,
+        channel: str,
+        envelopes: Sequence[Envelope],
+        encoded: bytes,
+        claims: tuple[tuple[str, int], ...],
+        plain: bool,
+        receipts: bool,
+    ) -> tuple[int, int]:
+        """Queue consecutive publishes of ``channel`` as offers; return the first's number, and how many were taken.
+
+        The rest is dropped for this peer as a publish is, if it is for those in no group, too; else it is not offered.
+
+        Args:
+            channel: its name.
+            envelopes: the publishes.
+            encoded: all of them.
+            claims: the groups, with what each offer puts up with.
+            plain: whether they are for those who are in no group, too.
+            receipts: whether these ask for receipts.
+        """
+        stream = channel, CHANNEL_SCOPE
+        if plain and stream in self._lost and self._has_room(encode_envelope(envelopes[0])):
+            self._report(*stream)
+        number, receipts = self._offer, receipts and plain
+        key = _OfferKey(channel, claims, plain, self._receipt - number if receipts else None)
+        taken = self.put(key, number, envelopes, encoded)
+        self._offer += taken
+        if receipts:
+            self._receipt += taken
+        if plain and taken < len(envelopes):
+            self._lose(stream, envelopes[taken].sequence, envelopes[-1].sequence)
+        return number, taken
+
+    @property
+    def unwritten(self) -> int:
+        """The number of the first offer that nobody has taken from the lane yet."""
+        waiting = (one.number for one in self.segments if isinstance(one.key, _OfferKey))
+        return next(waiting, self._offer)
 
     def heads(self, applied: int, heads: Sequence[tuple[str, int]], scope: int = CHANNEL_SCOPE) -> None:
         """Queue where this node's channels stand, for a peer that has just become interested in them."""
@@ -246,5 +301,9 @@ class PeerLane(Lane[tuple[str, bool, int]]):
         first, last = self._lost.pop((channel, scope))
         self.put_frame(LINK_CODEC.encode(Lost(self._epoch, channel, first, last, scope)))
 
-    def _publish(self, key: tuple[str, bool, int], number: int, envelopes: Sequence[bytes], count: int) -> bytes:
+    def _publish(self, key: _Key, number: int, envelopes: Sequence[bytes], count: int) -> bytes:
+        if isinstance(key, _OfferKey):
+            receipt = 0 if key.ahead is None else number + key.ahead
+            fields = (self._epoch, key.channel, number, key.claims, key.plain, receipt)
+            return LINK_CODEC.encode_batch(Offer, fields, envelopes, count)
         return LINK_CODEC.encode_batch(Publish, (self._epoch, key[0], number), envelopes, count, key[2])

@@ -25,6 +25,7 @@ from .lanes import PeerLane
 from .link import BusFrame, Link, MeshBus, MeshLimits
 from .listener import Listener
 from .membership import MemberChanged
+from .offer_frames import Offer
 from .outbound import Outbound
 from .peering import Peering
 from .publish_frames import Heads, Lost, Publish
@@ -163,7 +164,7 @@ class Mesh:
         if kind in _FOR_BUS and (link := self._by_wire.get(wire.tag)) is not None:
             frame = LINK_CODEC.decode(kind, body)
             assert isinstance(frame, BusFrame)
-            if isinstance(frame, Publish | Lost | Heads) and frame.epoch != link.peer.epoch:
+            if isinstance(frame, Publish | Offer | Lost | Heads) and frame.epoch != link.peer.epoch:
                 raise ProtocolError("a frame in the name of another node")
             self._bus.link_frame(link, frame)
             return

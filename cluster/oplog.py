@@ -18,18 +18,17 @@ from .digest import EntryDigest
 from .envelope import BATCH_MAX
 from .frames import Range
 from .identity import NodeId
+from .queue_names import QUEUE_NAME_BYTES_MAX
 
 __all__ = ["WALK_FACTOR", "GroupLog", "Snapshot", "group_name_fits"]
 
 WALK_FACTOR: Final = 8
 """How many records may be read for one net entry: what came and went again costs reading, but no bytes."""
 
-_NAME_BYTES_MAX: Final = 256
-
 
 def group_name_fits(group: str) -> bool:
-    """Whether ``group`` can name a group: 1 to 256 printable ASCII characters."""
-    return 0 < len(group) <= _NAME_BYTES_MAX and group.isascii() and group.isprintable()
+    """Whether ``group`` can name a group: 1 to 513 printable ASCII characters."""
+    return 0 < len(group) <= QUEUE_NAME_BYTES_MAX and group.isascii() and group.isprintable()
 
 
 class _Record(NamedTuple):

@@ -15,7 +15,7 @@ Nothing here waits or knows the time. A change and its record are one call, as a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Final
 
@@ -181,6 +181,22 @@ class Registry:
         """Return the peers without a session that had members in the group ``name`` when it ended, and may be back."""
         held = self._peers.items()
         return frozenset(peer for peer, one in held if not one.up and one.wanted(scope, name))
+
+    def queues_of(self, channel: str) -> list[str]:
+        """Return the queues with visible members that a channel's publishes go to."""
+        return self._visible.queues.covering(channel)
+
+    def queue_members(self, queue: str) -> Mapping[str, set[int]]:
+        """Return the visible members of a queue by node, this one included.
+
+        The sets are the very ones that go on changing; the version changes when a node comes or goes.
+        """
+        return self._visible.queues.holders(queue)
+
+    def lost_queues(self, channel: str) -> dict[str, list[str]]:
+        """Return the queues that a channel's publishes go to of peers without a session, by peer; see :meth:`lost`."""
+        lost = {peer: one.wanted_queues(channel) for peer, one in self._peers.items() if not one.up}
+        return {peer: queues for peer, queues in lost.items() if queues}
 
     def members(self, scope: int, group: str) -> tuple[Pid, ...]:
         """Return the visible members of a group, sorted."""

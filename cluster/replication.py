@@ -12,9 +12,10 @@ from typing import Final
 from .frames import Ack, Heartbeat, LinkFrame, Position, Range, SnapBegin, SnapChunk, SnapEnd, Sync
 from .identity import NodeId
 from .oplog import WALK_FACTOR, GroupLog
+from .queue_names import QueueNames
 from .registry_statistics import RegistryCounters
 from .replica import DigestMismatch, Replica
-from .scopes import CHANNEL_SCOPE, SCOPES
+from .scopes import CHANNEL_SCOPE, QUEUE_SCOPE, SCOPES
 from .sync import Feed
 from .trie import TokenTrie, is_pattern
 from .visible import VisibleGroups
@@ -56,11 +57,13 @@ class Replication:
         self._entries_max = entries_max
         self._patterns: TokenTrie | None = None
         """The patterns among the channels' groups, while there is no session."""
+        self._queues: QueueNames | None = None
+        """Its queues, while there is no session."""
 
     def begin(self, logs: Sequence[GroupLog]) -> list[LinkFrame]:
         """Begin a session; returns the requests for what the peer has."""
         assert not self.up, self.node
-        self.up, self._patterns = True, None
+        self.up, self._patterns, self._queues = True, None, None
         self.feeds = tuple(Feed(log) for log in logs)
         self._visible.touch()
         return [replica.sync() for replica in self.replicas]
@@ -91,6 +94,14 @@ class Replication:
             for group in filter(is_pattern, members):
                 self._patterns.add(group)
         return bool(self._patterns) and any(True for _ in self._patterns.match(name))
+
+    def wanted_queues(self, channel: str) -> list[str]:
+        """Return the peer's queues, as its session ended, that a channel's publishes go to."""
+        if self._queues is None:
+            self._queues = QueueNames()
+            for queue in self.replicas[QUEUE_SCOPE].members:
+                self._queues.add(queue)
+        return self._queues.covering(channel)
 
     def receive(self, frame: RegistryFrame) -> list[LinkFrame]:
         """Take a frame of the session; returns what to send in answer.

@@ -9,9 +9,9 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-__all__ = ["CHANNEL_SCOPE", "GROUP_SCOPE", "SCOPES", "Scope"]
+__all__ = ["CHANNEL_SCOPE", "GROUP_SCOPE", "QUEUE_SCOPE", "SCOPES", "Scope"]
 
-SCOPES: Final = ("channel", "subject", "consumer", "group")
+SCOPES: Final = ("channel", "subject", "consumer", "group", "queue")
 """The scopes; frames carry the index."""
 
 CHANNEL_SCOPE: Final = SCOPES.index("channel")
@@ -19,6 +19,9 @@ CHANNEL_SCOPE: Final = SCOPES.index("channel")
 
 GROUP_SCOPE: Final = SCOPES.index("group")
 """The users' process groups."""
+
+QUEUE_SCOPE: Final = SCOPES.index("queue")
+"""Subscriptions that share what is published, each of a pattern and a group; named by :mod:`.queue_names`."""
 
 Scope = Annotated[int, Meta(ge=0, le=len(SCOPES) - 1)]
 """A scope in a frame; it came later than the frames that have it, and is left out when it is that of channels."""

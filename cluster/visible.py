@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from .group_events import GroupEvent, GroupEvents, Interest, Joined, Left, Purged
 from .identity import NodeId, Pid
-from .index import GroupIndex
+from .index import GroupIndex, QueueIndex
 from .oplog import GroupLog
 from .replica import Diff, Replica
-from .scopes import CHANNEL_SCOPE, SCOPES
+from .scopes import CHANNEL_SCOPE, QUEUE_SCOPE, SCOPES
 
 __all__ = ["VisibleGroups"]
 
@@ -22,7 +22,11 @@ class VisibleGroups:
     """The visible members of every scope, with those who watch them."""
 
     def __init__(self) -> None:
-        self.scopes = tuple(GroupIndex(patterns=scope == CHANNEL_SCOPE) for scope in range(len(SCOPES)))
+        self.queues = QueueIndex()
+        self.scopes = tuple(
+            self.queues if scope == QUEUE_SCOPE else GroupIndex(patterns=scope == CHANNEL_SCOPE)
+            for scope in range(len(SCOPES))
+        )
         self._events = GroupEvents()
 
     def watch(self, callback: Callable[[GroupEvent], None]) -> Callable[[], None]:

@@ -20,13 +20,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope, Heads, Lost, NodeId, Publish, Receipt, ReceiptRun, Suppressed
+from liminal_mesh.cluster import (
+    CHANNEL_SCOPE,
+    Eagerness,
+    Envelope,
+    Heads,
+    Lost,
+    NodeId,
+    NoRoute,
+    Offer,
+    ProtocolError,
+    Publish,
+    Reason,
+    Receipt,
+    ReceiptRun,
+    Suppressed,
+    Taken,
+)
 
 from .channel import Channel
 from .channel_table import ChannelTable
 from .inbox import Run
 from .keyed import digest_of, has_key, key_of
-from .route import receipt_runs
+from .queueing import Fate
+from .route import Route, receipt_runs
 from .shared import Shared
 
 __all__ = ["Arrivals"]
@@ -143,6 +160,50 @@ class Arrivals:
             self._shared.evict()
         return most
 
+    def receive_offer(self, route: Route, frame: Offer) -> list[Receipt | Taken | NoRoute]:
+        """Give a peer's publishes to members of groups here, each to one of each group; return what to answer.
+
+        Raises:
+            ProtocolError: it does not follow the peer's last offer, or names a group twice.
+        """
+        count, number = len(frame.items), frame.number
+        if number < route.expected:
+            self.statistics.duplicates += count
+            return []
+        if number > route.expected or len(dict(frame.claims)) < len(frame.claims):
+            raise ProtocolError(f"offer {number} to {frame.claims} where {route.expected} was due")
+        route.expected += count
+        answers: list[Receipt | Taken | NoRoute] = []
+        if frame.plain:
+            receipt = self.receive(route.peer, Publish(frame.epoch, frame.channel, frame.receipt, frame.items))
+            answers += [receipt] if receipt is not None else []
+        else:
+            self.statistics.received += count
+        channel = self.channels.wanted(frame.channel)
+        run = Run(frame.channel, route.peer, frame.items)
+        for group, eagerness in frame.claims:
+            first = number
+            for part, fate in self._given(channel, run, group, Eagerness(eagerness)):
+                answers.append(_answer(group, first, part, fate))
+                first += part
+        if self._budget.passed:
+            self._shared.evict()
+        return answers
+
+    def _given(self, channel: Channel | None, run: Run, group: str, eagerness: Eagerness) -> list[tuple[int, Fate]]:
+        """Give a run to members of a group; return what became of it, in runs."""
+        queue = None
+        if channel is not None and not channel.failed:
+            self._current(channel)
+            queue = channel.queue(group)
+        if channel is None or queue is None:
+            self.statistics.stale_forward += len(run.items)
+            return [(len(run.items), Fate.ABSENT)]
+        fates = queue.give(run, eagerness, partial(self._shared.supervisor.crashed, channel))
+        self.statistics.delivered += sum(count for count, fate in fates if fate <= Fate.DEFERRED)
+        self.statistics.stale_forward += sum(count for count, fate in fates if fate == Fate.ABSENT)
+        return fates
+
     def receive_lost(self, origin: NodeId, frame: Lost) -> None:
         """A peer had to drop publishes on the way here."""
         channel = self.channels.wanted(frame.channel)
@@ -172,3 +233,12 @@ class Arrivals:
         self._current(channel)
         lost = channel.pass_over(origin, last, reason, self._shared.supervisor.crashed)
         self.statistics.link_lost += lost if reason == "link" else 0
+
+
+_REASONS = {Fate.DROPPED: Reason.DROPPED, Fate.FULL: Reason.FULL, Fate.ABSENT: Reason.ABSENT}
+
+
+def _answer(group: str, first: int, count: int, fate: Fate) -> Taken | NoRoute:
+    if fate <= Fate.DEFERRED:
+        return Taken(group, first, count, fate == Fate.DEFERRED)
+    return NoRoute(group, first, count, _REASONS[fate])

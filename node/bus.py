@@ -117,6 +117,7 @@ class Bus(Protocol):
         self,
         channel: str,
         *,
+        group: str | None = None,
         where: Where | None = None,
         max_in_flight: int = 256,
         causal: bool = False,
@@ -127,12 +128,16 @@ class Bus(Protocol):
 
         Args:
             channel: an exact name, or a pattern: ``*`` stands for one token, a final ``>`` for the rest.
+            group: the name of a group: of each message on the channel exactly one of the group's live subscriptions
+                gets it, in the whole mesh, wherever it was published; it goes to one that has credit, if there is
+                one. Patterns count: all subscriptions of the group that cover the channel share it. Only what was
+                dropped after this one had got it shows as a ``Gap``.
             where: a function of the ``Message`` that tells whether it is wanted. It runs in this program when the
                 message is taken; what is not wanted counts as handled, and gaps come in any case. If it raises, the
                 message is not wanted, and ``statistics.predicate_errors`` counts it.
             max_in_flight: the credit: messages handed over and not yet done.
             causal: hand a message out after the one that it names as its parent, if this subscription gets that. One
-                that has waited for ``limits.causal_wait`` comes all the same, as ``orphaned``.
+                that has waited for ``limits.causal_wait`` comes all the same, as ``orphaned``. Not with ``group``.
             wait: ``"cluster"`` returns when every peer that is linked has applied it.
             timeout: for that, in seconds.
 
@@ -144,7 +149,7 @@ class Bus(Protocol):
 
         Raises:
             TypeError: ``where`` is no function, or an async one.
-            ValueError: ``where`` is a text: this version has no expressions.
+            ValueError: no group can have this name; ``where`` is a text: this version has no expressions.
         """
 
     @property

@@ -19,6 +19,7 @@ from .values import Gap, Pressure
 
 if TYPE_CHECKING:
     from .batch import Batch
+    from .queues import Queue
     from .route import Route
     from .schema import Schema
     from .supervision import Crashed
@@ -60,6 +61,7 @@ class Channel:
         "name",
         "pid",
         "posted",
+        "queues",
         "rejecting",
         "restarts",
         "routes",
@@ -67,6 +69,7 @@ class Channel:
         "settings",
         "stamp",
         "subscribers",
+        "teams",
     )
 
     def __init__(self, name: str, settings: ChannelSettings) -> None:
@@ -85,8 +88,12 @@ class Channel:
         self.stamp = -1
         self.groups: tuple[Group, ...] = ()
         self.subscribers: tuple[Subscriber, ...] = ()
-        self.rejecting: tuple[Subscriber, ...] = ()
+        self.rejecting: tuple[Subscriber | Queue, ...] = ()
+        """Those who may have no room, and refuse a publish then."""
         self.choosy = False
+        self.teams: tuple[Group, ...] = ()
+        self.queues: tuple[Queue, ...] = ()
+        """Of groups here or at peers: each message goes to one member of each."""
         self.interested: frozenset[str] = frozenset()
         self.lost: frozenset[str] = frozenset()
         self.routes: tuple[Route, ...] = ()
@@ -94,18 +101,24 @@ class Channel:
     @property
     def crowded(self) -> bool:
         """Whether a publisher should wait: a peer that keeps up has half a lane of it before it."""
-        for route in self.routes:  # noqa: SIM110 - no generator: this stands in front of every publish
+        for route in self.routes:  # no generator: this stands in front of every publish
             if route.lane.crowded:
                 return True
-        return False
+        return bool(self.queues) and any(queue.crowded for queue in self.queues)
 
     def pressure(self, envelope: Envelope) -> Pressure:
         """Return the worst decision that a publish of this envelope would meet now at the local subscribers."""
         if self.holder is not None:
             self.holder.flush()
-        if not self.subscribers:
-            return Pressure()
-        return worst_pressure([one.inbox for one in self.subscribers], weight(envelope))
+        size = weight(envelope)
+        inboxes = [one.inbox for one in self.subscribers]
+        if self.queues:
+            inboxes += [queue.inbox_for(size) for queue in self.queues if queue.members]
+        return worst_pressure(inboxes, size)
+
+    def queue(self, group: str) -> Queue | None:
+        """Return the queue of a group, None if nobody is in it."""
+        return next((one for one in self.queues if one.group == group), None)
 
     @property
     def crashes(self) -> int:

@@ -51,23 +51,25 @@ class _Held:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._groups: dict[str, tuple[int, int, int]] = {}
+        self._groups: dict[tuple[str, str], tuple[int, int, int]] = {}
 
     def by(self, channel: Channel) -> tuple[int, int, int]:
         """Return how many subscriptions get a channel, and how many messages they have in flight, and buffered."""
         if channel.failed:
             return 0, 0, 0
-        groups = [self._of(group) for group in self._exchange.resolve(channel.name).groups]
+        resolved = self._exchange.resolve(channel.name)
+        groups = [self._of(group) for group in (*resolved.groups, *resolved.teams)]
         subscribers, in_flight, buffered = (sum(numbers) for numbers in zip((0, 0, 0), *groups, strict=True))
         return subscribers, in_flight, buffered
 
     def _of(self, group: Group) -> tuple[int, int, int]:
-        found = self._groups.get(group.pattern)
+        key = group.pattern, group.queue
+        found = self._groups.get(key)
         if found is None:
             inboxes = [subscriber.inbox for subscriber in group.subscribers.values()]
             in_flight = sum(min(len(inbox), inbox.credit) for inbox in inboxes)
             found = (len(inboxes), in_flight, sum(map(len, inboxes)) - in_flight)
-            self._groups[group.pattern] = found
+            self._groups[key] = found
         return found
 
 

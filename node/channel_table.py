@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from liminal_mesh.cluster import NodeId, Pid, TokenTrie
+from liminal_mesh.cluster import NodeId, Pid, QueueNames, TokenTrie, queue_name
 
 from .channel import Channel, ChannelSettings
 from .errors import ChannelNotConfigured, LimitExceeded
@@ -42,8 +42,11 @@ class ChannelTable:
         self._spare = channels_max
         self.channels: dict[str, Channel] = {}
         self.groups: dict[str, Group] = {}
+        self.teams: dict[str, Group] = {}
+        """Of queues: by pattern and group, as they are named in the registry."""
         self.subscriptions = 0
         self._patterns = TokenTrie()
+        self._queues = QueueNames()
         self._passed: dict[str, dict[NodeId, int]] = {}
         """Up to where origins' publishes on channels that are not in use were told as lost."""
         self.supervisor: Supervisor | None = None
@@ -80,14 +83,14 @@ class ChannelTable:
         return self.channels.get(name) or self._make(name, self.settings(check_name(name, self._what)))
 
     def wanted(self, name: str) -> Channel | None:
-        """Return the channel of a remote publish if a local group covers it; it need not be configured here.
+        """Return the channel of a remote publish if a local group or team covers it; it need not be configured here.
 
         None also when too many channels are in use: one peer's channels must not end its link.
         """
         channel = self.channels.get(name)
         if channel is not None:
             return channel
-        if not self._covering(name) or (name not in self._exact and self._spare <= 0):
+        if not self._waited_for(name) or (name not in self._exact and self._spare <= 0):
             return None
         try:
             settings = self.settings(name)
@@ -119,12 +122,15 @@ class ChannelTable:
                 del self._passed[name]
 
     def subscribe(self, subscriber: Subscriber, joined_at: int) -> Group:
-        """Add a subscriber; ``joined_at`` counts when it is the first of its pattern. Return its group."""
-        group = self.groups.get(subscriber.pattern)
+        """Add a subscriber; ``joined_at`` counts when it is the first of its kind. Return its group, or its team."""
+        name, groups = self._place(subscriber)
+        group = groups.get(name)
         if group is None:
-            group = self.groups[subscriber.pattern] = Group(subscriber.pattern, joined_at)
-            if is_pattern(subscriber.pattern):
-                self._patterns.add(subscriber.pattern)
+            group = groups[name] = Group(subscriber.pattern, joined_at, subscriber.queue)
+            if subscriber.queue:
+                self._queues.add(name)
+            elif is_pattern(name):
+                self._patterns.add(name)
         group.subscribers[subscriber.pid] = subscriber
         self.subscriptions += 1
         return group
@@ -135,26 +141,31 @@ class ChannelTable:
         return None if group is None else group.subscribers.get(pid)
 
     def unsubscribe(self, subscriber: Subscriber) -> bool:
-        """Remove a subscriber, and its group when it was the last; return False if it is not there."""
-        if self.member(subscriber.pattern, subscriber.pid) is not subscriber:
+        """Remove a subscriber, and its group or team when it was the last; return False if it is not there."""
+        name, groups = self._place(subscriber)
+        group = groups.get(name)
+        if group is None or group.subscribers.get(subscriber.pid) is not subscriber:
             return False
-        group = self.groups[subscriber.pattern]
         del group.subscribers[subscriber.pid]
         self.subscriptions -= 1
         if not group.subscribers:
-            del self.groups[subscriber.pattern]
-            if is_pattern(subscriber.pattern):
-                self._patterns.remove(subscriber.pattern)
+            del groups[name]
+            if subscriber.queue:
+                self._queues.remove(name)
+            elif is_pattern(name):
+                self._patterns.remove(name)
             self._let_go(subscriber.pattern)
         return True
 
     def everyone(self) -> Iterable[Subscriber]:
         """Return all local subscribers."""
-        return [one for group in self.groups.values() for one in group.subscribers.values()]
+        both = (*self.groups.values(), *self.teams.values())
+        return [one for group in both for one in group.subscribers.values()]
 
     def refresh(self, channel: Channel) -> None:
         """Work out the channel's local groups and subscribers anew."""
         channel.groups = tuple(self._covering(channel.name))
+        channel.teams = tuple(self.teams[name] for name in self._queues.covering(channel.name))
         channel.subscribers = tuple(one for group in channel.groups for one in group.subscribers.values())
         channel.rejecting = tuple(one for one in channel.subscribers if one.inbox.overflow == "reject")
         channel.choosy = bool(channel.rejecting) or channel.settings.schema is not None
@@ -170,11 +181,19 @@ class ChannelTable:
         """Drop channels that were in use only because peers published on them and ``pattern`` was subscribed to."""
         for channel in tuple(self.matching(pattern)):
             unused = channel.sequence == 0 and channel.posted is None and channel.holder is None and not channel.crashes
-            if unused and channel.name not in self._exact and not self._covering(channel.name):
+            if unused and channel.name not in self._exact and not self._waited_for(channel.name):
                 del self.channels[channel.name]
                 self._spare += 1
                 if self.supervisor is not None:
                     self.supervisor.end(channel)
+
+    def _place(self, subscriber: Subscriber) -> tuple[str, dict[str, Group]]:
+        if subscriber.queue:
+            return queue_name(subscriber.pattern, subscriber.queue), self.teams
+        return subscriber.pattern, self.groups
+
+    def _waited_for(self, name: str) -> bool:
+        return bool(self._covering(name) or self._queues.covering(name))
 
     def _covering(self, name: str) -> list[Group]:
         names = [name, *self._patterns.match(name)]

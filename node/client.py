@@ -90,6 +90,7 @@ class Client(ClientSession):
         self,
         channel: str,
         *,
+        group: str | None = None,
         where: Where | None = None,
         max_in_flight: int = 256,
         causal: bool = False,
@@ -99,7 +100,7 @@ class Client(ClientSession):
         """Return a subscription; see :meth:`.Bus.subscribe`. It comes back by itself after a lost connection."""
         check_pattern(channel)
         bounds = self.causal_bounds if causal else None
-        return ClientSubscription(self, self.next_number(), channel, where, max_in_flight, bounds, wait, timeout)
+        return ClientSubscription(self, self.next_number(), channel, group, where, max_in_flight, bounds, wait, timeout)
 
     async def members(self) -> tuple[Member, ...]:
         """Return the nodes of the mesh as the client's node sees them."""

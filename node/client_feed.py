@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from liminal_mesh.cluster import BATCH_MAX, Anchored, ClientGap, Credit, Deliver, NodeId, ProtocolError
+from liminal_mesh.cluster import BATCH_MAX, Anchored, ClientGap, Credit, Deliver, Envelope, NodeId, ProtocolError
 
 from .inbox import Anchor, Inbox, Run
 from .values import Gap
@@ -29,6 +29,7 @@ class ClientFeed:
         exact: an anchor speaks for the channels that it names, as those of a mailbox do, whose groups are anchored one
             by one; else for all channels of its origin.
         anchors: put them into the inbox, too, in their place.
+        shared: others get what it does not: numbers skip, and nothing is known of what is missing.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class ClientFeed:
         *,
         exact: bool = False,
         anchors: bool = False,
+        shared: bool = False,
     ) -> None:
         self._number = number
         self._inbox = inbox
@@ -53,6 +55,7 @@ class ClientFeed:
         self._heads: dict[NodeId, dict[str, int]] = {}
         self._exact = exact
         self._anchors = anchors
+        self._shared = shared
         self._resuming: set[NodeId] = set()
         """Origins that have not told yet where they stand, on the present connection."""
         self._owed: set[tuple[NodeId, str]] = set()
@@ -80,6 +83,17 @@ class ClientFeed:
         """Take messages."""
         self._count(frame.number, len(frame.items))
         origin = NodeId(frame.origin, frame.epoch)
+        items = frame.items if self._shared else self._new(origin, frame)
+        if not items:
+            return
+        kept = self._inbox.offer(Run(frame.channel, origin, items))
+        self._unreported += kept
+        if kept < len(items):  # what there is no room for became a gap, and is done
+            self._send(Credit(self._number, len(items) - kept))
+        self._wake()
+
+    def _new(self, origin: NodeId, frame: Deliver) -> list[Envelope]:
+        """Return what is not known already; whatever is missing before it is told."""
         items = frame.items
         heads = self._heads.setdefault(origin, {})
         known = self._known_of(origin, frame.channel)
@@ -88,31 +102,33 @@ class ClientFeed:
             self._send(Credit(self._number, repeated))
             items = items[repeated:]
             if not items:
-                return
+                return items
         if self._resumes(origin, frame.channel):
             self._missed_until(origin, frame.channel, items[0].sequence - 1)
         heads[frame.channel] = items[-1].sequence
-        kept = self._inbox.offer(Run(frame.channel, origin, items))
-        self._unreported += kept
-        if kept < len(items):  # what there is no room for became a gap, and is done
-            self._send(Credit(self._number, len(items) - kept))
-        self._wake()
+        return items
 
     def gap(self, frame: ClientGap) -> None:
         """Take a gap that the node tells."""
         self._count(frame.number, 1)
         origin = NodeId(frame.origin, frame.epoch)
-        heads = self._heads.setdefault(origin, {})
-        known = self._known_of(origin, frame.channel)
+        known = 0 if self._shared else self._pass_to(origin, frame)
         if frame.last <= known:
             return
-        if self._resumes(origin, frame.channel):
-            self._missed_until(origin, frame.channel, frame.first - 1)
-        heads[frame.channel] = max(frame.last, heads.get(frame.channel, 0))
         first, count = max(frame.first, known + 1), min(frame.count, frame.last - known)
         gap = Gap(frame.channel, frame.origin, first, frame.last, count, frame.reason, frame.epoch)
         self._inbox.note_gap(origin, gap)
         self._wake()
+
+    def _pass_to(self, origin: NodeId, frame: ClientGap) -> int:
+        """Return up to where all is known already; whatever is missing before the gap is told."""
+        heads = self._heads.setdefault(origin, {})
+        known = self._known_of(origin, frame.channel)
+        if frame.last > known:
+            if self._resumes(origin, frame.channel):
+                self._missed_until(origin, frame.channel, frame.first - 1)
+            heads[frame.channel] = max(frame.last, heads.get(frame.channel, 0))
+        return known
 
     def anchored(self, frame: Anchored) -> None:
         """From these heads on, everything of an origin arrives or is told."""

@@ -31,6 +31,7 @@ class StandingSubscription:
         client: ClientSession,
         number: int,
         pattern: str,
+        group: str,
         max_in_flight: int,
         wait: str | None,
         timeout_s: float,
@@ -41,10 +42,11 @@ class StandingSubscription:
         self.number = number
         # What one connection still owed us may wait beside what the next one sends.
         self.inbox = Inbox(max_in_flight, max_in_flight * 3, 1 << 62, "drop-newest")
-        self.feed = ClientFeed(number, self.inbox, bell.ready, client.send, anchors=anchors)
+        self.feed = ClientFeed(number, self.inbox, bell.ready, client.send, anchors=anchors, shared=bool(group))
         self.pid: Pid | None = None
         self._client = client
         self._pattern = pattern
+        self._group = group
         self._max_in_flight = max_in_flight
         self._barrier = wait or ""
         self._timeout_s = timeout_s
@@ -54,7 +56,8 @@ class StandingSubscription:
         """Return what asks the node for it."""
         # The barrier is for the first time alone: whoever iterates does not wait for peers again.
         barrier, self._barrier = self._barrier, ""
-        return Subscribe(ref, self.number, self._pattern, self._max_in_flight, barrier, patience_ms(self._timeout_s))
+        patience = patience_ms(self._timeout_s)
+        return Subscribe(ref, self.number, self._pattern, self._max_in_flight, barrier, patience, self._group)
 
     def stands(self, frame: Subscribed) -> None:
         """The node has opened it."""
@@ -83,17 +86,18 @@ class ClientSubscription(Subscription):
         client: ClientSession,
         number: int,
         pattern: str,
+        group: str | None,
         where: Where | None,
         max_in_flight: int,
         causal: CausalBounds | None,
         wait: str | None,
         timeout_s: float,
     ) -> None:
-        super().__init__(pattern, max_in_flight, where, causal)
+        super().__init__(pattern, max_in_flight, group, where, causal)
         self._client = client
         self._timeout_s = timeout_s
         self._standing = StandingSubscription(
-            client, number, pattern, max_in_flight, wait, timeout_s, self.bell, anchors=causal is not None
+            client, number, pattern, group or "", max_in_flight, wait, timeout_s, self.bell, anchors=causal is not None
         )
 
     @property

@@ -42,6 +42,7 @@ from .errors import LimitExceeded, NoProcess
 from .guests import Guests
 from .intake import Intake
 from .interests import wait_s
+from .names import check_name
 from .processes import NORMAL, SHUTDOWN
 from .reasons import clean_reason, error_reason
 from .values import ClientConnection
@@ -179,12 +180,13 @@ class Connection:
         hub.admit(self.pid, "subscribe", frame.channel)
         try:
             inbox = hub.interests.make_inbox(frame.channel, frame.max_in_flight, self.deliveries.budget)
+            group = frame.group and check_name(frame.group, "group")
         except ValueError as error:  # our own clients look at patterns before they send them
             raise ProtocolError(str(error)) from error
         self.deliveries.add(delivery, inbox)
         exited = partial(self.process_ended, delivery)
         try:
-            delivery.pid = hub.interests.subscribe(frame.channel, inbox, delivery, exited, self.pid).pid
+            delivery.pid = hub.interests.subscribe(frame.channel, inbox, delivery, exited, self.pid, group).pid
         except LiminalError:
             self.deliveries.remove(delivery)
             raise
@@ -196,7 +198,8 @@ class Connection:
     async def _barrier(self, frame: Subscribe, delivery: Delivery) -> None:
         assert delivery.pid is not None
         try:
-            await self._server.hub.interests.barrier("subscribe", frame.channel, wait_s(frame.timeout_ms / 1000))
+            patience = wait_s(frame.timeout_ms / 1000)
+            await self._server.hub.interests.barrier("subscribe", frame.channel, patience, group=frame.group)
         except LiminalError as error:
             delivery.told = True
             self._server.hub.processes.exit(delivery.pid, NORMAL)

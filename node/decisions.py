@@ -8,7 +8,7 @@ from typing import Final
 from .inbox import Inbox
 from .values import Pressure
 
-__all__ = ["ACCEPT", "DECISIONS", "DEFER", "REJECT", "decide", "pressure_of", "worst_pressure"]
+__all__ = ["ACCEPT", "DECISIONS", "DEFER", "REJECT", "decide", "pressure_of", "rank", "worst_pressure"]
 
 DECISIONS: Final = ("accept", "defer", "reject")
 """The worst last."""
@@ -38,17 +38,20 @@ def pressure_of(inbox: Inbox, size: int = 1) -> Pressure:
     """Return the decision that a message of so many bytes would meet at an inbox now, and its four numbers."""
     held = len(inbox)
     in_flight = min(held, inbox.credit)
-    return Pressure(DECISIONS[_rank(inbox, size)], in_flight, inbox.credit, held - in_flight, inbox.messages)
+    return Pressure(DECISIONS[rank(inbox, size)], in_flight, inbox.credit, held - in_flight, inbox.messages)
 
 
 def worst_pressure(inboxes: Iterable[Inbox], size: int = 1) -> Pressure:
     """Return the worst of several; where decisions are equal, that of the fullest. Without inboxes it is an accept."""
-    worst = max(inboxes, key=lambda one: (_rank(one, size), len(one)), default=None)
+    worst = max(inboxes, key=lambda one: (rank(one, size), len(one)), default=None)
     return Pressure() if worst is None else pressure_of(worst, size)
 
 
-def _rank(inbox: Inbox, size: int) -> int:
-    """Bytes are a bound of their own: what does not fit in is rejected, however few messages there are."""
+def rank(inbox: Inbox, size: int) -> int:
+    """Return the rank of the decision that a message of so many bytes would meet at an inbox now.
+
+    Bytes are a bound of their own: what does not fit in is rejected, however few messages there are.
+    """
     if inbox.overflowed or inbox.bytes + size > inbox.size:
         return REJECT
     held = len(inbox)

@@ -32,13 +32,14 @@ class NodeSubscription(Subscription):
         self,
         hub: Hub,
         pattern: str,
+        group: str | None,
         where: Where | None,
         max_in_flight: int,
         causal: CausalBounds | None,
         wait: str | None,
         timeout_s: float,
     ) -> None:
-        super().__init__(pattern, max_in_flight, where, causal)
+        super().__init__(pattern, max_in_flight, group, where, causal)
         self._hub = hub
         self._barrier = wait
         self._timeout_s = timeout_s
@@ -56,10 +57,13 @@ class NodeSubscription(Subscription):
         inbox = hub.interests.make_inbox(self.pattern, self.max_in_flight)
         if self._order is not None:
             self.bell.anchored_in = inbox
-        subscriber = self._subscriber = hub.interests.subscribe(self.pattern, inbox, self.bell, self.bell.exited)
+        group = self.group or ""
+        subscriber = self._subscriber = hub.interests.subscribe(
+            self.pattern, inbox, self.bell, self.bell.exited, group=group
+        )
         if self._barrier == "cluster":
             try:
-                await hub.interests.barrier("subscribe", self.pattern, self._timeout_s)
+                await hub.interests.barrier("subscribe", self.pattern, self._timeout_s, group=group)
             except BaseException:
                 hub.interests.unsubscribe(subscriber)
                 raise

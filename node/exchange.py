@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope, NodeId
+from liminal_mesh.cluster import CHANNEL_SCOPE, QUEUE_SCOPE, Envelope, NodeId, queue_name, split_queue
 
 from .arrivals import Arrivals
 from .channel import Channel
@@ -18,6 +18,8 @@ from .conforming import conform
 from .decisions import pressure_of
 from .errors import ChannelFailed, Rejected, SchemaRejected
 from .inbox import Run
+from .offers import Offers
+from .queues import Queues
 from .route import Pending, Route
 from .shared import Shared
 from .subscribers import Subscriber
@@ -46,7 +48,9 @@ class Exchange:
         self._routes: dict[str, Route] = {}
         self._runs: dict[str, NodeId] = {}
         self._stamp = 0
-        self._version = -1
+        self._version = (-1, -1)
+        self._queues = Queues(shared.me, shared.registry, self._routes)
+        self.offers = Offers(shared, self._routes, self._current)
         self.arrivals = Arrivals(shared, channels, self._current)
         shared.tables.append(channels)
 
@@ -85,7 +89,7 @@ class Exchange:
             receipts: ask interested nodes for receipts; then a pending with ``left`` above 0 will be finished later.
 
         Returns:
-            How many local subscribers accepted all of them.
+            How many local subscribers, and, if ``pending``, groups at this node, accepted all of them.
 
         Raises:
             LimitExceeded, SchemaRejected: as :meth:`examine`; nothing happened.
@@ -103,6 +107,8 @@ class Exchange:
         if pending is not None:
             pending.message_id, pending.local = items[0].id, local
             pending.nodes.update(dict.fromkeys(channel.lost, "lost"))
+        if channel.queues:
+            return local + self.offers.publish(channel, run, pending, receipts)
         if channel.routes:
             self._forward(channel, run, pending, receipts)
         return local
@@ -195,11 +201,13 @@ class Exchange:
                     pending.nodes[route.name] = "dropped"
 
     def _ask_room(self, channel: Channel, run: Run) -> None:
-        for subscriber in channel.rejecting:
-            if not subscriber.inbox.room(run):
+        for one in channel.rejecting:
+            if not one.room(run):
                 self.statistics.rejected += len(run.items)
-                pressure = replace(pressure_of(subscriber.inbox, run.size), decision="reject")  # of the whole run
-                raise Rejected(f"subscription {subscriber.pid} is full", pressure)
+                pressure = replace(
+                    pressure_of(one.inbox_for(run.size), run.size), decision="reject"
+                )  # of the whole run
+                raise Rejected(f"{one} is full", pressure)
 
     # --- subscriptions of this node ---
 
@@ -208,9 +216,12 @@ class Exchange:
         for channel in self.channels.matching(subscriber.pattern):
             if channel.holder is not None:  # what was published before is not for it, and it cannot refuse it
                 channel.holder.flush()
-        self._registry.join(self.scope, subscriber.pattern, subscriber.pid.number)
-        group = self.channels.subscribe(subscriber, self._registry.position(self.scope))
+        scope, name = self._place(subscriber)
+        self._registry.join(scope, name, subscriber.pid.number)
+        group = self.channels.subscribe(subscriber, self._registry.position(scope))
         self.invalidate()
+        if subscriber.queue:  # what others of its group get is no gap of its own: it has no anchors
+            return
         subscriber.listener.anchored(self.me, self._own_heads(subscriber.pattern))
         for origin in group.anchored:
             subscriber.listener.anchored(origin, self.arrivals.heads_of(subscriber.pattern, origin))
@@ -218,12 +229,12 @@ class Exchange:
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Remove a local subscription, and leave its group; nothing happens when that was done before."""
         if self.channels.unsubscribe(subscriber):
-            self._registry.leave(self.scope, subscriber.pattern, subscriber.pid.number)
+            self._registry.leave(*self._place(subscriber), subscriber.pid.number)
             self.invalidate()
 
     def mesh_changed(self) -> None:
         """The registry may know of other members than before."""
-        version = self._registry.version(self.scope)
+        version = self._registry.version(self.scope), self._registry.version(QUEUE_SCOPE)
         if version != self._version:
             self._version = version
             self.invalidate()
@@ -249,6 +260,7 @@ class Exchange:
             del self._routes[route.peer.name]
             self.invalidate()
         route.close()
+        self.offers.link_down(route)
 
     def interest_gained(self, name: str, groups: Sequence[str], applied: int) -> None:
         """A linked peer has become interested in groups: tell it where our channels stand."""
@@ -263,21 +275,22 @@ class Exchange:
         group = self.channels.groups.get(pattern)
         return group is None or origin in group.anchored
 
-    def barrier(self, pattern: str) -> Callable[[], list[str]]:
+    def barrier(self, pattern: str, queue: str = "") -> Callable[[], list[str]]:
         """Return what tells which of the peers that are linked now have not reached the group ``pattern`` yet.
 
-        They reach it by applying our log as it stands now, and by telling where their channels stand. Who is
-        linked no more is not named.
+        They reach it by applying our log as it stands now, and by telling where their channels stand, which they need
+        not do for a ``queue``. Who is linked no more is not named.
         """
-        position, routes = self._registry.position(self.scope), tuple(self._routes.values())
+        scope = QUEUE_SCOPE if queue else self.scope
+        position, routes = self._registry.position(scope), tuple(self._routes.values())
 
         def missing() -> list[str]:
             linked = [route for route in routes if self._routes.get(route.name) is route]
             return [
                 route.name
                 for route in linked
-                if self._registry.acknowledged(route.name, self.scope) < position
-                or not self.anchored(pattern, route.peer)
+                if self._registry.acknowledged(route.name, scope) < position
+                or not (queue or self.anchored(pattern, route.peer))
             ]
 
         return missing
@@ -289,6 +302,12 @@ class Exchange:
         self.channels.forget(origin)
 
     # --- helpers ---
+
+    def _place(self, subscriber: Subscriber) -> tuple[int, str]:
+        """Return the scope and the name of a subscriber's group in the registry."""
+        if subscriber.queue:
+            return QUEUE_SCOPE, queue_name(subscriber.pattern, subscriber.queue)
+        return self.scope, subscriber.pattern
 
     # An exact name is told even where it stands at 0: a mailbox holds the anchors of several groups.
 
@@ -311,4 +330,16 @@ class Exchange:
         wanted = channel.interested | self._registry.unsynced(self.scope)
         channel.lost = self._registry.lost(self.scope, channel.name)
         channel.routes = tuple(route for name, route in self._routes.items() if name in wanted)
+        if self.scope == CHANNEL_SCOPE:
+            self._refresh_queues(channel)
         channel.stamp = self._stamp
+
+    def _refresh_queues(self, channel: Channel) -> None:
+        channel.queues = self._queues.of(channel.name, channel.teams, self._stamp)
+        channel.rejecting += tuple(queue for queue in channel.queues if queue.rejecting)
+        channel.choosy |= bool(channel.rejecting)
+        groups = {queue.group for queue in channel.queues}
+        lost = self._registry.lost_queues(channel.name)
+        # A group that has members elsewhere loses nothing with a node.
+        alone = (node for node, names in lost.items() if any(split_queue(name)[1] not in groups for name in names))
+        channel.lost |= frozenset(alone)

@@ -28,3 +28,9 @@ class ExchangeStatistics:
     evicted: int = 0
     unmatched: int = 0
     traces_dropped: int = 0
+    passed_on: int = 0
+    """For groups: asked of another node, since one could not take it."""
+    untaken: int = 0
+    """For groups: given up, since no member took it."""
+    offers_unknown: int = 0
+    """For groups: under way when a link ended, and perhaps taken."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, SCOPES
+from liminal_mesh.cluster import CHANNEL_SCOPE, QUEUE_SCOPE, SCOPES
 from liminal_mesh.cluster import Joined as MemberJoined
 from liminal_mesh.cluster import Left as MemberLeft
 
@@ -18,7 +18,8 @@ __all__ = ["GroupKey", "GroupWatches", "check_watched"]
 GroupKey: TypeAlias = tuple[int, str]
 """A group: its scope, and its name."""
 
-_NUMBERS: Final = {name: number for number, name in enumerate(SCOPES)}
+_NUMBERS: Final = {name: number for number, name in enumerate(SCOPES) if number != QUEUE_SCOPE}
+"""Queues are the bus's own: their members are subscriptions of a channel that share."""
 
 
 def check_watched(scope: str, group: str) -> int:
@@ -29,7 +30,7 @@ def check_watched(scope: str, group: str) -> int:
     """
     number = _NUMBERS.get(scope)
     if number is None:
-        raise ValueError(f"scope {scope!r}: there are {', '.join(SCOPES)}")
+        raise ValueError(f"scope {scope!r}: there are {', '.join(_NUMBERS)}")
     if number == CHANNEL_SCOPE:
         check_pattern(group)
     else:

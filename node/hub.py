@@ -16,6 +16,7 @@ from liminal_mesh.cluster import (
     CHANNEL_SCOPE,
     GROUP_SCOPE,
     SCOPES,
+    BusFrame,
     Envelope,
     Heads,
     Joined,
@@ -26,7 +27,9 @@ from liminal_mesh.cluster import (
     MemberChanged,
     Membership,
     NodeId,
+    NoRoute,
     Notice,
+    Offer,
     Pid,
     ProcessFrame,
     ProtocolError,
@@ -34,6 +37,7 @@ from liminal_mesh.cluster import (
     Purged,
     Receipt,
     Registry,
+    Taken,
 )
 from liminal_mesh.cluster import Interest as InterestGained
 from liminal_mesh.storage import LiminalError
@@ -239,12 +243,23 @@ class Hub:
         self.note("link_down", peer=link.peer.name, epoch=str(link.peer.epoch), reason=reason)
         self.lane_room()
 
-    def link_frame(self, link: Link, frame: Publish | Lost | Heads | Receipt | ProcessFrame) -> None:
+    def link_frame(self, link: Link, frame: BusFrame) -> None:
         """A frame with publishes, or about them, or about processes."""
         if isinstance(frame, Publish):
             receipt = self.in_scope(frame.scope).arrivals.receive(link.peer, frame)
             if receipt is not None:
                 link.send(receipt)
+        elif isinstance(frame, Offer):
+            for answer in self.exchange.arrivals.receive_offer(self._routes[link.peer.name], frame):
+                link.send(answer)
+        elif isinstance(frame, Taken | NoRoute):
+            route = self._routes[link.peer.name]
+            crowded = route.crowded
+            self.exchange.offers.answered(route, frame)
+            if crowded and not route.crowded:
+                self.lane_room()
+            if self.draining:
+                self._changes.notify()
         elif isinstance(frame, Receipt):
             self._routes[link.peer.name].receipts(frame)
         elif isinstance(frame, Heads):

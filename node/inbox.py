@@ -242,7 +242,7 @@ class Inbox:
     def _overflow(self, run: Run) -> int:
         if self.overflow == "drop-oldest":
             return self._drop_oldest(run)
-        accepted = 0 if self.overflowed else self._fitting(run)
+        accepted = 0 if self.overflowed else self.fitting(run)
         if accepted:
             if self._after:
                 self._place_gaps()
@@ -255,7 +255,7 @@ class Inbox:
             self.overflowed = True
         return accepted
 
-    def _fitting(self, run: Run) -> int:
+    def fitting(self, run: Run) -> int:
         """Return how many messages from the front of ``run`` fit."""
         most = min(len(run.items), max(0, self.limit - len(self)))
         room = self.size - self.bytes

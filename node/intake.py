@@ -107,7 +107,7 @@ class Intake:
     def _publish_items(self, frame: ClientPublish, items: list[Envelope], ref: int, receipts: bool) -> None:
         exchange = self._hub.in_scope(frame.scope)
         channel = exchange.resolve(frame.channel)
-        if frame.mode == _CONFIRM and not (receipts and channel.routes):
+        if frame.mode == _CONFIRM and not channel.queues and not (receipts and channel.routes):
             local = exchange.accept(channel, items, self._number)
             self.confirm(ref, len(items), 0 if local or channel.routes else len(items))
             return

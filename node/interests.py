@@ -76,6 +76,7 @@ class Interests:
         listener: Listener,
         exited: Callable[[Pid, str], None],
         owner: Pid | None = None,
+        group: str = "",
     ) -> Subscriber:
         """Begin a subscription; it is a process, and lasts as long as that.
 
@@ -85,6 +86,7 @@ class Interests:
             listener: is told when something waits.
             exited: is told the process and the reason when it is over, and the subscription taken down.
             owner: the process that it belongs to, and ends with.
+            group: with whose other members it shares what is published; "" if it gets all of that.
 
         Raises:
             LimitExceeded: peers would not take more entries of one node.
@@ -92,7 +94,7 @@ class Interests:
         self._check_entries()
         ended: list[Callable[[str], None]] = []
         pid = self._hub.processes.spawn("subscription", lambda reason: ended[0](reason), follows=owner)
-        subscriber = Subscriber(pid, pattern, inbox, listener)
+        subscriber = Subscriber(pid, pattern, inbox, listener, group)
         ended.append(partial(self._unsubscribed, subscriber, exited, owner))
         try:
             self._hub.exchange.subscribe(subscriber)
@@ -162,16 +164,19 @@ class Interests:
 
     # --- barriers ---
 
-    async def barrier(self, phase: str, pattern: str, timeout_s: float, scope: int = CHANNEL_SCOPE) -> None:
+    async def barrier(
+        self, phase: str, pattern: str, timeout_s: float, scope: int = CHANNEL_SCOPE, group: str = ""
+    ) -> None:
         """Wait until every peer that is linked now has applied this node's log of the scope as it stands now.
 
         It must also have told where its channels stand, for the group ``pattern``: only then does what it publishes
         show as a gap if the link breaks in the next moment. A peer whose session ends meanwhile is not waited for.
+        For a subscription that shares with a ``group`` it is enough that they know of it.
 
         Raises:
             DeadlineExceeded: ``missing`` names who has not.
         """
-        await self._wait(phase, self._hub.in_scope(scope).barrier(pattern), timeout_s)
+        await self._wait(phase, self._hub.in_scope(scope).barrier(pattern, group), timeout_s)
 
     async def ready(self, timeout_s: float) -> None:
         """Wait until every peer that is linked now has applied all of this node's groups as they stand now.

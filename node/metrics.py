@@ -131,6 +131,9 @@ def _publishes(run: Runtime) -> Iterator[Metric]:
     ]
     yield _counter("dropped", "Messages that were let go, by reason.", lost, "reason")
     yield _counter("unmatched_completions", "Times that a client finished more than it was sent.", counts.unmatched)
+    offers = [("passed-on", counts.passed_on), ("untaken", counts.untaken), ("unknown", counts.offers_unknown)]
+    text = "Messages for groups that the first node did not take: asked elsewhere, given up, or perhaps taken."
+    yield _counter("offers", text, offers, "result")
 
 
 def _keys(run: Runtime) -> Iterator[Metric]:
@@ -157,7 +160,7 @@ def _keys(run: Runtime) -> Iterator[Metric]:
 
 def _subscriptions(run: Runtime) -> Iterator[Metric]:
     table = run.hub.exchange.channels
-    inboxes = [subscriber.inbox for group in table.groups.values() for subscriber in group.subscribers.values()]
+    inboxes = [subscriber.inbox for subscriber in table.everyone()]
     yield _gauge("channels", "Channels in use.", len(table.channels))
     yield _gauge("subscriptions", "Subscriptions on this node.", len(inboxes))
     yield _gauge("inbox_messages", "Messages that wait in subscriptions.", sum(inbox.queued for inbox in inboxes))

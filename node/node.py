@@ -264,6 +264,7 @@ class Node(NodeOnly):
         self,
         channel: str,
         *,
+        group: str | None = None,
         where: Where | None = None,
         max_in_flight: int = 256,
         causal: bool = False,
@@ -273,7 +274,7 @@ class Node(NodeOnly):
         """Return a subscription; see :meth:`.Bus.subscribe`."""
         limits = self.config.limits
         bounds = CausalBounds(limits.causal_wait, limits.causal_messages, limits.causal_bytes) if causal else None
-        return NodeSubscription(self.running.hub, channel, where, max_in_flight, bounds, wait, timeout)
+        return NodeSubscription(self.running.hub, channel, group, where, max_in_flight, bounds, wait, timeout)
 
     async def members(self) -> tuple[Member, ...]:
         """Return the nodes of the mesh as this one sees them, itself included."""

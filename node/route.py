@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 from liminal_mesh.cluster import CHANNEL_SCOPE, NodeId, PeerLane, ProtocolError, Receipt, ReceiptRun, Suppressed
 
@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from liminal_mesh.storage import LiminalError
 
     from .keyed import Keyed
+    from .orders import Piece
 
 __all__ = ["Pending", "Route", "missing_receipts", "receipt_runs"]
+
+UNANSWERED_LANES: Final = 4
+"""How many times what a lane holds may be offered to a peer that has not answered; half of that holds publishers back.
+
+A peer answers as soon as it reads, so that what lies between is a lane, and what the systems on both sides keep."""
 
 
 class Pending:
@@ -75,7 +81,7 @@ class Pending:
                 self.nodes[node] = "delivered"
         elif node in self.nodes:  # one that got it only because its registry was not synced does not count
             self.nodes[node] = "dropped"
-        self._answered(count)
+        self.answered(count)
 
     def suppressed(self, node: str, answer: Suppressed) -> None:
         """Take a node's receipt for one publish with a key under which it had got something before."""
@@ -83,13 +89,17 @@ class Pending:
             self.keyed.suppressed(answer.original, answer.reused)
         if self.nodes.get(node) == "sent":
             self.nodes[node] = "dropped" if answer.reused else "delivered"
-        self._answered(1)
+        self.answered(1)
 
     def lose(self, node: str, count: int) -> None:
         """Note that the receipts of a node for ``count`` of them will not come."""
         if node in self.nodes:
             self.nodes[node] = "unknown"
-        self._answered(count)
+        self.answered(count)
+
+    def took(self, first: int, count: int) -> None:
+        """Note that subscribers at this node took ``count`` of them from index ``first`` on."""
+        self._taken[first : first + count] = b"\1" * count
 
     def expire(self) -> None:
         """Stop waiting: what is still missing reads ``unknown``."""
@@ -102,7 +112,8 @@ class Pending:
         """All that was awaited is known."""
         raise NotImplementedError
 
-    def _answered(self, count: int) -> None:
+    def answered(self, count: int) -> None:
+        """Note that it is known what became of ``count`` of them at a place; the last answer finishes them."""
         if self.left > 0:  # else it has expired
             self.left -= count
             if self.left == 0:
@@ -122,9 +133,9 @@ class _Awaited:
 
     __slots__ = ("first", "left", "pending")
 
-    def __init__(self, pending: Pending, left: int) -> None:
+    def __init__(self, pending: Pending, left: int, first: int) -> None:
         self.pending = pending
-        self.first = 0
+        self.first = first
         self.left = left
 
 
@@ -137,27 +148,101 @@ class Route:
         wake: tells the link that there is something to write.
     """
 
-    __slots__ = ("_awaited", "_owed", "lane", "name", "peer", "wake")
+    __slots__ = ("_awaited", "_offers", "_owed", "expected", "lane", "name", "offered_bytes", "peer", "wake")
 
     def __init__(self, peer: NodeId, lane: PeerLane, wake: Callable[[], None]) -> None:
         self.peer = peer
         self.name = peer.name
         self.lane = lane
         self.wake = wake
+        self.offered_bytes = 0
+        """What was offered to the peer, and not answered."""
+        self.expected = 1
+        """The number of the peer's next offer."""
         self._awaited: deque[_Awaited] = deque()
         self._owed = 0
+        self._offers: dict[str, deque[tuple[int, Piece]]] = {}
+        """By group, in the order in which the peer will answer: the number of the first of each."""
 
-    def publish(self, run: Run, awaited: Pending | None, scope: int = CHANNEL_SCOPE) -> int:
-        """Queue publishes for the peer; return how many its lane took. For these, receipts are asked if ``awaited``."""
+    def publish(self, run: Run, awaited: Pending | None, scope: int = CHANNEL_SCOPE, first: int = 0) -> int:
+        """Queue publishes for the peer; return how many its lane took.
+
+        For these, receipts are asked if somebody has ``awaited`` them; ``first`` is the first one's index there.
+        """
         lane = self.lane
         if not lane.segments:  # else it is awake, or will be woken when the socket takes more
             self.wake()
         taken = lane.publish(run.channel, run.items, run.encoded(), awaited is not None, scope)
         if awaited is not None and taken:
-            self._awaited.append(_Awaited(awaited, taken))
-            self._owed += taken
-            awaited.left += taken
+            self._await(awaited, taken, first)
         return taken
+
+    @property
+    def crowded(self) -> bool:
+        """Whether whoever has offers for this peer alone should wait: for its lane, or for its answers."""
+        return self.lane.crowded or self.offered_bytes * 2 > self.lane.bytes_max * UNANSWERED_LANES
+
+    @property
+    def open(self) -> bool:
+        """Whether an offer would be on its way at once, as far as is known."""
+        return not (self.crowded or self.lane.stalled or self.lane.expired)
+
+    def offer(
+        self, run: Run, claims: tuple[tuple[str, int], ...], plain: bool, awaited: Pending | None, first: int
+    ) -> tuple[int, int]:
+        """Queue publishes as offers to groups; return the first one's number, and how many the lane took.
+
+        With ``plain`` they are publishes, too, and ``awaited`` and ``first`` are as there.
+        """
+        lane = self.lane
+        if not plain and self.offered_bytes > lane.bytes_max * UNANSWERED_LANES:
+            return 0, 0
+        if not lane.segments:
+            self.wake()
+        receipts = awaited is not None and plain
+        number, taken = lane.offer(run.channel, run.items, run.encoded(), claims, plain, receipts)
+        if awaited is not None and receipts and taken:
+            self._await(awaited, taken, first)
+        return number, taken
+
+    def owe(self, number: int, piece: Piece) -> None:
+        """Note that the peer owes an answer to offers from ``number`` on."""
+        self._offers.setdefault(piece.queue.group, deque()).append((number, piece))
+        self.offered_bytes += piece.run.size
+
+    def settled(self, group: str, first: int, count: int) -> Iterator[Piece]:
+        """Yield the offers to a group that the peer has answered now: ``count`` from number ``first`` on.
+
+        Raises:
+            ProtocolError: it was not asked that.
+        """
+        owed = self._offers.get(group, deque())
+        while count:
+            if not owed or owed[0][0] != first:
+                raise ProtocolError(f"an answer to offer {first} for {group!r}, where another one was due")
+            _, piece = owed.popleft()
+            part = piece.cut(0, min(count, len(piece)))
+            first, count = first + len(part), count - len(part)
+            if len(part) < len(piece):
+                owed.appendleft((first, piece.cut(len(part), len(piece))))
+            elif not owed:
+                del self._offers[group]
+            self.offered_bytes -= part.run.size
+            yield part
+
+    def unsettled(self) -> list[tuple[Piece, bool]]:
+        """Return the offers that the peer has not answered, and will not: the link is gone; and which were written."""
+        unwritten = self.lane.unwritten
+        left = sorted([entry for owed in self._offers.values() for entry in owed], key=lambda entry: entry[0])
+        self._offers.clear()
+        found: list[tuple[Piece, bool]] = []
+        for number, piece in left:
+            written = min(max(0, unwritten - number), len(piece))
+            if written:
+                found.append((piece.cut(0, written), True))
+            if written < len(piece):
+                found.append((piece.cut(written, len(piece)), False))
+        return found
 
     def receipts(self, frame: Receipt) -> None:
         """Settle what the peer has answered, in the order it was asked.
@@ -184,6 +269,11 @@ class Route:
                 else:
                     entry.pending.settle(self.name, first, count, run.delivered)
                 left -= count
+
+    def _await(self, awaited: Pending, taken: int, first: int) -> None:
+        self._awaited.append(_Awaited(awaited, taken, first))
+        self._owed += taken
+        awaited.left += taken
 
     def close(self) -> None:
         """The link is gone: what was awaited stays unknown."""

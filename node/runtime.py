@@ -245,7 +245,9 @@ class Runtime:
         drained = await self.programs.close(left) and drained
         hub.end_processes("subscription", "channel", "node")
         if mesh is not None:
-            drained = await hub.until(lambda: mesh.idle, deadline) and drained
+            drained = await hub.until(lambda: mesh.idle and not hub.exchange.offers.unanswered, deadline) and drained
+            # What is offered to members that have left is sent elsewhere, as long as we are there to say so.
+            await hub.until(lambda: not hub.exchange.offers.wanted, asyncio.get_running_loop().time() + GOODBYE_S)
             mesh.drain(reason)
             await hub.until(lambda: not mesh.links and mesh.departed, asyncio.get_running_loop().time() + GOODBYE_S)
         return drained

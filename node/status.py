@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import structs
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, SCOPES, Member, Pid, TokenTrie
+from liminal_mesh.cluster import CHANNEL_SCOPE, QUEUE_SCOPE, SCOPES, Member, Pid, TokenTrie, split_queue
 
 from .names import is_pattern
 from .readiness import conditions, state
@@ -162,17 +162,27 @@ def _at(loop_time: float | None) -> float | None:
 def groups(run: Runtime) -> Document:
     """Return every group that has members, of all scopes, with the members of the whole mesh.
 
-    ``version`` is another text when anything of this is different.
+    Subscriptions that share what is published are of the scope ``queue``, named by pattern and group, which stand there
+    once more as ``channel`` and ``group``. ``version`` is another text when anything of this is different.
     """
     return {
         "node": run.hub.me.name,
         "version": groups_version(run),
         "groups": [
-            {"scope": name, "name": group, "members": [{"pid": str(pid), "node": pid.node} for pid in pids]}
-            for scope, name in enumerate(SCOPES)
+            _group(scope, group, pids)
+            for scope in range(len(SCOPES))
             for group, pids in sorted(run.registry.groups(scope).items())
         ],
     }
+
+
+def _group(scope: int, name: str, pids: Sequence[Pid]) -> Document:
+    found = {
+        "scope": SCOPES[scope],
+        "name": name,
+        "members": [{"pid": str(pid), "node": pid.node} for pid in pids],
+    }
+    return found | (dict(zip(("channel", "group"), split_queue(name), strict=True)) if scope == QUEUE_SCOPE else {})
 
 
 def groups_version(run: Runtime) -> str:
@@ -183,19 +193,21 @@ def groups_version(run: Runtime) -> str:
 def channels(run: Runtime) -> Document:
     """Return the channels: those configured by an exact name, and those of families that were used.
 
-    ``subscribers`` counts the whole mesh, patterns included, and ``local_subscribers`` this node's part of it;
-    ``published`` counts what was published through this node.
+    ``subscribers`` counts the whole mesh, patterns and members of groups included, ``local_subscribers`` this node's
+    part of it; ``groups`` are those that share what is published. ``published`` counts what was published through this
+    node.
     """
     table = run.hub.exchange.channels
     configured = {one.name: one for one in run.config.channels}
     names = {one.name: one.name for one in table.configured() if not is_pattern(one.name)}
     names.update({channel.name: channel.settings.name for channel in table.channels.values()})
-    subscribers = _Subscribers(run.registry.groups(CHANNEL_SCOPE))
+    subscribers = _Subscribers(run)
     listed = []
     for name, covered_by in sorted(names.items()):
         used = table.channels.get(name)
         settings = used.settings if used is not None else table.settings(name)
-        everywhere = subscribers.of(name)
+        sharing = subscribers.sharing(name)
+        everywhere = [*subscribers.of(name), *(pid for pids in sharing.values() for pid in pids)]
         listed.append(
             {
                 "name": name,
@@ -204,6 +216,10 @@ def channels(run: Runtime) -> Document:
                 "subscribers": len(everywhere),
                 "local_subscribers": sum(1 for pid in everywhere if pid.node == run.hub.me.name),
                 "nodes": sorted({pid.node for pid in everywhere}),
+                "groups": [
+                    {"name": group, "members": len(pids), "nodes": sorted({pid.node for pid in pids})}
+                    for group, pids in sorted(sharing.items())
+                ],
                 "published": used.sequence if used is not None else 0,
                 "in_use": used is not None,
                 "state": "failed" if used is not None and used.failed else "open",
@@ -238,15 +254,24 @@ def _durable(config: ChannelConfig | None) -> bool:
 class _Subscribers:
     """Who gets what is published on a channel, for many channels."""
 
-    def __init__(self, groups: Mapping[str, tuple[Pid, ...]]) -> None:
-        self._groups = groups
+    def __init__(self, run: Runtime) -> None:
+        self._registry = run.registry
+        self._groups = run.registry.groups(CHANNEL_SCOPE)
         self._patterns = TokenTrie()
-        for name in filter(is_pattern, groups):
+        for name in filter(is_pattern, self._groups):
             self._patterns.add(name)
 
     def of(self, name: str) -> list[Pid]:
+        """Return those that get all."""
         matching = (name, *self._patterns.match(name))
         return [pid for group in matching for pid in self._groups.get(group, ())]
+
+    def sharing(self, name: str) -> dict[str, list[Pid]]:
+        """Return those that share, by group."""
+        found: dict[str, list[Pid]] = {}
+        for queue in self._registry.queues_of(name):
+            found.setdefault(split_queue(queue)[1], []).extend(self._registry.members(QUEUE_SCOPE, queue))
+        return found
 
 
 def connections(run: Runtime) -> Document:

@@ -27,15 +27,20 @@ class Listener(Protocol):
 class Subscriber:
     """One subscription of this node, whoever holds it."""
 
-    __slots__ = ("failure", "inbox", "listener", "pattern", "pid")
+    __slots__ = ("failure", "inbox", "listener", "pattern", "pid", "queue")
 
-    def __init__(self, pid: Pid, pattern: str, inbox: Inbox, listener: Listener) -> None:
+    def __init__(self, pid: Pid, pattern: str, inbox: Inbox, listener: Listener, queue: str = "") -> None:
         self.pid = pid
         self.pattern = pattern
         self.inbox = inbox
         self.listener = listener
+        self.queue = queue
+        """The group with which it shares what is published; "" if it gets all of that."""
         self.failure: Exception | None = None
         """What went wrong when it was taken down."""
+
+    def __str__(self) -> str:
+        return f"subscription {self.pid}"
 
     def offer(self, run: Run) -> int:
         """Take what the inbox accepts of a run; return how many messages."""
@@ -48,16 +53,26 @@ class Subscriber:
         self.inbox.note_gap(origin, gap)
         self.listener.ready()
 
+    def room(self, run: Run) -> bool:
+        """Whether its inbox has room for all of a run."""
+        return self.inbox.room(run)
+
+    def inbox_for(self, size: int) -> Inbox:
+        """Return the inbox that a message of so many bytes goes to."""
+        return self.inbox
+
 
 @dataclass(slots=True)
 class Group:
-    """This node's subscribers of one pattern: one group of the registry.
+    """This node's subscribers of one pattern, or those of one pattern and one ``queue``: one group of the registry.
 
     ``joined_at`` is the position of this node's log at which the group came to be; an origin in ``anchored`` has
-    applied it and said where its channels stood, so that from there on whatever is missing is a gap.
+    applied it and said where its channels stood, so that from there on whatever is missing is a gap; none is in that of
+    a queue, whose members get what others do not.
     """
 
     pattern: str
     joined_at: int
+    queue: str = ""
     subscribers: dict[Pid, Subscriber] = field(default_factory=dict)
     anchored: set[NodeId] = field(default_factory=set)

@@ -14,7 +14,7 @@ from liminal_mesh.cluster import Pid
 
 from .causal import CausalBounds, CausalOrder
 from .inbox import Inbox
-from .names import matches
+from .names import check_name, matches
 from .predicate import Predicate, Where, check_where
 from .receiver import Receiver
 
@@ -38,18 +38,26 @@ class Subscription(Receiver):
     """Takes it down; None while it does not stand."""
 
     def __init__(
-        self, pattern: str, max_in_flight: int, where: Where | None = None, causal: CausalBounds | None = None
+        self,
+        pattern: str,
+        max_in_flight: int,
+        group: str | None = None,
+        where: Where | None = None,
+        causal: CausalBounds | None = None,
     ) -> None:
         predicate = order = None
         if where is not None:
             check_where(where)
             predicate = Predicate(where, pattern, asyncio.get_running_loop().time)
+        if group is not None and causal is not None:
+            raise ValueError(f"group={group!r} with causal=True: a parent may be for another member of the group")
         if causal is not None:
             order = CausalOrder(partial(matches, pattern), causal)
         super().__init__(where=predicate, order=order)
         if not 1 <= max_in_flight <= CREDIT_MAX:
             raise ValueError(f"max_in_flight={max_in_flight}: it must be 1 to {CREDIT_MAX}")
         self.pattern = pattern
+        self.group = None if group is None else check_name(group, "group")
         self.max_in_flight = max_in_flight
 
     # --- what node and client fill in ---

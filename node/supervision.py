@@ -80,7 +80,8 @@ class Supervisor:
             self._events.note("channel_restarted", "info", **facts, reason=reason, restarts=restarts.count)
         else:
             self._events.note("channel_failed", "warning", **facts, reason=reason, restarts=restarts.count)
-            self._tell(channel.groups, channel.name, f"error: channel {channel.name} failed: {reason}")
+            told = f"error: channel {channel.name} failed: {reason}"
+            self._tell((*channel.groups, *channel.teams), channel.name, told)
 
     def guard(self, subscriber: Subscriber, call: Callable[[], None]) -> None:
         """Tell a subscriber something that concerns no single channel; a crash ends that subscriber alone."""

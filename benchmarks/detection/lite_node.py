@@ -19,14 +19,13 @@ from typing import Any
 
 from liminal_mesh.cluster import (
     LAN,
+    BusFrame,
     Control,
     ControlPlane,
     ControlThread,
     DnsResolver,
-    Heads,
     Link,
     Listener,
-    Lost,
     Mesh,
     MeshLimits,
     NodeId,
@@ -34,9 +33,6 @@ from liminal_mesh.cluster import (
     Outbound,
     Peering,
     PeeringOptions,
-    ProcessFrame,
-    Publish,
-    Receipt,
     Registry,
     TcpNetwork,
     derive_key,
@@ -70,7 +66,7 @@ class NoBus:
     def link_down(self, link: Link, reason: str) -> None:
         """It ended."""
 
-    def link_frame(self, link: Link, frame: Publish | Lost | Heads | Receipt | ProcessFrame) -> None:
+    def link_frame(self, link: Link, frame: BusFrame) -> None:
         """Nobody sends any."""
 
     def mesh_changed(self) -> None:

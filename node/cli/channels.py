@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import typer
 
@@ -12,7 +13,7 @@ from .server import ask_json, http_url
 
 __all__ = ["channels", "register"]
 
-_COLUMNS: Final = ("name", "durable", "schema", "subscribers", "published", "state")
+_COLUMNS: Final = ("name", "durable", "schema", "subscribers", "published", "state", "groups")
 
 
 def register(app: typer.Typer) -> None:
@@ -23,12 +24,18 @@ def register(app: typer.Typer) -> None:
 def channels(server: ServerOption = None, http: HttpOption = None, json: JsonOption = False) -> None:
     """List the channels of a node: those that are configured by name, those of families that are used, the families.
 
-    Subscribers are those of the whole mesh; published is what was published at this node.
+    Subscribers are those of the whole mesh; published is what was published at this node; groups are those that share
+    what is published, with their members.
     """
     document = ask_json(http_url(http, server), "/api/v1/channels")
     if json:
         emit_json(document)
         return
     families = [{**one, "state": "family"} for one in document.get("families", [])]
-    rows = [[one.get(column) for column in _COLUMNS] for one in (*document.get("channels", []), *families)]
+    listed = [{**one, "groups": _sharing(one)} for one in (*document.get("channels", []), *families)]
+    rows = [[one.get(column) for column in _COLUMNS] for one in listed]
     emit_table([column.upper() for column in _COLUMNS], rows)
+
+
+def _sharing(channel: Mapping[str, Any]) -> str:
+    return " ".join(f"{group['name']}({group['members']})" for group in channel.get("groups", ()))

@@ -46,7 +46,8 @@ def groups(
 ) -> None:
     """List the groups of the mesh, and where their members are.
 
-    A channel's subscriptions are a group too, of the scope "channel". --watch shows each member that is there, then
+    A channel's subscriptions are a group too, of the scope "channel"; those that share what is published, one of the
+    scope "queue", with its name behind a colon. --watch shows each member that is there, then
     those that join or leave; what comes and goes within a second may not be seen.
     """
     if watch and json:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from .errors import Code, Stop
 from .loop import run_async
 from .options import DurationOption, ServerOption, seconds
 
@@ -22,6 +23,10 @@ def sub(
         str, typer.Argument(help="A channel; * stands for one token of its name, a last > for the rest.")
     ],
     server: ServerOption = None,
+    group: Annotated[
+        str | None,
+        typer.Option(help="Share the messages with all others of this group: each goes to one of them, in the mesh."),
+    ] = None,
     count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="End after so many messages.")] = None,
     timeout: Annotated[
         str | None,
@@ -39,8 +44,15 @@ def sub(
 
     What was missed is told on standard error, as is the sum at the end.
     """
+    from ..names import check_name, check_pattern
     from .subscribing import Wanted, watch_channel
 
+    try:
+        check_pattern(channel)
+        if group is not None:
+            check_name(group, "group")
+    except ValueError as error:
+        raise Stop(str(error), Code.USAGE) from error
     patience = None if timeout is None else seconds(timeout, "--timeout")
-    wanted = Wanted(channel, count, patience, wait, seconds(wait_timeout, "--wait-timeout"), json)
+    wanted = Wanted(channel, group, count, patience, wait, seconds(wait_timeout, "--wait-timeout"), json)
     raise typer.Exit(run_async(watch_channel(server, wanted)))

@@ -35,6 +35,7 @@ class Wanted:
     """What to show, and how."""
 
     channel: str
+    group: str | None
     count: int | None
     timeout_s: float | None
     wait: Wait | None
@@ -63,9 +64,10 @@ async def watch_channel(server: str | None, wanted: Wanted) -> int:
     seen = Sum()
     code = Code.OK
     async with open_client(server) as client:
-        subscription = client.subscribe(wanted.channel, wait=wanted.wait, timeout=wanted.wait_s)
+        subscription = client.subscribe(wanted.channel, group=wanted.group, wait=wanted.wait, timeout=wanted.wait_s)
         async with subscription:
-            say(f"subscribed to {wanted.channel} at node {client.pid.node}")
+            shared = "" if wanted.group is None else f" in group {wanted.group}"
+            say(f"subscribed to {wanted.channel}{shared} at node {client.pid.node}")
             seen.begin = time.monotonic()
             try:
                 async with asyncio.timeout(wanted.timeout_s):

@@ -18,6 +18,7 @@ from liminal_mesh.cluster.envelope import BATCH_MAX, Envelope
 from liminal_mesh.cluster.errors import ProtocolError
 from liminal_mesh.cluster.frame import Frame, late_defaults
 from liminal_mesh.cluster.frames import Heartbeat, Ping, Range
+from liminal_mesh.cluster.offer_frames import Offer
 from liminal_mesh.cluster.publish_frames import Heads, Lost, Publish
 from liminal_mesh.cluster.scopes import CHANNEL_SCOPE, GROUP_SCOPE, SCOPES
 
@@ -97,14 +98,14 @@ def test_bytes_after_a_frame_are_refused(codec: Codec, kind: int, data: st.DataO
             codec.decode(kind, body + junk)
 
 
-@pytest.mark.parametrize("kind", [Publish, ClientPublish, Deliver])
+@pytest.mark.parametrize("kind", [Publish, Offer, ClientPublish, Deliver])
 @quick
 @given(st.data())
 def test_a_batch_of_encoded_envelopes_is_the_very_frame_that_encode_makes(
     kind: type[Frame], data: st.DataObject
 ) -> None:
     """Encoding once and joining is a short cut, not a second format."""
-    codec = LINK_CODEC if kind is Publish else CLIENT_CODEC
+    codec = LINK_CODEC if kind in {Publish, Offer} else CLIENT_CODEC
     frame = data.draw(frames(kind))
     names = kind.__struct_fields__
     fields = [getattr(frame, name) for name in names[: names.index("items") + 1]]
@@ -121,7 +122,7 @@ def test_a_scope_that_is_not_known_is_refused(kind: type[Frame], data: st.DataOb
     codec = CLIENT_CODEC if kind is ClientPublish else LINK_CODEC
     body = codec.encode(replace(data.draw(frames(kind)), scope=GROUP_SCOPE))[HEADER_BYTES:]
     assert body[-1] == GROUP_SCOPE
-    with pytest.raises(ProtocolError, match="<= 3"):
+    with pytest.raises(ProtocolError, match=f"<= {len(SCOPES) - 1}"):
         codec.decode(_kind(codec, kind), body[:-1] + bytes([len(SCOPES)]))
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from msgspec import inspect
 
-from liminal_mesh.cluster import client_frames, client_member_frames, client_process_frames, frames, process_frames
+from liminal_mesh.cluster import (
+    client_frames,
+    client_member_frames,
+    client_process_frames,
+    frames,
+    offer_frames,
+    process_frames,
+)
 from liminal_mesh.cluster.client_frames import CLIENT_FRAMES, CLIENT_PROTO, ClientFrame
 from liminal_mesh.cluster.frame import Frame, Row
 from liminal_mesh.cluster.frames import LINK_FRAMES, LINK_PROTO, LinkFrame
@@ -29,7 +36,7 @@ def test_no_type_byte_and_no_frame_is_in_both_tables() -> None:
 
 def test_every_frame_class_has_exactly_one_row() -> None:
     """A frame that is declared can be sent, and has one type byte."""
-    links = (frames, process_frames)
+    links = (frames, offer_frames, process_frames)
     clients = (client_frames, client_member_frames, client_process_frames)
     for modules, root, table in ((links, LinkFrame, LINK_FRAMES), (clients, ClientFrame, CLIENT_FRAMES)):
         public = [getattr(module, name) for module in modules for name in module.__all__]

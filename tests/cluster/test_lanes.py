@@ -17,6 +17,7 @@ from liminal_mesh.cluster import (
     Heads,
     Lane,
     Lost,
+    Offer,
     PeerLane,
     Publish,
     encode_envelope,
@@ -162,3 +163,95 @@ def test_a_peer_that_takes_nothing_is_not_waited_for() -> None:
     assert [type(frame) for frame in arrived(lane.take(LANE_BYTES))] == [Publish, Lost]
     lane.age(15.2)
     assert publish(lane, "a", 6, 1, 10) == 1
+
+
+# --- offers -----------------------------------------------------------------------------------------
+
+CLAIMS = (("g", 0),)
+
+
+def offer(
+    lane: PeerLane, first: int, count: int, *, size: int = 10, claims: tuple[tuple[str, int], ...] = CLAIMS,
+    plain: bool = False, receipts: bool = False,
+) -> tuple[int, int]:  # fmt: skip
+    """Offer publishes of channel ``a`` on a lane; return the first's number, and how many it took."""
+    items = envelopes(first, count, size)
+    return lane.offer("a", items, encode_envelopes(items), claims, plain, receipts)
+
+
+def test_offers_are_numbered_in_a_row_and_share_frames_where_they_are_alike() -> None:
+    """Whatever stands between them: other groups, another channel's publishes."""
+    lane = PeerLane(7, LANE_BYTES, 5.0)
+    assert [offer(lane, 1, 2), offer(lane, 3, 3), offer(lane, 6, 1, claims=(("h", 2), ("g", 1)))] == [
+        (1, 2), (3, 3), (6, 1),
+    ]  # fmt: skip
+    publish(lane, "b", 1, 1, 10)
+    assert offer(lane, 7, 1) == (7, 1)
+
+    frames = [frame for frame in arrived(lane.take(LANE_BYTES)) if isinstance(frame, Offer)]
+
+    assert [(one.number, [item.sequence for item in one.items], one.claims) for one in frames] == [
+        (1, [1, 2, 3, 4, 5], [("g", 0)]),
+        (6, [6], [("h", 2), ("g", 1)]),
+        (7, [7], [("g", 0)]),
+    ]
+    assert {(one.epoch, one.channel, one.plain, one.receipt) for one in frames} == {(7, "a", False, 0)}
+
+
+def test_offers_that_are_publishes_too_take_part_in_the_count_of_receipts() -> None:
+    """Both numbers are in a row in every frame."""
+    lane = PeerLane(1, LANE_BYTES, 5.0)
+    offer(lane, 1, 2, plain=True, receipts=True)
+    offer(lane, 3, 1, plain=True, receipts=True)
+    publish(lane, "a", 4, 3, 10, receipts=True)
+    offer(lane, 7, 1, plain=True, receipts=True)
+    offer(lane, 8, 1, plain=True)
+    offer(lane, 9, 1, receipts=True)  # for the group alone: only its answers are awaited
+
+    told = [
+        (frame.number, frame.receipt, frame.plain) if isinstance(frame, Offer) else cast("Publish", frame).receipt
+        for frame in arrived(lane.take(LANE_BYTES))
+    ]
+
+    assert told == [(1, 1, True), 4, (4, 7, True), (5, 0, True), (6, 0, False)]
+
+
+def test_what_is_not_taken_is_a_loss_only_of_those_in_no_group() -> None:
+    """Another node can be offered the rest."""
+    lane = PeerLane(1, 3000, 5.0)
+    assert offer(lane, 1, 4, size=1000) == (1, 2)
+    assert lane.dropped == 0
+    assert offer(lane, 5, 4, size=1000, plain=True) == (3, 0)
+    assert lane.dropped == 4
+
+    frames = arrived(lane.take(LANE_BYTES))
+
+    assert [type(frame) for frame in frames] == [Offer, Lost]
+    assert frames[-1] == Lost(1, "a", 5, 8)
+
+
+def test_a_loss_is_told_before_the_offer_that_follows_it() -> None:
+    """As before a publish."""
+    lane = PeerLane(1, 2500, 5.0)
+    publish(lane, "b", 1, 1, 1000)
+    assert offer(lane, 1, 4, size=1000, plain=True) == (1, 1)
+    lane.take(1)
+    assert offer(lane, 5, 1, size=1000, plain=True) == (2, 1)
+
+    assert [type(frame) for frame in arrived(lane.take(LANE_BYTES))] == [Offer, Lost, Offer]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["g", "h", "p"]), st.integers(1, 3)), max_size=20), st.integers(0, 2000))
+def test_which_offers_were_never_written_is_known(steps: list[tuple[str, int]], taken: int) -> None:
+    """All that are in no frame that was taken out."""
+    lane, sequence = PeerLane(1, LANE_BYTES, 5.0), 1
+    for kind, count in steps:
+        if kind == "p":
+            publish(lane, "a", sequence, count, 50)
+        else:
+            offer(lane, sequence, count, size=50, claims=((kind, 0),))
+        sequence += count
+    frames = arrived(lane.take(taken)) if taken else []
+    written = [len(frame.items) for frame in frames if isinstance(frame, Offer)]
+
+    assert lane.unwritten == sum(written) + 1

@@ -19,6 +19,7 @@ from liminal_mesh.cluster import client_member_frames as members
 from liminal_mesh.cluster import client_process_frames as people
 from liminal_mesh.cluster import control_frames as control
 from liminal_mesh.cluster import frames as link
+from liminal_mesh.cluster import offer_frames as offer
 from liminal_mesh.cluster import process_frames as process
 from liminal_mesh.cluster import publish_frames as publishes
 from liminal_mesh.cluster import swim_frames as swim
@@ -80,6 +81,9 @@ LINK: Final[list[Frame]] = [
         [publishes.ReceiptRun(17, 3, False)],
         [publishes.Suppressed(18, 70_000, False), publishes.Suppressed(19, BIG, True)],
     ),
+    offer.Offer(1_700_000_000, "news.de", 9, [("readers", 0), ("archive", 2)], True, 17, [PLAIN, FULL]),
+    offer.Taken("readers", 9, 2, True),
+    offer.NoRoute("archive", 9, 2, offer.Reason.FULL),
     process.ProcessLink(7, 300, 70_000),
     process.ProcessUnlink(7, 300, 70_000, 0),
     process.ProcessExit(7, 300, "error: ValueError: Grüße"),

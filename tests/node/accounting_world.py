@@ -19,9 +19,13 @@ from liminal_mesh.cluster import (
     Heads,
     Lost,
     NodeId,
+    NoRoute,
+    Offer,
     Pid,
     Publish,
+    Receipt,
     Registry,
+    Taken,
 )
 from liminal_mesh.cluster import Interest as InterestGained
 from liminal_mesh.cluster.buffer import FrameBuffer
@@ -32,12 +36,13 @@ from liminal_mesh.cluster.lanes import PeerLane
 from liminal_mesh.cluster.replication import RegistryFrame
 from liminal_mesh.node.channel import ChannelSettings
 from liminal_mesh.node.channel_table import ChannelTable
+from liminal_mesh.node.errors import Rejected
 from liminal_mesh.node.exchange import Exchange
 from liminal_mesh.node.inbox import Budget, Inbox, Overflow
-from liminal_mesh.node.route import Route
+from liminal_mesh.node.route import Pending, Route
 
 from ..supervising import shared_alone
-from .ledger import Recorder
+from .ledger import Recorder, Shares, SharingRecorder
 
 __all__ = ["Host", "World"]
 
@@ -55,6 +60,7 @@ class End:
         self.stream = bytearray()
         self.buffer = FrameBuffer(FRAME_BYTES_MAX)
         self.past: deque[Publish] = deque(maxlen=20)
+        self.past_offers: deque[Offer] = deque(maxlen=20)
         self.route: Route | None = None
         self.peer: End
 
@@ -104,6 +110,9 @@ class End:
         if self.past:
             frame = self.host.rng.choice(self.past)
             self.host.exchanges[frame.scope].arrivals.receive(self.peer.host.me, frame)
+        if self.past_offers and self.route is not None and self.up:
+            offer = self.host.rng.choice(self.past_offers)
+            assert self.host.exchanges[CHANNEL_SCOPE].arrivals.receive_offer(self.route, offer) == []
 
     def beat(self) -> None:
         """Let the heartbeat say where our logs stand."""
@@ -113,12 +122,24 @@ class End:
         host, origin = self.host, self.peer.host.me
         match frame:
             case Publish():
-                host.exchanges[frame.scope].arrivals.receive(origin, frame)
+                receipt = host.exchanges[frame.scope].arrivals.receive(origin, frame)
+                self.control += [receipt] if receipt is not None else []
                 self.past.append(frame)
             case Heads():
                 host.exchanges[frame.scope].arrivals.receive_heads(origin, frame)
             case Lost():
                 host.exchanges[frame.scope].arrivals.receive_lost(origin, frame)
+            case Offer():
+                assert self.route is not None
+                host.shares.asked(host.me, origin, frame)
+                self.control += host.exchanges[CHANNEL_SCOPE].arrivals.receive_offer(self.route, frame)
+                self.past_offers.append(frame)
+            case Taken() | NoRoute():
+                assert self.route is not None
+                host.exchanges[CHANNEL_SCOPE].offers.answered(self.route, frame)
+            case Receipt():
+                assert self.route is not None
+                self.route.receipts(frame)
             case _:
                 self.control += host.registry.receive(origin, cast("RegistryFrame", frame))
                 host.mesh_changed()
@@ -127,8 +148,9 @@ class End:
 class Host:
     """One run of a node."""
 
-    def __init__(self, me: NodeId, rng: Random) -> None:
+    def __init__(self, me: NodeId, rng: Random, shares: Shares) -> None:
         self.me = me
+        self.shares = shares
         self.rng = rng
         self.registry = Registry(me, ring_records=16)
         self.budget = Budget(rng.choice((4000, 1 << 30)))
@@ -138,6 +160,9 @@ class Host:
             GROUP_SCOPE: Exchange(shared, ChannelTable([ChannelSettings(">")], 100, "group"), GROUP_SCOPE),
         }
         self.subscribers: list[Recorder] = []
+        self.sharing: list[SharingRecorder] = []
+        self.gone: list[Recorder] = []
+        """Those who have left."""
         self.published: dict[int, dict[str, int]] = {scope: defaultdict(int) for scope in self.exchanges}
         self._numbers = 1
         self.registry.watch(self._told)
@@ -147,12 +172,27 @@ class Host:
         for exchange in self.exchanges.values():
             exchange.mesh_changed()
 
-    def publish(self, channel: str, count: int, size: int, scope: int = CHANNEL_SCOPE) -> None:
-        """Publish on a channel, or in a group."""
+    def publish(
+        self, channel: str, count: int, size: int, scope: int = CHANNEL_SCOPE, pending: Pending | None = None
+    ) -> bool:
+        """Publish on a channel, or in a group; with receipts, if they are waited for. Return False if it is refused."""
         items = [Envelope(0, 0, 0, 0, Encoding.RAW, b"x" * size) for _ in range(count)]
         exchange = self.exchanges[scope]
-        exchange.accept(exchange.resolve(channel), items, 1)
+        resolved = exchange.resolve(channel)
+        first = self.published[scope][channel] + 1
+        wanted = {
+            (queue.group, channel, self.me, number)
+            for queue in resolved.queues
+            for number in range(first, first + count)
+        }
+        self.shares.expected |= wanted
+        try:
+            exchange.accept(resolved, items, 1, pending, pending is not None)
+        except Rejected:
+            self.shares.expected -= wanted
+            return False
         self.published[scope][channel] += count
+        return True
 
     def subscribe(self, pattern: str, inbox: tuple[int, int, int, Overflow], scope: int = CHANNEL_SCOPE) -> Recorder:
         """Subscribe to a pattern, or join a group."""
@@ -164,14 +204,27 @@ class Host:
         self.exchanges[scope].subscribe(subscriber)
         return subscriber
 
+    def share(self, pattern: str, group: str, inbox: tuple[int, int, int, Overflow]) -> SharingRecorder:
+        """Subscribe to a pattern as a member of a group."""
+        self._numbers += 1
+        pid = Pid(*self.me, self._numbers)
+        subscriber = SharingRecorder(pid, pattern, group, Inbox(*inbox, (self.budget,)), self.shares)
+        self.sharing.append(subscriber)
+        self.exchanges[CHANNEL_SCOPE].subscribe(subscriber)
+        return subscriber
+
     def unsubscribe(self, subscriber: Recorder) -> None:
         """End a subscription."""
-        self.subscribers.remove(subscriber)
+        if isinstance(subscriber, SharingRecorder):
+            self.sharing.remove(subscriber)
+        else:
+            self.subscribers.remove(subscriber)
+        self.gone.append(subscriber)
         self.exchanges[subscriber.scope].unsubscribe(subscriber)
         subscriber.present = False
 
     def _told(self, event: GroupEvent) -> None:
-        if isinstance(event, InterestGained):
+        if isinstance(event, InterestGained) and event.scope in self.exchanges:
             self.exchanges[event.scope].interest_gained(event.node.name, event.groups, event.applied)
 
 
@@ -181,7 +234,8 @@ class World:
     def __init__(self, seed: int, nodes: int = 3) -> None:
         self.rng = Random(seed)
         self.now = 0.0
-        self.hosts = [Host(NodeId(name, 1), self.rng) for name in "abcd"[:nodes]]
+        self.shares = Shares()
+        self.hosts = [Host(NodeId(name, 1), self.rng, self.shares) for name in "abcd"[:nodes]]
         self.past: list[Host] = []
         self.links: dict[frozenset[str], tuple[End, End]] = {}
 
@@ -206,7 +260,7 @@ class World:
         for key in [key for key in self.links if old.me.name in key]:
             self.disconnect(key)
         self.past.append(old)
-        self.hosts[index] = Host(NodeId(old.me.name, old.me.epoch + 1), self.rng)
+        self.hosts[index] = Host(NodeId(old.me.name, old.me.epoch + 1), self.rng, self.shares)
 
     def settle(self) -> None:
         """Link everyone with everyone, and go on until nothing moves and everything is read."""
@@ -225,6 +279,6 @@ class World:
             while any([end.write(5000, 64) for end in ends] + [end.read(1 << 20) for end in ends]):
                 pass
         for host in self.hosts:
-            for subscriber in host.subscribers:
+            for subscriber in (*host.subscribers, *host.sharing):
                 while subscriber.read(self.rng, 50) or subscriber.inbox.lent:
                     subscriber.inbox.settle(subscriber.inbox.lent)

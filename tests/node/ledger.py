@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, NodeId, Pid
+from liminal_mesh.cluster import CHANNEL_SCOPE, NodeId, Offer, Pid
 from liminal_mesh.node.inbox import Anchor, Inbox, Run
 from liminal_mesh.node.names import matches
 from liminal_mesh.node.subscribers import Subscriber
 from liminal_mesh.node.values import Gap
 
-__all__ = ["Ledger", "Recorder"]
+__all__ = ["Ledger", "Recorder", "Share", "Shares", "SharingRecorder"]
 
 Stream = tuple[str, NodeId]
 """A channel, and the origin of what was published on it."""
@@ -68,11 +68,11 @@ class Recorder(Subscriber):
 
     __slots__ = ("ledger", "present", "scope")
 
-    def __init__(self, pid: Pid, pattern: str, inbox: Inbox, scope: int = CHANNEL_SCOPE) -> None:
+    def __init__(self, pid: Pid, pattern: str, inbox: Inbox, scope: int = CHANNEL_SCOPE, queue: str = "") -> None:
         self.ledger = Ledger()
         self.scope = scope
         self.present = True
-        super().__init__(pid, pattern, inbox, self.ledger)
+        super().__init__(pid, pattern, inbox, self.ledger, queue)
 
     def offer(self, run: Run) -> int:
         """Take a run."""
@@ -98,11 +98,15 @@ class Recorder(Subscriber):
         elif not isinstance(entry, Anchor):
             run, start, stop = entry
             stream = run.channel, run.origin
-            for item in run.items[start:stop]:
-                assert item.sequence > ledger.last[stream]
-                ledger.last[stream] = item.sequence
+            self.check_order(stream, [item.sequence for item in run.items[start:stop]])
             ledger.taken[stream] += stop - start
         return True
+
+    def check_order(self, stream: Stream, numbers: list[int]) -> None:
+        """Assert that numbers grow."""
+        for number in numbers:
+            assert number > self.ledger.last[stream]
+            self.ledger.last[stream] = number
 
     def check_inbox(self) -> None:
         """Assert that all that the exchange gave was read, or told as lost; the inbox must be empty."""
@@ -120,3 +124,59 @@ class Recorder(Subscriber):
 
     def _origin(self, gap: Gap) -> NodeId:
         return NodeId(gap.origin, 0)  # a gap does not say of which run; counted by name
+
+
+Share = tuple[str, str, NodeId, int]
+"""A group, a channel, an origin, and the number of a publish: what exactly one member should get."""
+
+
+class Shares:
+    """What groups of a whole world should get, and who has got it."""
+
+    def __init__(self) -> None:
+        self.expected: set[Share] = set()
+        """Of publishes that found somebody of the group."""
+        self.given: dict[Share, Pid] = {}
+        """Whom it was given to, be it that it was dropped for that one."""
+        self.accepted: set[Share] = set()
+        self._asked: set[tuple[NodeId, Share]] = set()
+
+    def asked(self, host: NodeId, origin: NodeId, frame: Offer) -> None:
+        """Note that a node was asked: once for each message and group."""
+        for group, _ in frame.claims:
+            for item in frame.items:
+                share = group, frame.channel, origin, item.sequence
+                assert (host, share) not in self._asked, "a node was asked twice"
+                self._asked.add((host, share))
+
+    def give(self, share: Share, member: Pid) -> None:
+        """Note that a member gets a message."""
+        assert share in self.expected, "nobody of the group was there when it was published"
+        assert share not in self.given, "two members got it"
+        self.given[share] = member
+
+
+class SharingRecorder(Recorder):
+    """A member of a group that writes down what it gets."""
+
+    __slots__ = ("shares",)
+
+    def __init__(self, pid: Pid, pattern: str, group: str, inbox: Inbox, shares: Shares) -> None:
+        super().__init__(pid, pattern, inbox, queue=group)
+        self.shares = shares
+
+    def offer(self, run: Run) -> int:
+        """Take a run."""
+        shares = [(self.queue, run.channel, run.origin, item.sequence) for item in run.items]
+        for share in shares:
+            self.shares.give(share, self.pid)
+        accepted = super().offer(run)
+        self.shares.accepted |= set(shares[:accepted])
+        return accepted
+
+    def note_gap(self, origin: NodeId, gap: Gap) -> None:
+        """Take a gap: nothing but its own inbox tells a member of one."""
+        raise AssertionError("a member was told of what others got")
+
+    def check_order(self, stream: Stream, numbers: list[int]) -> None:
+        """Take any order: what one node could not take comes late."""

@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liminal_mesh.cluster import Envelope, NodeId, PeerLane, ProtocolError, Receipt, ReceiptRun
+from liminal_mesh.node.channel import Channel, ChannelSettings
 from liminal_mesh.node.inbox import Run
-from liminal_mesh.node.route import Pending, Route, missing_receipts
+from liminal_mesh.node.orders import Order, Piece
+from liminal_mesh.node.queues import Queue
+from liminal_mesh.node.route import UNANSWERED_LANES, Pending, Route, missing_receipts
 
 
 class Awaited(Pending):
@@ -183,3 +186,106 @@ def test_a_peer_that_only_got_it_because_it_was_not_synced_is_not_counted() -> N
 def test_who_is_missing_is_named() -> None:
     """In a fixed order."""
     assert missing_receipts({"c": "unknown", "a": "delivered", "b": "unknown"}) == "no receipt from b, c"
+
+
+# --- offers -----------------------------------------------------------------------------------------
+
+
+def run_of(first: int, count: int, size: int = 10) -> Run:
+    """Return publishes."""
+    items = [Envelope(number, number, 0, 1, 0, b"x" * size) for number in range(first, first + count)]
+    return Run("ticks", NodeId("a", 1), items)
+
+
+def piece_of(run: Run, group: str = "g") -> Piece:
+    """Return publishes that are for a group."""
+    me = NodeId("a", 1)
+    channel = Channel("ticks", ChannelSettings("ticks"))
+    return Piece(Order(channel, None, False), Queue(me, group, {}), run)
+
+
+def owe(way: Way, first: int, count: int, group: str = "g") -> Piece:
+    """Offer publishes."""
+    piece = piece_of(run_of(first, count), group)
+    number, taken = way.route.offer(piece.run, ((group, 0),), False, None, 0)
+    assert taken == count
+    way.route.owe(number, piece)
+    return piece
+
+
+def sequences(piece: Piece) -> list[int]:
+    """Return the numbers of publishes."""
+    return [item.sequence for item in piece.run.items]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 6), st.sampled_from("gh")), min_size=1, max_size=12),
+    st.lists(st.integers(1, 9), max_size=40),
+    st.integers(0, 1500),
+)
+@settings(deadline=None)
+def test_each_offer_gets_the_answer_at_its_place(offers: list[tuple[int, str]], cuts: list[int], written: int) -> None:
+    """However answers are cut; what has none when the link ends is told apart by whether it was written."""
+    way, owed = Way(), {"g": list[tuple[int, int]](), "h": list[tuple[int, int]]()}
+    sequence = 1
+    for count, group in offers:
+        owe(way, sequence, count, group)
+        owed[group] += [(sequence + index, sequence + index) for index in range(count)]  # offers count from 1, too
+        sequence += count
+    answered: dict[str, list[int]] = {"g": [], "h": []}
+    for index, count in enumerate(cuts):
+        group = "gh"[index % 2]
+        left = owed[group][len(answered[group]) :]
+        together = [one for one in left[:count] if one[0] - left[0][0] == left.index(one)]
+        if together:
+            for piece in way.route.settled(group, together[0][0], len(together)):
+                answered[group] += sequences(piece)
+    assert answered == {group: [one for _, one in entries[: len(answered[group])]] for group, entries in owed.items()}
+    if written:
+        way.route.lane.take(written)
+    unwritten = way.route.lane.unwritten
+
+    ended = way.route.unsettled()
+    missing = sorted(one for group in "gh" for _, one in owed[group][len(answered[group]) :])
+    assert [number for piece, _ in ended for number in sequences(piece)] == missing
+    assert all((number < unwritten) == told for piece, told in ended for number in sequences(piece))
+    assert way.route.unsettled() == []
+
+
+def test_an_answer_to_what_was_not_offered_breaks_the_protocol() -> None:
+    """Another number, another group, or too many."""
+    for group, first, count in (("g", 2, 1), ("h", 1, 1), ("g", 1, 4), ("g", 4, 1)):
+        way = Way()
+        owe(way, 1, 3)
+        with pytest.raises(ProtocolError, match="offer"):
+            list(way.route.settled(group, first, count))
+
+
+def test_nobody_is_offered_more_than_a_lane_holds_without_an_answer() -> None:
+    """A peer that takes what it is sent, and never answers, would fill the memory; what it answers makes room."""
+    way = Way(lane_bytes=2000)
+    assert way.route.open
+    owed = 0
+    while way.route.offered_bytes <= UNANSWERED_LANES * 2000:
+        assert way.route.open == (way.route.offered_bytes <= UNANSWERED_LANES * 1000)
+        assert way.route.crowded != way.route.open
+        owe(way, 1, 1)
+        way.route.lane.take(1 << 20)
+        owed += 1
+    assert way.route.offer(run_of(1, 1), (("g", 0),), False, None, 0) == (0, 0)
+    assert way.route.offer(run_of(1, 1), (("g", 0),), True, None, 0)[1] == 1, "who is in no group gets it"
+    assert len(list(way.route.settled("g", 1, owed))) == owed
+    assert way.route.open
+    assert way.route.offer(run_of(1, 1), (("g", 0),), False, None, 0)[1] == 1
+
+
+def test_the_receipts_of_a_part_are_those_of_its_place() -> None:
+    """A batch that is published in parts, some of them offered to a group as well."""
+    way, pending = Way(), Awaited(6)
+    assert way.route.publish(run_of(1, 2), pending, first=0) == 2
+    assert way.route.offer(run_of(3, 2), (("g", 0),), True, pending, 2) == (1, 2)
+    assert way.route.publish(run_of(5, 2), pending, first=4) == 2
+    assert pending.left == 6
+    way.route.receipts(Receipt([ReceiptRun(1, 2, True), ReceiptRun(3, 1, False), ReceiptRun(4, 3, True)]))
+
+    assert (pending.ends, pending.undelivered, list(pending._taken)) == (1, 1, [1, 1, 0, 1, 1, 1])

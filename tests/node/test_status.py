@@ -103,6 +103,31 @@ async def test_groups_name_the_pids_and_nodes_of_all_members() -> None:
             assert status.groups(node.running)["groups"] == expected
 
 
+async def test_groups_that_share_stand_beside_the_channels_own() -> None:
+    """Under a name of their own; a channel counts their members, and says which groups there are."""
+    async with (
+        mesh(2) as (a, b),
+        b.subscribe("ticks", wait="cluster"),
+        b.subscribe("ticks", group="g", wait="cluster") as one,
+        a.subscribe(">", group="g", wait="cluster") as other,
+        a.subscribe("ticks", group="h", wait="cluster"),
+    ):
+        groups = [one for one in status.groups(b.running)["groups"] if one["scope"] == "queue"]
+        [ticks] = status.channels(b.running)["channels"]
+
+        assert groups[0] == {
+            "scope": "queue", "name": ">:g", "members": [{"pid": str(other.id), "node": "a"}],
+            "channel": ">", "group": "g",
+        }  # fmt: skip
+        assert [group["name"] for group in groups] == [">:g", "ticks:g", "ticks:h"]
+        assert groups[1]["members"] == [{"pid": str(one.id), "node": "b"}]
+        assert (ticks["subscribers"], ticks["local_subscribers"], ticks["nodes"]) == (4, 2, ["a", "b"])
+        assert ticks["groups"] == [
+            {"name": "g", "members": 2, "nodes": ["a", "b"]},
+            {"name": "h", "members": 1, "nodes": ["a"]},
+        ]
+
+
 async def test_channels_are_those_configured_by_name_and_those_in_use() -> None:
     """Subscribers count the whole mesh, patterns too; published counts this node."""
     async with mesh(2) as (a, b), b.subscribe("m.x", wait="cluster"), a.subscribe("m.>", wait="cluster"):
@@ -122,6 +147,7 @@ async def test_channels_are_those_configured_by_name_and_those_in_use() -> None:
             "subscribers": 2,
             "local_subscribers": 1,
             "nodes": ["a", "b"],
+            "groups": [],
             "published": 2,
             "in_use": True,
             "state": "open",

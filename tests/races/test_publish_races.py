@@ -11,7 +11,7 @@ from liminal_mesh.node.inbox import Overflow
 from liminal_mesh.node.route import Pending
 
 from ..node.accounting_world import End, Host, World
-from ..node.ledger import Recorder
+from ..node.ledger import Recorder, SharingRecorder
 from ..nodes import mesh, until
 
 INBOX: tuple[int, int, int, Overflow] = (100, 1000, 1 << 20, "drop-oldest")
@@ -115,6 +115,113 @@ def test_r18_what_is_in_flight_when_the_last_member_leaves_is_dropped_and_counte
     a.publish("a.b", 4, 10)
     two.settle()
     assert two.exchange_b.statistics.stale_forward == 3, "a still sends what nobody wants"
+
+
+def shared(member: SharingRecorder, host: Host) -> list[int]:
+    """Return the numbers of a node's publishes that a member of a group was given."""
+    return member.ledger.offered["a.b", host.me]
+
+
+class Three(Two):
+    """Two, and a third node that is linked with the first; what crosses that link is moved all at once."""
+
+    def __init__(self) -> None:
+        self.world = World(1, nodes=3)
+        self.a, self.b, self.c = self.world.hosts
+        self.exchange_a, self.exchange_b, _ = (host.exchanges[CHANNEL_SCOPE] for host in self.world.hosts)
+        self.link()
+        self.world.connect(self.a, self.c)
+        self.other = self.world.links[frozenset("ac")]
+        for end in self.other:
+            end.lane = PeerLane(end.host.me.epoch, ALL, 5.0)
+
+    def answer(self) -> None:
+        """Let what waits at b arrive at a, and what that brings about arrive at c."""
+        self.far.write(ALL, ALL)
+        self.near.read(ALL)
+        self.other[0].write(ALL, ALL)
+        self.other[1].read(ALL)
+
+
+def offer(three: Three, count: int) -> Awaited:
+    """Publish at a, and let it be on its way to b."""
+    waiting = Awaited(count)
+    assert three.a.publish("a.b", count, 10, pending=waiting)
+    three.near.write(ALL, ALL)
+    return waiting
+
+
+def test_r18_what_is_in_flight_when_the_last_member_leaves_is_for_the_next_node() -> None:
+    """R18: the receiver says NOROUTE for just these messages; the next node is asked, and nobody gets them twice."""
+    three = Three()
+    leaver, heir = three.b.share("a.*", "g", INBOX), three.c.share("a.b", "g", INBOX)
+    three.settle()
+    waiting = offer(three, 20)
+    theirs = 10
+    assert waiting.nodes == {"b": "sent", "c": "sent"}
+    three.b.unsubscribe(leaver)
+    three.far.read(ALL)
+    assert three.exchange_b.statistics.stale_forward == theirs
+    three.answer()
+
+    assert (shared(leaver, three.a), sorted(shared(heir, three.a))) == ([], list(range(1, 21)))
+    assert three.exchange_a.statistics.passed_on == theirs
+    three.settle()
+    assert (waiting.nodes, waiting.ends, waiting.undelivered) == ({"c": "delivered"}, 1, 0)
+
+
+def test_r18_a_message_that_no_node_can_take_is_given_up_and_counted() -> None:
+    """R18: each node is asked once; the last one has nobody either."""
+    three = Three()
+    leavers = [three.b.share("a.b", "g", INBOX), three.c.share("a.b", "g", INBOX)]
+    three.settle()
+    waiting = offer(three, 2)
+    for leaver in leavers:
+        (three.b if leaver is leavers[0] else three.c).unsubscribe(leaver)
+    three.settle()
+
+    assert three.exchange_a.statistics.untaken == 2
+    assert (waiting.ends, waiting.delivered, waiting.undelivered) == (1, False, 2)
+    assert set(waiting.nodes.values()) == {"dropped"}
+
+
+@pytest.mark.parametrize("arrived", [False, True])
+def test_r19_an_offer_that_was_written_when_the_link_went_is_for_nobody_else(arrived: bool) -> None:
+    """R19: nobody knows whether it was taken; what was never written is for the next node."""
+    three = Three()
+    member, heir = three.b.share("a.b", "g", INBOX), three.c.share("a.b", "g", INBOX)
+    three.settle()
+    waiting = offer(three, 20)
+    later = Awaited(20)
+    three.a.publish("a.b", 20, 10, pending=later)  # its part for b stays in the lane
+    if arrived:
+        three.far.read(ALL)
+    three.near.stream.clear()
+    three.world.disconnect(frozenset("ab"))
+    three.settle()
+
+    assert three.exchange_a.statistics.offers_unknown == 10
+    assert len(shared(member, three.a)) == (10 if arrived else 0)
+    assert len(shared(heir, three.a)) == 30
+    assert (waiting.nodes, waiting.ends) == ({"b": "unknown", "c": "delivered"}, 1)
+    assert (later.nodes, later.ends, later.undelivered) == ({"c": "delivered"}, 1, 0)
+
+
+def test_r17_one_of_publishes_are_not_sent_to_a_peer_whose_groups_are_not_known_yet() -> None:
+    """R17: it would have to be asked by everyone, and two could take it."""
+    two = Two()
+    two.b.share("a.b", "g", INBOX)
+    two.near.start()
+    two.far.start()
+    waiting = Awaited(1)
+    two.a.publish("a.b", 1, 10, pending=waiting)
+    two.settle()
+
+    assert two.exchange_b.statistics.delivered == 0
+    assert waiting.delivered is False
+    assert two.a.publish("a.b", 1, 10)
+    two.settle()
+    assert two.exchange_b.statistics.delivered == 1
 
 
 @pytest.mark.parametrize("arrived", [False, True])

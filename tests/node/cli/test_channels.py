@@ -11,7 +11,15 @@ from .live_node import live_nodes
 
 DOCUMENT: dict[str, Any] = {
     "channels": [
-        {"name": "m.x", "durable": False, "schema": None, "subscribers": 2, "published": 7, "state": "open"},
+        {
+            "name": "m.x",
+            "durable": False,
+            "schema": None,
+            "subscribers": 4,
+            "published": 7,
+            "state": "open",
+            "groups": [{"name": "g", "members": 2, "nodes": ["a", "b"]}, {"name": "h", "members": 1, "nodes": ["a"]}],
+        },
         {"name": "orders", "durable": True, "schema": "v2", "subscribers": 0, "published": 0, "state": "failed"},
     ],
     "families": [{"name": "m.*", "durable": False, "schema": None}],
@@ -23,7 +31,7 @@ def test_channels_are_one_a_line_and_families_stand_behind_them(run: Run, node: 
     node.answers["/api/v1/channels"] = 200, DOCUMENT
 
     assert run("channels", "--http", node.url).out == (
-        "m.x\tno\t\t2\t7\topen\norders\tyes\tv2\t0\t0\tfailed\nm.*\tno\t\t\t\tfamily\n"
+        "m.x\tno\t\t4\t7\topen\tg(2) h(1)\norders\tyes\tv2\t0\t0\tfailed\t\nm.*\tno\t\t\t\tfamily\t\n"
     )
     assert run("channels", "--http", node.url, "--json").document == DOCUMENT
 

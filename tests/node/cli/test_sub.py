@@ -101,3 +101,21 @@ def test_an_unknown_channel_is_refused(run: Run, url: str) -> None:
 
     assert ran.code == 1
     assert "channel 'u.x' is not configured" in ran.err
+
+
+def test_a_group_shares_what_is_published(run: Run, url: str, while_publishing: Callable[[list[str]], None]) -> None:
+    """Alone in it one gets everything; the banner says so."""
+    while_publishing(["hello", "text"])
+    ran = run("sub", "t.x", "-s", url, "-n", "2", "--group", "g")
+
+    assert (ran.code, ran.out) == (0, "hello\nhello\n")
+    assert "subscribed to t.x in group g at node a" in ran.err
+
+
+@pytest.mark.parametrize("words", [["t.x", "--group", "a b"], ["t x"]])
+def test_names_that_can_be_none_are_a_mistake_of_the_command(run: Run, words: list[str]) -> None:
+    """Of a group as of a channel; no node is asked."""
+    ran = run("sub", *words, "-s", "liminal://127.0.0.1:1")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "it may hold A-Z a-z 0-9 . _ -" in ran.err

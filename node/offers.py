@@ -1,0 +1,247 @@
+"""What is published here for groups: which node is asked to take it, and what the answers bring about.
+
+For each message and each group one node is asked after the other, each at most once, until a member takes it. A node
+that cannot is passed by; one whose link ends before it answers may have taken what was written to it, so that nobody
+else is asked for that.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Final, TypeAlias
+
+from liminal_mesh.cluster import OFFER_GROUPS_MAX, QUEUE_SCOPE, Eagerness, NoRoute, Reason, Taken
+
+from .channel import Channel
+from .inbox import Run
+from .orders import Order, Piece, part_of
+from .queueing import Fate, spans
+from .route import Pending, Route
+from .shared import Shared
+
+__all__ = ["Offers"]
+
+CLAIMS_BYTES_MAX: Final = 512
+"""What the groups of one frame may take beside a message that is as large as a frame allows."""
+
+CLAIM_BYTES: Final = 8
+"""What a group takes beside its name."""
+
+_Asked: TypeAlias = "tuple[Piece, Eagerness]"
+
+
+class Offers:
+    """The publishes of one node that are for members of groups.
+
+    Args:
+        shared: what it has in common with the node's other scopes.
+        routes: the ways to the peers that are linked, by name.
+        current: sees to it that a channel knows its queues.
+    """
+
+    def __init__(self, shared: Shared, routes: Mapping[str, Route], current: Callable[[Channel], None]) -> None:
+        self._me = shared.me
+        self._shared = shared
+        self._statistics = shared.statistics
+        self._routes = routes
+        self._current = current
+
+    def publish(self, channel: Channel, run: Run, pending: Pending | None, receipts: bool) -> int:
+        """Give publishes to members of each group, here or at peers, and to the peers that want them anyway.
+
+        Args:
+            channel: with queues.
+            run: the publishes, numbered.
+            pending: of all of them, when somebody wants to hear.
+            receipts: ask all these peers for receipts.
+
+        Returns:
+            How many groups have got all of them at this node.
+        """
+        order = Order(channel, pending, receipts)
+        asked: dict[str, list[_Asked]] = {}
+        for queue in channel.queues:
+            self._place([Piece(order, queue, run)], asked)
+        refused: list[Piece] = []
+        for route in channel.routes:
+            refused += self._send(route, order, run, asked.pop(route.name, []), plain=True)
+        for name, parts in asked.items():
+            refused += self._send(self._routes[name], order, run, parts, plain=False)
+        self._pass_on(refused)
+        return order.sent()
+
+    def answered(self, route: Route, frame: Taken | NoRoute) -> None:
+        """Take a peer's answer.
+
+        Raises:
+            ProtocolError: it answers what it was not asked.
+        """
+        ready = isinstance(frame, Taken) and not frame.deferred
+        turned_down: list[Piece] = []
+        for piece in route.settled(frame.group, frame.first, frame.count):
+            if isinstance(frame, Taken) or frame.reason == Reason.FULL:
+                piece.queue.heard(route.name, ready)
+            if isinstance(frame, Taken):
+                piece.order.taken(route.name, piece)
+            elif frame.reason == Reason.DROPPED:
+                self._drop(piece, route.name)
+            else:
+                piece.order.passed_on(route.name, piece)
+                turned_down.append(piece.after(route.name))
+        self._pass_on(turned_down)
+
+    def link_down(self, route: Route) -> None:
+        """A link is gone: what was never written to it is for others, and of the rest nobody knows."""
+        free: list[Piece] = []
+        for piece, written in route.unsettled():
+            if written:
+                self._statistics.offers_unknown += len(piece)
+                piece.order.unknown(route.name, piece)
+            else:
+                piece.order.passed_on(route.name, piece)
+                free.append(piece.after(route.name))
+        self._pass_on(free)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether a peer owes an answer: what it was offered may be for another one to take."""
+        return any(route.offered_bytes for route in self._routes.values())
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a peer may still offer something, since it has not said that it knows who has left here."""
+        registry = self._shared.registry
+        position = registry.position(QUEUE_SCOPE)
+        return any(registry.acknowledged(name, QUEUE_SCOPE) < position for name in self._routes)
+
+    # --- to whom ---
+
+    def _pass_on(self, pieces: Iterable[Piece]) -> None:
+        """Ask others to take what some could not."""
+        waiting = list(pieces)
+        while waiting:
+            asked: dict[str, list[_Asked]] = {}
+            for piece in waiting:
+                self._statistics.passed_on += len(piece)
+                channel = piece.order.channel
+                self._current(channel)
+                queue = None if channel.failed else channel.queue(piece.queue.group)
+                if queue is None:
+                    self._drop(piece)
+                else:
+                    piece.queue = queue
+                    self._place([piece], asked)
+            waiting = []
+            for name, parts in asked.items():
+                for piece, eagerness in parts:
+                    waiting += self._offer(self._routes[name], piece.run, [(piece, eagerness)])[1]
+
+    def _place(self, pieces: list[Piece], asked: dict[str, list[_Asked]]) -> None:
+        """Share messages out; what members here take is done with, the rest stands in ``asked`` by peer."""
+        waiting = deque(pieces)
+        while waiting:
+            piece = waiting.popleft()
+            candidates = piece.queue.candidates(piece.tried)
+            if not candidates:
+                self._drop(piece)
+                continue
+            start = 0
+            for node, count, eagerness in piece.queue.plan(len(piece), candidates):
+                part = piece.cut(start, start + count)
+                start += count
+                if node == self._me.name:
+                    waiting.extend(self._give(part, eagerness))
+                else:
+                    asked.setdefault(node, []).append((part, eagerness))
+
+    def _give(self, piece: Piece, eagerness: Eagerness) -> Iterator[Piece]:
+        """Give messages to members here; return those that others are to be asked for."""
+        start, crashed = 0, partial(self._shared.supervisor.crashed, piece.order.channel)
+        for count, fate in piece.queue.give(piece.run, eagerness, crashed):
+            part = piece.cut(start, start + count)
+            start += count
+            if fate <= Fate.DEFERRED:
+                self._statistics.delivered += count
+                part.order.taken_here(part)
+            elif fate == Fate.DROPPED:
+                self._drop(part)
+            else:
+                yield part.after(self._me.name)
+        if self._shared.budget.passed:
+            self._shared.evict()
+
+    def _drop(self, piece: Piece, node: str = "") -> None:
+        """Give messages up; ``node`` is where they were dropped, else it is the last that was asked."""
+        self._statistics.untaken += len(piece)
+        peers = [name for name in piece.tried if name != self._me.name]
+        piece.order.dropped(node or (peers[-1] if peers else ""), piece)
+
+    # --- on their way ---
+
+    def _send(self, route: Route, order: Order, run: Run, parts: list[_Asked], *, plain: bool) -> list[Piece]:
+        """Send a peer what it gets of an order, each message once; return what it has no room for, of groups."""
+        edges = [(piece.first, piece.first + len(piece)) for piece, _ in parts]
+        refused: list[Piece] = []
+        for start, stop, indexes in spans(edges, len(run.items) if plain else 0):
+            span = part_of(run, start, stop)
+            wanted = [parts[index] for index in indexes]
+            frames = _frames([(piece.cut(start - piece.first, stop - piece.first), one) for piece, one in wanted])
+            if plain:
+                refused += self._forward(route, order, span, start, frames.pop(0) if frames else [])
+            for frame in frames:
+                refused += self._offer(route, span, frame)[1]
+        return refused
+
+    def _forward(self, route: Route, order: Order, run: Run, first: int, parts: list[_Asked]) -> list[Piece]:
+        """Send a peer what it gets anyway, offered to some groups there in the same frame."""
+        pending, refused = order.pending, list[Piece]()
+        awaited = pending if order.receipts else None
+        if pending is not None and route.name in order.channel.interested:
+            pending.nodes.setdefault(route.name, "sent")
+        if parts:
+            taken, refused = self._offer(route, run, parts, plain=True, awaited=awaited, first=first)
+        else:
+            taken = route.publish(run, awaited, first=first)
+        if taken < len(run.items):
+            self._statistics.lane_dropped += len(run.items) - taken
+            if pending is not None:
+                pending.nodes[route.name] = "dropped"
+        return refused
+
+    def _offer(
+        self,
+        route: Route,
+        run: Run,
+        parts: list[_Asked],
+        *,
+        plain: bool = False,
+        awaited: Pending | None = None,
+        first: int = 0,
+    ) -> tuple[int, list[Piece]]:
+        """Queue an offer of a run to groups; return how much of it there was room for, and whom else to ask."""
+        claims = tuple([(piece.queue.group, eagerness) for piece, eagerness in parts])
+        number, taken = route.offer(run, claims, plain, awaited, first)
+        refused: list[Piece] = []
+        for piece, _ in parts:
+            if taken:
+                part = piece.cut(0, taken)
+                part.order.asked(route.name, part)
+                route.owe(number, part)
+            if taken < len(piece):
+                refused.append(piece.cut(taken, len(piece)).after(route.name))
+        return taken, refused
+
+
+def _frames(parts: list[_Asked]) -> list[list[_Asked]]:
+    """Divide parts so that the groups of each frame fit into it."""
+    frames: list[list[_Asked]] = []
+    size = CLAIMS_BYTES_MAX
+    for part in parts:
+        size += len(part[0].queue.group) + CLAIM_BYTES
+        if size > CLAIMS_BYTES_MAX or len(frames[-1]) == OFFER_GROUPS_MAX:
+            frames.append([])
+            size = len(part[0].queue.group) + CLAIM_BYTES
+        frames[-1].append(part)
+    return frames

@@ -1,0 +1,161 @@
+"""Publishes on their way to groups, and what their publisher is told of that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .inbox import Run
+
+if TYPE_CHECKING:
+    from .channel import Channel
+    from .queues import Queue
+    from .route import Pending
+
+__all__ = ["Order", "Piece", "part_of"]
+
+
+def part_of(run: Run, start: int, stop: int) -> Run:
+    """Return some of a run's messages as a run of their own; the run itself if that is all of it."""
+    if stop - start == len(run.items):
+        return run
+    return Run(run.channel, run.origin, run.items[start:stop])
+
+
+class Piece:
+    """Messages of one order for one group, in a row, which have the same way behind them.
+
+    Attributes:
+        first: the index of the first one in the order.
+        tried: the nodes that have been asked, in turn.
+        awaited: whether the publisher waits for what becomes of them.
+    """
+
+    __slots__ = ("awaited", "first", "order", "queue", "run", "tried")
+
+    def __init__(
+        self,
+        order: Order,
+        queue: Queue,
+        run: Run,
+        first: int = 0,
+        tried: tuple[str, ...] = (),
+        awaited: bool = False,
+    ) -> None:
+        self.order = order
+        self.queue = queue
+        self.run = run
+        self.first = first
+        self.tried = tried
+        self.awaited = awaited
+
+    def __len__(self) -> int:
+        """Return how many messages they are."""
+        return len(self.run.items)
+
+    def cut(self, start: int, stop: int) -> Piece:
+        """Return some of them; itself if that is all."""
+        if stop - start == len(self):
+            return self
+        run = part_of(self.run, start, stop)
+        return Piece(self.order, self.queue, run, self.first + start, self.tried, self.awaited)
+
+    def after(self, node: str) -> Piece:
+        """Return the same messages, to be asked elsewhere."""
+        return Piece(self.order, self.queue, self.run, self.first, (*self.tried, node), self.awaited)
+
+
+class Order:
+    """One batch of publishes, and who wants to hear of it.
+
+    Args:
+        channel: where they were published.
+        pending: of all of them, when somebody wants to hear; it is told of what happens before :meth:`sent`, and of
+            what comes later if ``receipts``.
+        receipts: whether the publisher waits for what becomes of them.
+    """
+
+    __slots__ = ("_asked", "_here", "_plain", "channel", "pending", "receipts")
+
+    def __init__(self, channel: Channel, pending: Pending | None, receipts: bool) -> None:
+        self.channel = channel
+        self.pending = pending
+        self.receipts = receipts and pending is not None
+        self._plain = channel.interested
+        """Who gets them anyway, whatever groups are there."""
+        self._asked: dict[str, int] = {}
+        """How many answers each node owes."""
+        self._here: dict[str, int] = {}
+        """How many were taken at this node, by group."""
+
+    def sent(self) -> int:
+        """All was sent for now; return how many groups have got all of them at this node."""
+        pending = self.pending
+        if not self.receipts:
+            self.pending = None
+        return 0 if pending is None else sum(count == pending.count for count in self._here.values())
+
+    def taken_here(self, piece: Piece) -> None:
+        """Members at this node have taken them."""
+        pending, group = self.pending, piece.queue.group
+        if pending is None or self._expired(piece):
+            return
+        here = self._here[group] = self._here.get(group, 0) + len(piece)
+        pending.took(piece.first, len(piece))
+        if here == pending.count:
+            pending.local += 1
+        if piece.awaited:
+            pending.answered(len(piece))
+
+    def asked(self, node: str, piece: Piece) -> None:
+        """A node was asked to take them."""
+        pending = self.pending
+        if pending is None or self._expired(piece):
+            return
+        pending.nodes.setdefault(node, "sent")
+        if self.receipts:
+            self._asked[node] = self._asked.get(node, 0) + len(piece)
+            if not piece.awaited:
+                piece.awaited = True
+                pending.left += len(piece)
+
+    def taken(self, node: str, piece: Piece) -> None:
+        """Members at a node have taken them."""
+        pending = self._answered(node, piece)
+        if pending is not None:
+            pending.settle(node, piece.first, len(piece), True)
+
+    def passed_on(self, node: str, piece: Piece) -> None:
+        """A node could not take them, and is none that they went to, unless it gets them or others anyway."""
+        pending = self._answered(node, piece)
+        if pending is None or self._asked[node] or node in self._plain:
+            return
+        if pending.nodes.get(node) == "sent":
+            del pending.nodes[node]
+
+    def unknown(self, node: str, piece: Piece) -> None:
+        """Nobody knows whether a node took them."""
+        pending = self._answered(node, piece)
+        if pending is not None:
+            pending.nodes[node] = "unknown"
+            pending.lose(node, len(piece))
+
+    def dropped(self, node: str, piece: Piece) -> None:
+        """They are for nobody any more; ``node`` was the last that was asked."""
+        pending = self.pending
+        if pending is None or self._expired(piece):
+            return
+        if node:
+            pending.nodes[node] = "dropped"
+        if piece.awaited:
+            pending.settle(node, piece.first, len(piece), False)
+
+    def _answered(self, node: str, piece: Piece) -> Pending | None:
+        pending = self.pending
+        if pending is None or self._expired(piece):
+            return None
+        self._asked[node] -= len(piece)
+        return pending
+
+    def _expired(self, piece: Piece) -> bool:
+        """Whether the publisher has been told already."""
+        return piece.awaited and self.pending is not None and self.pending.left <= 0
