@@ -51,6 +51,7 @@ NODE_CORES = {
     "exchange",
     "in_force",
     "inbox",
+    "keyed_queues",
     "keyed",
     "ledger",
     "links",
