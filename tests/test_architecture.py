@@ -51,7 +51,6 @@ NODE_CORES = {
     "exchange",
     "in_force",
     "inbox",
-    "keyed_queues",
     "keyed",
     "ledger",
     "links",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from .events import AnyEvent, Attempt, Deliver, Gap, Member, Publish
+from .events import AnyEvent, Attempt, Deliver, Gap, Member, Publish, Usage
 from .history import History
 from .invariants import INVARIANTS
 from .violation import Kind, Violation
@@ -20,7 +20,7 @@ CONTEXT = 8
 SHOWN = 12
 """Violations shown in full."""
 
-KINDS: tuple[Kind, ...] = ("lost", "duplicated", "phantom", "reordered", "stuck")
+KINDS: tuple[Kind, ...] = ("lost", "duplicated", "phantom", "reordered", "stuck", "leaked")
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,8 @@ def _related(event: AnyEvent, bad: AnyEvent) -> bool:
         return (event.client, event.n) == (bad.client, bad.n)
     if isinstance(event, Publish) and isinstance(bad, Deliver):
         return event.id <= bad.n < event.id + event.count and event.client == bad.client
+    if isinstance(bad, Usage):
+        return isinstance(event, Usage) and event.proc == bad.proc
     if isinstance(event, Member) and isinstance(bad, Member):
         return (event.proc, event.member) == (bad.proc, bad.member)
     return (event.proc, event.id) == (bad.proc, bad.id)

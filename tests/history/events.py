@@ -24,6 +24,7 @@ __all__ = [
     "Link",
     "Member",
     "MemberState",
+    "Moment",
     "NodeRun",
     "Publish",
     "Rest",
@@ -32,10 +33,12 @@ __all__ = [
     "Subscribe",
     "Type",
     "Unsubscribe",
+    "Usage",
 ]
 
 Type = Literal["invoke", "ok", "fail", "info"]
 MemberState = Literal["alive", "suspect", "dead", "left", ""]
+Moment = Literal["before", "during", "after"]
 NodeRun: TypeAlias = tuple[str, int]
 """A node's name and epoch: one run of it."""
 
@@ -188,6 +191,22 @@ class Arrive(Event, tag="arrive"):
     keys: list[tuple[str, int]]
 
 
+class Usage(Event, tag="usage"):
+    """What a process uses: ``before`` it has anything to do, ``during`` its work, and ``after`` all of that is over.
+
+    ``resident`` is its memory in bytes, ``caps`` the sum of its configured caps on memory (0: it has none), ``queues``
+    the inboxes, lanes and the like that there are, and ``waiting`` what is in them.
+    """
+
+    moment: Moment
+    resident: int
+    descriptors: int
+    tasks: int
+    queues: int
+    waiting: int
+    caps: int = 0
+
+
 class Fault(Event, tag="fault"):
     """What was done to the mesh; for whoever reads the history, no invariant asks for it."""
 
@@ -195,5 +214,18 @@ class Fault(Event, tag="fault"):
 
 
 AnyEvent: TypeAlias = (
-    Run | Publish | Attempt | Subscribe | Unsubscribe | Settle | Deliver | Gap | Link | Member | Rest | Arrive | Fault
+    Run
+    | Publish
+    | Attempt
+    | Subscribe
+    | Unsubscribe
+    | Settle
+    | Deliver
+    | Gap
+    | Link
+    | Member
+    | Rest
+    | Arrive
+    | Usage
+    | Fault
 )

@@ -25,6 +25,7 @@ from .events import (
     Settle,
     Subscribe,
     Unsubscribe,
+    Usage,
 )
 from .reader import BadHistory, read_files
 from .records import Key, KeyedAttempt, Lifetime, Numbered, Publication, SubscriptionRecord
@@ -48,6 +49,7 @@ class History:
         runs: those of nodes, by name and epoch.
         arrivals: frames with publishes, as they came to nodes over links.
         meeting: what nodes saw of each other, their links and views, and the moments of rest between.
+        usage: what each process said that it uses.
 
     Raises:
         BadHistory: ends without a beginning, or two of the same.
@@ -64,6 +66,7 @@ class History:
         self.runs: dict[NodeRun, Lifetime] = {}
         self.arrivals: list[Arrive] = []
         self.meeting: list[Link | Member | Rest] = []
+        self.usage: dict[str, list[Usage]] = defaultdict(list)
         self._numbered: dict[tuple[NodeRun, str], Numbered] = {}
         self._linked: dict[NodeRun, dict[NodeRun, int]] = defaultdict(dict)
         """By node: the peers that are linked now, and since when."""
@@ -79,6 +82,7 @@ class History:
             Link: self._link,
             Member: self.meeting.append,
             Rest: self.meeting.append,
+            Usage: lambda event: self.usage[event.proc].append(event),
             Run: self._run,
             Fault: lambda event: None,
         }

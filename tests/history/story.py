@@ -16,6 +16,7 @@ from .events import (
     Link,
     Member,
     MemberState,
+    Moment,
     Publish,
     Rest,
     Run,
@@ -23,6 +24,7 @@ from .events import (
     Subscribe,
     Type,
     Unsubscribe,
+    Usage,
 )
 from .history import History
 from .payloads import digest, payload
@@ -170,6 +172,14 @@ class StoryNode:
         """Take a frame from a peer."""
         keys = [(one.client, one.n) for one in messages]
         self.story.add(Arrive(**self.at, peer=peer.name, peer_epoch=peer.epoch, channel="c", keys=keys))
+
+    def use(self, moment: Moment = "during", **more: int) -> None:
+        """Say what it uses: 100 bytes and ten of everything, of up to 50 bytes more, and this more than that."""
+        ten = dict.fromkeys(("descriptors", "tasks", "queues", "waiting"), 10)
+        counted: dict[str, Any] = {"resident": 100, "caps": 50, **ten}
+        for name, number in more.items():
+            counted[name] += number
+        self.story.add(Usage(**self.at, moment=moment, **counted))
 
     def end(self) -> None:
         """End well."""

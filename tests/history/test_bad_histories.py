@@ -644,6 +644,74 @@ def a_subscription_never_got_the_last_message_of_another_node(story: Story) -> N
     one.settle("info")
 
 
+# --- K1: memory stays below its bound ---
+
+
+@bad("K1", "leaked")
+def a_node_once_held_more_than_its_caps_allow(story: Story) -> None:
+    a = story.node("a")
+    a.use("before")
+    a.use(resident=51)
+    a.use("after")
+
+
+@bad("K1", "leaked")
+def a_nodes_memory_grew_without_end(story: Story) -> None:
+    a = story.node("a")
+    a.use("before")
+    for number in range(10):
+        a.use(resident=20 * number)
+
+
+@bad("K1", "leaked")
+def a_node_still_holds_too_much_when_all_is_over(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    for node in (a, b):
+        node.use("before")
+    b.use(resident=50)
+    a.use("after", resident=60)
+
+
+# --- K2: what ends gives back what it had ---
+
+
+@bad("K2", "leaked")
+def descriptors_of_connections_that_ended_are_open(story: Story) -> None:
+    a = story.node("a")
+    a.use("before")
+    a.use(descriptors=500)
+    a.use("after", descriptors=6)
+
+
+@bad("K2", "leaked")
+def tasks_of_subscriptions_that_ended_run_on(story: Story) -> None:
+    a = story.node("a")
+    a.use("before")
+    a.use("after", tasks=6)
+    a.end()
+
+
+@bad("K2", "leaked")
+def inboxes_of_those_that_left_are_there(story: Story) -> None:
+    a = story.node("a")
+    a.use("before")
+    a.use("after", queues=40)
+
+
+@bad("K2", "leaked")
+def messages_wait_for_nobody(story: Story) -> None:
+    a = story.node("a")
+    a.use("before")
+    a.use("after", waiting=7)
+
+
+@bad("K2", "leaked")
+def what_there_was_at_first_is_gone(story: Story) -> None:
+    a = story.node("a")
+    a.use("before")
+    a.use("after", tasks=-6)
+
+
 @pytest.mark.parametrize(("invariant", "kind", "tell"), BAD, ids=[tell.__name__ for *_, tell in BAD])
 def test_a_bad_history_is_rejected_by_its_invariant_alone(invariant: str, kind: Kind, tell: Tell) -> None:
     """The anomaly is found, named, counted, and shown with the operation."""

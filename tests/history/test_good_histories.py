@@ -308,6 +308,32 @@ def a_subscription_that_moved_is_new_to_the_node_that_it_moved_to(story: Story) 
     one.got(b.attempt(), node="b")
 
 
+@good
+def a_busy_node_uses_much_and_gives_it_back(story: Story) -> None:
+    a = story.node("a")
+    a.use("before")
+    a.use(resident=50, descriptors=1000, tasks=1000, queues=1000, waiting=1000)
+    a.use("after", resident=50, descriptors=5, tasks=-5, queues=5, waiting=5)
+
+
+@good
+def a_node_that_was_killed_gave_nothing_back_and_its_successor_is_another_process(story: Story) -> None:
+    a = story.node("a")
+    a.use("before")
+    a.use(descriptors=1000, tasks=1000)
+    a.kill()
+    again = story.node("a", 2)
+    again.use("before", resident=300)
+    again.use("after", resident=340)
+
+
+@good
+def a_client_without_caps_may_hold_what_it_likes(story: Story) -> None:
+    a = story.node("a")
+    a.use("before", caps=-50)
+    a.use(resident=5000)
+
+
 @pytest.mark.parametrize("tell", GOOD.values(), ids=GOOD)
 def test_a_good_history_is_accepted(tell: Callable[[Story], None]) -> None:
     """Nothing is reported of what the promises allow."""

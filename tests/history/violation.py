@@ -11,7 +11,7 @@ from .history import History
 
 __all__ = ["Check", "Kind", "Violation"]
 
-Kind = Literal["lost", "duplicated", "phantom", "reordered", "stuck"]
+Kind = Literal["lost", "duplicated", "phantom", "reordered", "stuck", "leaked"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Another one is a function from a history to violations, in the module of its fam
 from __future__ import annotations
 
 from ..violation import Check
-from . import accounting, content, fanout, keys, membership, operations, order
+from . import accounting, bounds, content, fanout, keys, membership, operations, order
 
 __all__ = ["INVARIANTS"]
 
@@ -27,4 +27,6 @@ INVARIANTS: dict[str, Check] = {
     "G3": membership.g3,
     "G4": membership.g4,
     "Q1": operations.q1,
+    "K1": bounds.k1,
+    "K2": bounds.k2,
 }

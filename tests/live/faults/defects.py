@@ -6,11 +6,16 @@ from collections.abc import Callable
 
 from liminal_mesh.cluster import NodeId
 from liminal_mesh.node.channel import Channel
+from liminal_mesh.node.channel_table import ChannelTable
 from liminal_mesh.node.dedup import Dedup
 from liminal_mesh.node.inbox import Inbox, Notes, Run
 from liminal_mesh.node.route import Pending, Route
+from liminal_mesh.node.subscribers import Subscriber
 
 __all__ = ["DEFECTS"]
+
+HOARD = 300
+"""How many megabytes are hoarded: more than the limits of a recorded run allow, and less than would be a nuisance."""
 
 
 def silent_overflow() -> None:
@@ -77,7 +82,37 @@ def forgetful() -> None:
     setattr(Dedup, "delivered", lambda *_: None)  # noqa: B010
 
 
+def hoarded() -> None:
+    """What an inbox is offered is kept for ever, and it weighs a megabyte."""
+    offer, kept = Inbox.offer, list[bytes]()
+
+    def hoard(self: Inbox, run: Run) -> int:
+        if len(kept) < HOARD:
+            kept.append(b"x" * 1_000_000)
+        return offer(self, run)
+
+    setattr(Inbox, "offer", hoard)  # noqa: B010
+
+
+def remembered() -> None:
+    """Whoever has unsubscribed is a subscriber still."""
+
+    def keep(self: ChannelTable, subscriber: Subscriber) -> bool:
+        return True
+
+    setattr(ChannelTable, "unsubscribe", keep)  # noqa: B010
+
+
 DEFECTS: dict[str, Callable[[], None]] = {
     defect.__name__: defect
-    for defect in (silent_overflow, delivered_twice, delivered_backwards, sent_twice, silent_link, forgetful)
+    for defect in (
+        silent_overflow,
+        delivered_twice,
+        delivered_backwards,
+        sent_twice,
+        silent_link,
+        forgetful,
+        hoarded,
+        remembered,
+    )
 }

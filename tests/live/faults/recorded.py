@@ -29,6 +29,7 @@ from .defects import DEFECTS
 from .listener import Listener
 from .publishing import PublishingClient
 from .trying import TryingClient
+from .using import Meter
 from .worker import Commands, main
 
 
@@ -42,6 +43,7 @@ class RecordedCommands(Commands):
         self.halted = asyncio.Event()
         self.publishing: list[asyncio.Task[None]] = []
         self._attempts = count(1)
+        self.meter = Meter(bus, recorder, self._at)
         recorder.write(events.Run(**self._at(), type="invoke"))
 
     def _at(self) -> dict[str, Any]:
@@ -52,6 +54,7 @@ class RecordedCommands(Commands):
 
     async def listen(self, key: str, pattern: str, **options: Any) -> None:
         """Open a recorded subscription, and read it."""
+        self.meter.begin()
         listener = Listener(self.bus, self.recorder, len(self.listeners) + 1, pattern)
         self.listeners[key] = listener
         await listener.open(**options)
@@ -75,6 +78,7 @@ class RecordedCommands(Commands):
 
     async def traffic(self, client: str, how: str, channel: str, **options: Any) -> None:
         """Publish, in one of the ways of a recorded client, until halted or for some rounds; return at once."""
+        self.meter.begin()
         publisher = PublishingClient(self.bus, self.recorder, f"{self.recorder.proc}/{client}", channel)
         self.publishing.append(asyncio.create_task(getattr(publisher, how)(self.halted, **options)))
 
@@ -100,6 +104,15 @@ class RecordedCommands(Commands):
             await PublishingClient(self.bus, self.recorder, client, channel).one()
             done.append((client, 1, channel))
         return done
+
+    async def leave_all(self) -> None:
+        """Close all recorded subscriptions."""
+        for listener in self.listeners.values():
+            await listener.leave()
+
+    async def give_back(self, timeout: float) -> None:
+        """Wait until what the work has cost is given back, and write down what there is then."""
+        await self.meter.end(timeout)
 
     async def stop(self) -> bool:
         """Stop, and end the process; its history ends with it."""

@@ -97,6 +97,8 @@ class RecordedMesh:
         done = await asyncio.gather(*(one.call("last", channels=CHANNELS) for one in self._nodes().values()))
         await self.all("settle", last=[message for messages in done for message in messages], timeout=SETTLE_S)
         await self._rest()
+        await self.all("leave_all")
+        await self.all("give_back", timeout=REST_S)
         for names in (set(self.workers) - set(self._nodes()), set(self._nodes())):
             await asyncio.gather(*(self.workers[name].call("stop") for name in names))
         return check(History.read(sorted(self.folder.glob("*.jsonl"))))

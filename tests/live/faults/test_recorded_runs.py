@@ -24,6 +24,12 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(400)]
 PROVE = bool(os.environ.get("LIMINAL_PROVE"))
 ROUNDS = 6 if PROVE else 1
 INBOX = {"messages": 150}
+LIMITS = {
+    "channels": 100, "channel_lane_bytes": "1MiB", "connections": 8, "dedup_keys": 10_000, "dedup_keys_node": 10_000,
+    "groups": 100, "handshakes": 16, "inbox_bytes_connection": "4MiB", "inbox_bytes_node": "8MiB",
+    "max_frame": "256KiB", "peers": 4, "process_links": 1000, "processes": 100, "registry_entries": 1000,
+}  # fmt: skip
+"""So low that memory beyond them would show."""
 KEYED = "k"
 """The channel of what bears keys; no other subscription covers it, since its books are kept by key."""
 
@@ -33,7 +39,8 @@ async def recorded(fleet: Fleet, folder: Path, *names: str, **told: Any) -> Asyn
     """Run recorded nodes that are linked through proxies."""
     async with AsyncExitStack() as stack:
         proxies = {name: await stack.enter_async_context(Proxy()) for name in names}
-        mesh = RecordedMesh(fleet, folder / "history", proxies, inbox=INBOX, channels=[{"name": KEYED, "inbox": INBOX}])
+        options = {"inbox": INBOX, "limits": LIMITS, "channels": [{"name": KEYED, "inbox": INBOX}]}
+        mesh = RecordedMesh(fleet, folder / "history", proxies, **options)
         await mesh.nodes(*names, **told)
         yield mesh
 
@@ -118,7 +125,7 @@ async def suffer(mesh: RecordedMesh, to_client: Proxy, chance: random.Random) ->
 
 
 async def test_a_recorded_run_under_faults_keeps_the_promises(fleet: Fleet, tmp_path: Path) -> None:
-    """P1, P3, P4, P5: three nodes, three clients, every way to publish, slow and brief subscribers, every fault."""
+    """P1, P3, P4, P5, P12: three nodes and clients, every way to publish, slow and brief subscribers, every fault."""
     seed = random.randrange(1 << 32)
     chance = random.Random(seed)
     print(f"seed {seed}")
@@ -147,6 +154,9 @@ async def test_a_recorded_run_under_faults_keeps_the_promises(fleet: Fleet, tmp_
     held(report, mesh)
     assert report.ok > 1000 * ROUNDS, str(report)
     assert report.recovered > 0, "no publish of unknown outcome arrived"
+    said = {proc: {one.moment for one in samples} for proc, samples in report.history.usage.items()}
+    living = {proc for proc, one in report.history.lifetimes.items() if not one.killed}
+    assert living == {proc for proc, moments in said.items() if moments == {"before", "during", "after"}}, said
     tries = [one.end for one in report.history.attempts.values() if one.end is not None]
     assert len({end.key for end in tries if end.delivered}) > 50 * ROUNDS, str(report)
     assert sum(end.duplicate for end in tries) > 50 * ROUNDS, str(report)
@@ -193,3 +203,20 @@ async def test_a_recorded_run_of_nodes_that_forget_keys_is_rejected(fleet: Fleet
         await asyncio.sleep(0.5)
         report = await mesh.verdict()
     assert report.broken() == {"I3"}, str(report)
+
+
+@pytest.mark.parametrize(("defect", "found"), [("hoarded", "K1"), ("remembered", "K2")])
+async def test_a_recorded_run_of_nodes_that_give_nothing_back_is_rejected(
+    fleet: Fleet, tmp_path: Path, defect: str, found: str
+) -> None:
+    """P12: subscriptions come and go, and messages with them."""
+    async with recorded(fleet, tmp_path, "a", "b", defect=defect) as mesh:
+        node = mesh.workers["a"]
+        await node.call("listen", key="all", pattern="t.x", wait="cluster")
+        for number in range(10):
+            await node.call("listen", key=f"brief{number}", pattern="t.x")
+            await node.call("leave", key=f"brief{number}")
+        await node.call("traffic", client="x", channel="t.x", how="awaited", pace=0.0, burst=400, rounds=1)
+        await node.call("finished")
+        report = await mesh.verdict()
+    assert found in report.broken(), str(report)
