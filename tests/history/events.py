@@ -107,10 +107,14 @@ class Attempt(Event, tag="attempt"):
 
 
 class Subscribe(Event, tag="subscribe"):
-    """A subscription; its other events bear its ``id``. ``wait`` is the barrier that it asked for."""
+    """A subscription; its other events bear its ``id``. ``wait`` is the barrier that it asked for.
+
+    With the others of its ``group`` it shares what is published.
+    """
 
     pattern: str = ""
     wait: str = ""
+    group: str = ""
     error: str = ""
 
 
@@ -183,12 +187,16 @@ class Rest(Event, tag="rest"):
 
 
 class Arrive(Event, tag="arrive"):
-    """A frame with publishes came to a node over the link from a peer; ``keys`` are their clients and numbers."""
+    """A frame with publishes came to a node over the link from a peer; ``keys`` are their clients and numbers.
+
+    Those for a member of a ``group`` there are told by group, beside those that all the others get.
+    """
 
     peer: str
     peer_epoch: int
     channel: str
     keys: list[tuple[str, int]]
+    group: str = ""
 
 
 class Usage(Event, tag="usage"):

@@ -155,9 +155,9 @@ class StoryNode:
             self.story.add(Attempt(**self.at, **place, type=type, **answer))
         return message
 
-    def subscribe(self, pattern: str = "c", wait: str = "") -> StorySubscription:
+    def subscribe(self, pattern: str = "c", wait: str = "", group: str = "") -> StorySubscription:
         """Subscribe, embedded or as a client: nothing here tells them apart."""
-        return StorySubscription(self, next(self._numbers), pattern, wait)
+        return StorySubscription(self, next(self._numbers), pattern, wait, group)
 
     def link(self, peer: StoryNode, *, up: bool = True) -> None:
         """See a link begin or end."""
@@ -168,10 +168,10 @@ class StoryNode:
         event = Member(**self.at, member=member.name, member_epoch=member.epoch, incarnation=incarnation, state=state)
         self.story.add(event)
 
-    def arrive(self, peer: StoryNode, *messages: Deliver) -> None:
-        """Take a frame from a peer."""
+    def arrive(self, peer: StoryNode, *messages: Deliver, group: str = "") -> None:
+        """Take a frame from a peer, perhaps for a member of a group."""
         keys = [(one.client, one.n) for one in messages]
-        self.story.add(Arrive(**self.at, peer=peer.name, peer_epoch=peer.epoch, channel="c", keys=keys))
+        self.story.add(Arrive(**self.at, peer=peer.name, peer_epoch=peer.epoch, channel="c", keys=keys, group=group))
 
     def use(self, moment: Moment = "during", **more: int) -> None:
         """Say what it uses: 100 bytes and ten of everything, of up to 50 bytes more, and this more than that."""
@@ -193,10 +193,10 @@ class StoryNode:
 class StorySubscription:
     """A subscription."""
 
-    def __init__(self, node: StoryNode, number: int, pattern: str, wait: str) -> None:
+    def __init__(self, node: StoryNode, number: int, pattern: str, wait: str, group: str) -> None:
         self._node = node
         self._at = {**node.at, "id": number}
-        node.story.add(Subscribe(**self._at, type="invoke", pattern=pattern, wait=wait))
+        node.story.add(Subscribe(**self._at, type="invoke", pattern=pattern, wait=wait, group=group))
         node.story.add(Subscribe(**self._at, type="ok", wait=wait))
 
     def got(self, *messages: Deliver, **changes: Any) -> None:

@@ -422,6 +422,59 @@ def a_message_came_back_to_its_origin(story: Story) -> None:
     a.arrive(b, message)
 
 
+@bad("F3", "duplicated")
+def a_node_was_asked_twice_for_one_group(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    message = a.publish()
+    b.arrive(a, message, group="g")
+    b.arrive(a, message, group="h")
+    b.arrive(a, message, group="g")
+
+
+@bad("F3", "duplicated")
+def what_was_for_a_member_was_relayed(story: Story) -> None:
+    a, b, c = story.node("a"), story.node("b"), story.node("c")
+    message = a.publish()
+    b.arrive(a, message, group="g")
+    c.arrive(b, message, group="g")
+
+
+# --- E6: one member of a group ---
+
+
+@bad("E6", "duplicated")
+def two_members_at_two_nodes_got_it(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    message = a.publish()
+    for node in (a, b):
+        node.subscribe(group="g").got(message)
+
+
+@bad("E6", "duplicated")
+def two_members_at_one_node_got_it_for_two_patterns(story: Story) -> None:
+    a = story.node("a")
+    one, other = a.subscribe(group="g"), a.subscribe("*", group="g")
+    message = a.publish()
+    one.got(message)
+    other.got(message)
+
+
+@bad("E6", "phantom")
+def a_member_got_what_it_does_not_cover(story: Story) -> None:
+    a = story.node("a")
+    a.subscribe("d", group="g").got(a.publish())
+
+
+@bad("E6", "duplicated")
+def it_was_offered_again_when_a_member_had_left(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    former, later = b.subscribe(group="g"), a.subscribe(group="g")
+    first, second = a.publish(), a.publish()
+    former.got(first)
+    former.leave()
+    later.got(second, first)
+
+
 # --- G1: at rest every view is the truth ---
 
 

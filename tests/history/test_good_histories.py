@@ -38,6 +38,25 @@ def everything_arrives_on_both_nodes(story: Story) -> None:
 
 
 @good
+def a_group_shares_and_what_was_passed_on_comes_late(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    story.linked(a, b)
+    one, other = b.subscribe(group="g", wait="cluster"), b.subscribe("*", group="g", wait="cluster")
+    second, plain = a.subscribe(group="h"), a.subscribe()
+    messages = [a.publish() for _ in range(5)]
+    b.arrive(a, *messages)
+    b.arrive(a, *messages, group="g")
+    one.got(messages[2], messages[0])
+    other.gap(messages[4])
+    other.got(messages[1])
+    second.got(*messages)
+    plain.got(*messages)
+    for subscription in (one, other, second, plain):
+        subscription.settle()
+    a.end()
+
+
+@good
 def a_restarted_node_takes_the_place_of_its_former_run(story: Story) -> None:
     a, b = story.node("a"), story.node("b")
     story.meet(a, b)

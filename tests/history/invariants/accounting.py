@@ -28,14 +28,15 @@ __all__ = ["e4", "f2"]
 def e4(history: History) -> Iterator[Violation]:
     """What is published at a live subscription's own node is delivered, or counted by a gap where it would stand."""
     for subscription in history.subscriptions.values():
-        if subscription.home is not None:
+        if subscription.home is not None and not subscription.asked.group:
             yield from _account(history, "E4", subscription, {subscription.home})
 
 
 def f2(history: History) -> Iterator[Violation]:
     """After a cluster-wide barrier, so is what is published at every node that was linked then."""
     for subscription in history.subscriptions.values():
-        yield from _account(history, "F2", subscription, set(subscription.peers))
+        if not subscription.asked.group:
+            yield from _account(history, "F2", subscription, set(subscription.peers))
 
 
 def _account(

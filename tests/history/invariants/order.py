@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from ..events import Deliver
 from ..history import History
+from ..records import SubscriptionRecord
 from ..violation import Violation
 from .content import crossed
 
@@ -19,7 +20,7 @@ def e3(history: History) -> Iterator[Violation]:
 
 def o1(history: History) -> Iterator[Violation]:
     """Sequences of a channel and a run of an origin grow, for each subscriber, on first delivery."""
-    for subscription in history.subscriptions.values():
+    for subscription in _ordered(history):
         last: dict[tuple[str, str, int], int] = {}
         for delivery in subscription.firsts:
             stream = delivery.channel, delivery.origin, delivery.origin_epoch
@@ -36,7 +37,7 @@ def disorder(history: History, name: str, mine: Callable[[Deliver], bool]) -> It
     A session is a client's connection: the messages of one process of an origin. What a client publishes over two
     connections is two sessions.
     """
-    for subscription in history.subscriptions.values():
+    for subscription in _ordered(history):
         last: dict[tuple[str, str, str, int, int], int] = {}
         for delivery in subscription.firsts:
             if not delivery.client or (delivery.client, delivery.n) in history.keyed:
@@ -51,3 +52,8 @@ def disorder(history: History, name: str, mine: Callable[[Deliver], bool]) -> It
                     yield Violation(name, "reordered", delivery, text)
             else:
                 last[session] = delivery.n
+
+
+def _ordered(history: History) -> Iterator[SubscriptionRecord]:
+    """Yield the subscriptions that get all: what a group shares may be passed on, and come late."""
+    return (one for one in history.subscriptions.values() if not one.asked.group)

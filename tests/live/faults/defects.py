@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from liminal_mesh.cluster import NodeId
 from liminal_mesh.node.channel import Channel
 from liminal_mesh.node.channel_table import ChannelTable
 from liminal_mesh.node.dedup import Dedup
 from liminal_mesh.node.inbox import Inbox, Notes, Run
+from liminal_mesh.node.queueing import Fate
+from liminal_mesh.node.queues import Queue
 from liminal_mesh.node.route import Pending, Route
 from liminal_mesh.node.subscribers import Subscriber
 
@@ -103,6 +106,17 @@ def remembered() -> None:
     setattr(ChannelTable, "unsubscribe", keep)  # noqa: B010
 
 
+def shared_twice() -> None:
+    """What is for one member of a group at a node is given to two."""
+    give = Queue.give
+
+    def twice(self: Queue, *asked: Any) -> list[tuple[int, Fate]]:
+        give(self, *asked)
+        return give(self, *asked)
+
+    setattr(Queue, "give", twice)  # noqa: B010
+
+
 DEFECTS: dict[str, Callable[[], None]] = {
     defect.__name__: defect
     for defect in (
@@ -114,5 +128,6 @@ DEFECTS: dict[str, Callable[[], None]] = {
         forgetful,
         hoarded,
         remembered,
+        shared_twice,
     )
 }

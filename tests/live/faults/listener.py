@@ -26,13 +26,15 @@ class Listener:
         recorder: what is seen.
         number: of the subscription, in its process.
         pattern: what it covers.
+        group: with whose other members it shares that, if with any.
 
     Attributes:
         pause: seconds between two items.
     """
 
-    def __init__(self, bus: Node | Client, recorder: Recorder, number: int, pattern: str) -> None:
+    def __init__(self, bus: Node | Client, recorder: Recorder, number: int, pattern: str, group: str = "") -> None:
         self.pattern = pattern
+        self.group = group
         self.pause = 0.0
         self._bus = bus
         self._recorder = recorder
@@ -47,8 +49,11 @@ class Listener:
         """Subscribe, and read from now on."""
         self.pause = pause
         text = wait or ""
-        self._recorder.write(events.Subscribe(**self._at(), type="invoke", pattern=self.pattern, wait=text))
-        subscription = self._bus.subscribe(self.pattern, wait=wait, max_in_flight=max_in_flight)
+        asked = events.Subscribe(**self._at(), type="invoke", pattern=self.pattern, wait=text, group=self.group)
+        self._recorder.write(asked)
+        subscription = self._bus.subscribe(
+            self.pattern, group=self.group or None, wait=wait, max_in_flight=max_in_flight
+        )
         try:
             self._subscription = await subscription.__aenter__()
         except LiminalError as error:

@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, Heads, Lost, ProcessFrame, Publish, Receipt
+from liminal_mesh.cluster import CHANNEL_SCOPE, BusFrame, Offer, Publish
 from liminal_mesh.cluster.link import Link
 from liminal_mesh.cluster.membership import MemberChanged
 from liminal_mesh.node.client import Client
@@ -52,10 +52,10 @@ class RecordedCommands(Commands):
             at |= {"node": self.bus.pid.node, "epoch": self.bus.pid.epoch}
         return at
 
-    async def listen(self, key: str, pattern: str, **options: Any) -> None:
+    async def listen(self, key: str, pattern: str, group: str = "", **options: Any) -> None:
         """Open a recorded subscription, and read it."""
         self.meter.begin()
-        listener = Listener(self.bus, self.recorder, len(self.listeners) + 1, pattern)
+        listener = Listener(self.bus, self.recorder, len(self.listeners) + 1, pattern, group)
         self.listeners[key] = listener
         await listener.open(**options)
 
@@ -69,10 +69,14 @@ class RecordedCommands(Commands):
             listener.pause = 0.0
 
     async def settle(self, last: list[list[Any]], timeout: float) -> list[Key]:
-        """Wait until each recorded subscription has the last messages that it covers; return those that are missing."""
+        """Wait until each recorded subscription has the last messages that it covers; return those that are missing.
+
+        Those that share with others wait for none: any of them may be another's.
+        """
         work = []
         for listener in self.listeners.values():
-            wanted = {(client, n) for client, n, channel in last if covers(listener.pattern, channel)}
+            mine = () if listener.group else last
+            wanted = {(client, n) for client, n, channel in mine if covers(listener.pattern, channel)}
             work.append(listener.settle(wanted, timeout))
         return [key for missing in await asyncio.gather(*work) for key in missing]
 
@@ -166,15 +170,21 @@ def note_links(recorder: Recorder) -> None:
         note(self, link, up=False)
         link_down(self, link, reason)
 
-    def noted_frame(self: Hub, link: Link, frame: Publish | Lost | Heads | Receipt | ProcessFrame) -> None:
-        if isinstance(frame, Publish) and frame.scope == CHANNEL_SCOPE:
-            recorder.write(
-                events.Arrive(
-                    t_mono_ns=recorder.now(), proc=recorder.proc, node=self.me.name, epoch=self.me.epoch,
-                    peer=link.peer.name, peer_epoch=link.peer.epoch, channel=frame.channel,
-                    keys=[read(item.body)[:2] for item in frame.items],
-                )
-            )  # fmt: skip
+    def noted_publishes(hub: Hub, link: Link, frame: Publish | Offer, group: str) -> None:
+        recorder.write(
+            events.Arrive(
+                t_mono_ns=recorder.now(), proc=recorder.proc, node=hub.me.name, epoch=hub.me.epoch,
+                peer=link.peer.name, peer_epoch=link.peer.epoch, channel=frame.channel,
+                keys=[read(item.body)[:2] for item in frame.items], group=group,
+            )
+        )  # fmt: skip
+
+    def noted_frame(self: Hub, link: Link, frame: BusFrame) -> None:
+        if isinstance(frame, Offer):
+            for group in ([""] if frame.plain else []) + [group for group, _ in frame.claims]:
+                noted_publishes(self, link, frame, group)
+        elif isinstance(frame, Publish) and frame.scope == CHANNEL_SCOPE:
+            noted_publishes(self, link, frame, "")
         link_frame(self, link, frame)
 
     setattr(Hub, "link_up", noted_up)  # noqa: B010 - of this process alone

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -58,6 +59,8 @@ async def listen(mesh: RecordedMesh, name: str) -> None:
         worker.call("listen", key="early", pattern="t.*"),
         worker.call("listen", key="slow", pattern="t.x", wait="cluster", max_in_flight=8, pause=0.02),
         worker.call("listen", key="keyed", pattern=KEYED),
+        worker.call("listen", key="shared", pattern="t.x", group="g", wait="cluster", max_in_flight=64),
+        worker.call("listen", key="shares", pattern="t.>", group="g", max_in_flight=4, pause=0.002),
     )
 
 
@@ -81,6 +84,7 @@ async def come_and_go(mesh: RecordedMesh, name: str, halted: asyncio.Event) -> N
     while not halted.is_set():
         number += 1
         fields = {"pattern": ("t.x", "t.>")[number % 2], "wait": ("cluster", None)[number % 3 == 0]}
+        fields["group"] = "" if number % 2 else "g"
         await mesh.workers[name].call("listen", key=f"brief{number}", **fields)
         await asyncio.sleep(0.3)
         await mesh.workers[name].call("leave", key=f"brief{number}")
@@ -162,6 +166,12 @@ async def test_a_recorded_run_under_faults_keeps_the_promises(fleet: Fleet, tmp_
     assert sum(end.duplicate for end in tries) > 50 * ROUNDS, str(report)
     went_wrong = {end.error.partition(":")[0] for end in tries}
     assert went_wrong & {"InFlight", "OutcomeUnknown"}, f"too little went wrong with keys: {went_wrong}"
+    shared = [one for one in report.history.subscriptions.values() if one.asked.group]
+    taken = Counter(key for one in shared for key in one.got)
+    last = [key for key in report.history.publications if "/last/" in key[0]]
+    assert last
+    assert [taken[key] for key in last] == [1] * len(last), "all was quiet, and a group did not get the last messages"
+    assert len(taken) > 500 * ROUNDS, str(report)
     gaps = [event for event in report.history.events if isinstance(event, Gap)]
     assert {gap.reason for gap in gaps} >= {"overflow", "link"}, "too few losses: this shows little"
 
@@ -174,6 +184,7 @@ async def test_a_recorded_run_under_faults_keeps_the_promises(fleet: Fleet, tmp_
         ("delivered_twice", {"E2", "F1"}),
         ("delivered_backwards", {"E3", "F1", "O1"}),
         ("sent_twice", {"F3"}),
+        ("shared_twice", {"E6"}),
     ],
 )
 async def test_a_recorded_run_of_a_broken_bus_is_rejected(
@@ -185,6 +196,8 @@ async def test_a_recorded_run_of_a_broken_bus_is_rejected(
             await mesh.workers[name].call("listen", key="x", pattern="t.x", wait="cluster", max_in_flight=8)
             slow = {"pattern": "t.y", "wait": "cluster", "max_in_flight": 8, "pause": 0.01}
             await mesh.workers[name].call("listen", key="y", **slow)
+            for key in ("one", "two"):
+                await mesh.workers[name].call("listen", key=key, pattern="t.*", group="g", wait="cluster")
         for channel in CHANNELS[:2]:
             options = {"how": "unawaited", "pace": 0.0, "burst": 20, "rounds": 20}
             await mesh.workers["a"].call("traffic", client=channel, channel=channel, **options)
