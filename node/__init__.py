@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from .subscription import Subscription
     from .trace import TraceContext
     from .values import (
+        ChannelInfo,
         ClientConnection,
         Down,
         Gap,
@@ -82,6 +83,7 @@ __all__ = [
     "ChannelConfig",
     "ChannelExists",
     "ChannelFailed",
+    "ChannelInfo",
     "ChannelNotConfigured",
     "Client",
     "ClientConfig",
@@ -142,6 +144,7 @@ _HOMES = {
     "ChannelConfig": ".config",
     "ChannelExists": ".errors",
     "ChannelFailed": ".errors",
+    "ChannelInfo": ".values",
     "ChannelNotConfigured": ".errors",
     "Client": ".client",
     "ClientConfig": ".config",

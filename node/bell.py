@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from liminal_mesh.cluster import NodeId, Pid
+from liminal_mesh.storage import LiminalError
 
 from .errors import LimitExceeded, NoProcess
 from .inbox import Anchor, Inbox
@@ -53,9 +54,9 @@ class Bell:
             self.anchored_in.note_anchor(Anchor(origin, dict(heads)))
             self.ready()
 
-    def exited(self, pid: Pid, reason: str) -> None:
-        """The receiver's process is over. If another's end has ended it, whoever iterates hears of that."""
-        self.end(None if reason in {NORMAL, SHUTDOWN} else NoProcess(str(pid), reason))
+    def exited(self, pid: Pid, reason: str, parting: LiminalError | None = None) -> None:
+        """The receiver's process is over. If nobody asked for that, nor the node stops, whoever iterates hears why."""
+        self.end(parting or (None if reason in {NORMAL, SHUTDOWN} else NoProcess(str(pid), reason)))
 
     def end(self, error: Exception | None) -> None:
         """The bus ends the receiver, if anybody still holds it."""

@@ -38,7 +38,10 @@ class ChannelSettings:
     ack: str = "accepted"
     restart: RestartBudget = field(default_factory=RestartBudget)
     dedup_window_s: float = 600.0
+    durable: bool = False
     schema: Schema | None = None
+    former: tuple[str, ...] = ()
+    """Versions before that of the schema, the latest first, whose payloads it takes."""
 
 
 class Channel:
@@ -52,7 +55,9 @@ class Channel:
 
     __slots__ = (
         "choosy",
+        "closed",
         "failed",
+        "fresh",
         "groups",
         "heads",
         "holder",
@@ -79,6 +84,8 @@ class Channel:
         self.pid: Pid | None = None
         """Its process now; a process group has none."""
         self.restarts: Restarts | None = None
+        self.closed = False
+        """Whether its declaration was taken back; its numbers stay, for the case that it comes again."""
         self.failed = ""
         """Why it is refused, when it crashed too often."""
         self.holder: Batch | None = None
@@ -86,6 +93,8 @@ class Channel:
         """The node's own publishes of this turn without an answer."""
         self.heads: dict[NodeId, int] = {}
         self.stamp = -1
+        self.fresh = -1
+        """The stamp of what peers publish on it, while nobody may publish on it here."""
         self.groups: tuple[Group, ...] = ()
         self.subscribers: tuple[Subscriber, ...] = ()
         self.rejecting: tuple[Subscriber | Queue, ...] = ()
@@ -125,9 +134,27 @@ class Channel:
         """How often a delivery on it crashed, and it was restarted or failed."""
         return (self.restarts.count if self.restarts is not None else 0) + bool(self.failed)
 
+    @property
+    def ended(self) -> bool:
+        """Whether it was closed, or has failed."""
+        return self.closed or bool(self.failed)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it is there only since peers publish on it: this node has no such channel."""
+        return not self.settings.name
+
     def fail(self, reason: str) -> None:
         """Refuse everything from here on."""
         self.failed, self.stamp = reason, -1
+
+    def close(self) -> None:
+        """Refuse everything until it is declared again."""
+        self.closed, self.stamp = True, -1
+
+    def reopen(self, settings: ChannelSettings) -> None:
+        """Begin anew by another declaration; the numbers of its publishes go on."""
+        self.settings, self.closed, self.failed, self.stamp = settings, False, "", -1
 
     def pass_over(self, origin: NodeId, last: int, reason: str, crashed: Crashed) -> int:
         """Count everything of ``origin`` up to ``last`` that did not arrive as lost; tell who waits for it.

@@ -55,7 +55,7 @@ class _Held:
 
     def by(self, channel: Channel) -> tuple[int, int, int]:
         """Return how many subscriptions get a channel, and how many messages they have in flight, and buffered."""
-        if channel.failed:
+        if channel.ended:
             return 0, 0, 0
         resolved = self._exchange.resolve(channel.name)
         groups = [self._of(group) for group in (*resolved.groups, *resolved.teams)]

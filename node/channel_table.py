@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from liminal_mesh.cluster import NodeId, Pid, QueueNames, TokenTrie, queue_name
 
 from .channel import Channel, ChannelSettings
-from .errors import ChannelNotConfigured, LimitExceeded
+from .declared import Declared
+from .errors import ChannelClosed, ChannelExists, ChannelFailed, ChannelNotConfigured, LimitExceeded
 from .names import check_name, is_pattern, matches, nearest
 from .subscribers import Group, Subscriber
 from .values import Gap
@@ -27,15 +28,13 @@ class ChannelTable:
     """All channels in use and all local groups.
 
     Args:
-        settings: what is configured, exact names and families.
+        settings: what is configured, exact names and families; ``declared`` holds it, and what comes later.
         channels_max: how many channels may be in use.
         what: what the names are names of, in errors.
     """
 
     def __init__(self, settings: Iterable[ChannelSettings], channels_max: int, what: str = "channel") -> None:
-        configured = tuple(settings)
-        self._exact = {entry.name: entry for entry in configured if not is_pattern(entry.name)}
-        self._families = tuple(entry for entry in configured if is_pattern(entry.name))
+        self.declared = Declared(settings)
         self._default = ChannelSettings("")
         self._channels_max = channels_max
         self._what = what
@@ -52,10 +51,6 @@ class ChannelTable:
         self.supervisor: Supervisor | None = None
         """Is told of channels that come into use, and go."""
 
-    def configured(self) -> tuple[ChannelSettings, ...]:
-        """Return what is configured, families last."""
-        return (*self._exact.values(), *self._families)
-
     def settings(self, name: str) -> ChannelSettings:
         """Return what the configuration says of an exact name or a pattern.
 
@@ -64,12 +59,11 @@ class ChannelTable:
         Raises:
             ChannelNotConfigured: no configuration covers the exact name.
         """
-        entry = self._exact.get(name) or next((one for one in self._families if one.name == name), None)
-        entry = entry or next((one for one in self._families if matches(one.name, name)), None)
+        entry = self.declared.covering(name)
         if entry is None and is_pattern(name):
             return self._default
         if entry is None:
-            raise ChannelNotConfigured(name, nearest(name, self._exact))
+            raise ChannelNotConfigured(name, nearest(name, self.declared.names))
         return entry
 
     def channel(self, name: str) -> Channel:
@@ -90,13 +84,97 @@ class ChannelTable:
         channel = self.channels.get(name)
         if channel is not None:
             return channel
-        if not self._waited_for(name) or (name not in self._exact and self._spare <= 0):
+        if not self._waited_for(name) or (name not in self.declared and self._spare <= 0):
             return None
         try:
             settings = self.settings(name)
         except ChannelNotConfigured:
             settings = self._default
         return self._make(name, settings)
+
+    # --- declarations ---
+
+    def declare(self, settings: ChannelSettings) -> None:
+        """Let there be a channel, or a family; one that was closed is open again, and its numbers go on.
+
+        Raises:
+            ChannelExists: it is declared already, or in use as one of a family.
+        """
+        name = settings.name
+        used = self.channels.get(name)
+        if self.declared.get(name) is not None or (used is not None and not used.foreign and not used.closed):
+            raise ChannelExists(name)
+        self.declared.put(settings)
+        self._spare += used is not None  # it had a place among those that are not configured for themselves
+        for channel in self.matching(name):
+            if channel.closed or channel.foreign:
+                self._reopen(channel, self.settings(channel.name))
+
+    def closing(self, name: str) -> list[Channel]:
+        """Return the channels that go with a declaration: its own, made if it was never used, or those of the family.
+
+        Raises:
+            ChannelNotConfigured: nothing of exactly this name is declared.
+            LimitExceeded: too many channels are in use, those that were closed included.
+        """
+        settings = self.declared_as(name)
+        if is_pattern(name):
+            return [channel for channel in self.matching(name) if channel.settings is settings]
+        if self._spare <= 0:
+            raise LimitExceeded(f"{self._what}s", self._channels_max)
+        return [self.channels.get(name) or self._make(name, settings)]
+
+    def close(self, name: str) -> None:
+        """Take a declaration back; what :meth:`closing` told of it is refused from now on."""
+        closing = self.closing(name)
+        self.declared.drop(name)
+        self._spare -= not is_pattern(name)
+        for channel in closing:
+            channel.close()
+            if self.supervisor is not None:
+                self.supervisor.end(channel)
+
+    def declared_as(self, name: str) -> ChannelSettings:
+        """Return the declaration of exactly this name or pattern.
+
+        Raises:
+            ChannelNotConfigured: there is none.
+        """
+        settings = self.declared.get(name)
+        if settings is None:
+            raise ChannelNotConfigured(name, nearest(name, [one.name for one in self.declared.all()]))
+        return settings
+
+    def replace(self, settings: ChannelSettings) -> None:
+        """Let a declaration say something else, and the channels in use that it covers with it."""
+        former = self.declared_as(settings.name)
+        self.declared.put(settings)
+        for channel in self.matching(settings.name):
+            if channel.settings is former:
+                channel.settings, channel.stamp = settings, -1
+
+    def check_open(self, name: str) -> None:
+        """Check that whoever is here may use the channel of an exact name, if it is in use.
+
+        Raises:
+            ChannelClosed: it was closed.
+            ChannelFailed: it crashed too often.
+            ChannelNotConfigured: only peers use it.
+        """
+        channel = self.channels.get(name)
+        if channel is None:
+            return
+        if channel.closed:
+            raise ChannelClosed(name)
+        if channel.failed:
+            raise ChannelFailed(name, channel.failed)
+        if channel.foreign:
+            self.settings(name)
+
+    def _reopen(self, channel: Channel, settings: ChannelSettings) -> None:
+        channel.reopen(settings)
+        if self.supervisor is not None:
+            self.supervisor.begin(channel)
 
     def no_room(self, name: str, origin: NodeId, first: int, last: int, guard: Guard) -> None:
         """Tell whoever waits for a channel that is not in use of remote publishes on it: there was no room for it."""
@@ -180,8 +258,9 @@ class ChannelTable:
     def _let_go(self, pattern: str) -> None:
         """Drop channels that were in use only because peers published on them and ``pattern`` was subscribed to."""
         for channel in tuple(self.matching(pattern)):
-            unused = channel.sequence == 0 and channel.posted is None and channel.holder is None and not channel.crashes
-            if unused and channel.name not in self._exact and not self._waited_for(channel.name):
+            unused = channel.sequence == 0 and channel.posted is None and channel.holder is None
+            kept = channel.crashes or channel.closed or channel.name in self.declared
+            if unused and not kept and not self._waited_for(channel.name):
                 del self.channels[channel.name]
                 self._spare += 1
                 if self.supervisor is not None:
@@ -200,7 +279,7 @@ class ChannelTable:
         return [self.groups[one] for one in names if one in self.groups]
 
     def _make(self, name: str, settings: ChannelSettings) -> Channel:
-        if name not in self._exact:  # a name that is configured for itself always has its channel
+        if name not in self.declared:  # a name that is configured for itself always has its channel
             if self._spare <= 0:
                 raise LimitExceeded(f"{self._what}s", self._channels_max)
             self._spare -= 1

@@ -19,6 +19,7 @@ from .payload import RAW, decode_payload
 from .sizes import Sizes
 
 if TYPE_CHECKING:
+    from .exchange_statistics import ExchangeStatistics
     from .schema import Schema
 
 __all__ = ["conform"]
@@ -35,13 +36,22 @@ _OPTION_BYTES: Final = 64
 """What a publish without options grows by at most, by the id."""
 
 
-def conform(envelope: Envelope, schema: Schema, sizes: Sizes) -> None:
-    """Let a publish be what the schema demands.
+def conform(items: list[Envelope], schema: Schema, sizes: Sizes, statistics: ExchangeStatistics) -> None:
+    """Let publishes be what the schema demands.
 
     Raises:
-        LimitExceeded: with the defaults in it, it is too large.
-        SchemaRejected: it cannot be.
+        LimitExceeded: with the defaults in it, one is too large.
+        SchemaRejected: one cannot be.
     """
+    try:
+        for item in items:
+            _conform(item, schema, sizes)
+    except SchemaRejected:
+        statistics.schema_rejected += len(items)
+        raise
+
+
+def _conform(envelope: Envelope, schema: Schema, sizes: Sizes) -> None:
     value = _value(envelope)
     try:
         changed = schema.normalise(value)

@@ -230,13 +230,13 @@ class Connection:
             raise LimitExceeded("subscriptions_per_connection", most)
         return Delivery(number, self.deliveries, self._overflowed)
 
-    def process_ended(self, delivery: Delivery, pid: Pid, reason: str) -> None:
+    def process_ended(self, delivery: Delivery, pid: Pid, reason: str, parting: LiminalError | None = None) -> None:
         """The process of a delivery is over, whatever ended it: the client is told, if it is there.
 
-        If another's end has ended it, that is after what waits for the client.
+        If the bus or another's end has ended it, that is after what waits for the client.
         """
         if self.state == "open" and not delivery.told and reason not in {NORMAL, SHUTDOWN}:
-            name, fields = to_wire(NoProcess(str(pid), reason))
+            name, fields = to_wire(parting or NoProcess(str(pid), reason))
             delivery.farewell = CLIENT_CODEC.encode(Ended(delivery.number, name, msgpack.packb(fields)))
             delivery.ready()
             return

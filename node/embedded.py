@@ -74,8 +74,8 @@ def posted(hub: Hub, channel: Channel) -> Batch:
     """Return the batch of the node's own publishes without an answer, made when it is first asked for."""
 
     def submit(envelopes: list[Envelope]) -> None:
-        # Looked at again, since interest may have changed; it was admitted, and only the channel's crash can refuse it.
-        if channel.failed:
+        # Looked at again, since interest may have changed; it was admitted, and only the channel's end can refuse it.
+        if channel.ended:
             hub.shared.statistics.rejected += len(envelopes)
         else:
             hub.exchange.accept(hub.exchange.resolve(channel.name), envelopes, hub.pid.number)

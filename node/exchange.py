@@ -16,7 +16,7 @@ from .channel import Channel
 from .channel_table import ChannelTable
 from .conforming import conform
 from .decisions import pressure_of
-from .errors import ChannelFailed, Rejected, SchemaRejected
+from .errors import Rejected
 from .inbox import Run
 from .offers import Offers
 from .queues import Queues
@@ -60,14 +60,14 @@ class Exchange:
         """Return the channel of an exact name, ready to publish on.
 
         Raises:
+            ChannelClosed: it was closed.
             ChannelNotConfigured: no configuration covers it.
             ChannelFailed: it crashed too often.
             LimitExceeded: too many channels are in use.
         """
         channel = self.channels.channels.get(name) or self.channels.channel(name)
         if channel.stamp != self._stamp:
-            if channel.failed:
-                raise ChannelFailed(name, channel.failed)
+            self.channels.check_open(name)
             self._refresh(channel)
         return channel
 
@@ -153,14 +153,8 @@ class Exchange:
             SchemaRejected: a payload is not what the schema demands.
         """
         schema = channel.settings.schema
-        if schema is None:
-            return
-        try:
-            for item in items:
-                conform(item, schema, self._shared.sizes)
-        except SchemaRejected:
-            self.statistics.schema_rejected += len(items)
-            raise
+        if schema is not None:
+            conform(items, schema, self._shared.sizes, self.statistics)
 
     def _number(self, channel: Channel, items: list[Envelope], publisher: int) -> None:
         now, sequence, number = self._clock_ns() // 1000, channel.sequence, self._shared.last_id
@@ -318,13 +312,23 @@ class Exchange:
 
     def _current(self, channel: Channel) -> None:
         """See to it that the channel knows whom it serves now."""
-        if channel.stamp != self._stamp:
-            if channel.failed:
-                self.channels.refresh(channel)  # and no more than that: it must not look ready to publish on
-            else:
-                self._refresh(channel)
+        if channel.stamp == self._stamp:
+            return
+        # What may not be published on here must not look as if it was ready for that, whatever peers publish on it.
+        if channel.failed:
+            self.channels.refresh(channel)
+        elif not (channel.closed or channel.foreign):
+            self._refresh(channel)
+        elif channel.fresh != self._stamp:
+            self._serve(channel)
+            channel.fresh = self._stamp
 
     def _refresh(self, channel: Channel) -> None:
+        self._serve(channel)
+        channel.stamp = self._stamp
+
+    def _serve(self, channel: Channel) -> None:
+        """Work out whom the channel serves."""
         self.channels.refresh(channel)
         channel.interested = self._registry.nodes_of(self.scope, channel.name)
         wanted = channel.interested | self._registry.unsynced(self.scope)
@@ -332,7 +336,6 @@ class Exchange:
         channel.routes = tuple(route for name, route in self._routes.items() if name in wanted)
         if self.scope == CHANNEL_SCOPE:
             self._refresh_queues(channel)
-        channel.stamp = self._stamp
 
     def _refresh_queues(self, channel: Channel) -> None:
         channel.queues = self._queues.of(channel.name, channel.teams, self._stamp)

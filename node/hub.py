@@ -45,7 +45,7 @@ from liminal_mesh.storage import LiminalError
 from .channel import Channel
 from .channel_table import ChannelTable
 from .environment import Environment
-from .errors import Draining
+from .errors import Draining, NotAuthorized
 from .events import Events
 from .exchange import Exchange
 from .group_watches import GroupWatches
@@ -53,7 +53,7 @@ from .inbox import Budget
 from .interests import Interests
 from .key_sweep import KeySweep
 from .keyed import Keys
-from .permission import Permit
+from .permission import PUBLISH_VERBS, Permit
 from .processes import SHUTDOWN, ProcessTable
 from .route import Pending, Route
 from .shared import Shared
@@ -163,10 +163,17 @@ class Hub:
         """Check that ``who`` may use the verb on ``name`` now.
 
         Raises:
+            ChannelClosed, ChannelFailed, ChannelNotConfigured: it may not publish there, and neither may anybody.
             NotAuthorized: it may not.
             Draining: the node leaves.
         """
-        self.permit(who, verb, name)
+        try:
+            self.permit(who, verb, name)
+        except NotAuthorized:
+            if verb == PUBLISH_VERBS[CHANNEL_SCOPE]:  # whether there is such a channel is said first
+                self.exchange.channels.check_open(name)
+                self.exchange.channels.settings(name)
+            raise
         if self.draining:
             raise Draining(())
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from liminal_mesh.cluster import CHANNEL_SCOPE, SCOPES, Pid
+from liminal_mesh.storage import LiminalError
 
-from .errors import ChannelFailed, DeadlineExceeded, LimitExceeded
+from .errors import DeadlineExceeded, LimitExceeded
 from .inbox import Budget, Inbox
 from .names import check_pattern
 from .processes import NORMAL
+from .reasons import error_reason
 from .subscribers import Listener, Subscriber
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ __all__ = ["Interests", "wait_s"]
 
 log = logging.getLogger("liminal.node")
 
+Exited: TypeAlias = Callable[[Pid, str, LiminalError | None], None]
+"""Hears that a process is over: which, why, and what its program is to be told, if that is more."""
 
 WAIT_S_MAX: Final = 3600.0
 """How long a client's request may wait for peers, whatever it asks for."""
@@ -60,21 +64,21 @@ class Interests:
             budget: what it shares with others of its owner.
 
         Raises:
-            ChannelFailed: the channel of the exact name crashed too often.
+            ChannelClosed: the channel of the exact name was closed.
+            ChannelFailed: it crashed too often.
             ChannelNotConfigured: nothing covers an exact name.
             ValueError: the pattern is none.
         """
-        channel = self._hub.exchange.channels.channels.get(pattern)
-        if channel is not None and channel.failed:
-            raise ChannelFailed(pattern, channel.failed)
-        return self._make(self._hub.exchange.channels.settings(check_pattern(pattern)), credit, budget)
+        table = self._hub.exchange.channels
+        table.check_open(pattern)
+        return self._make(table.settings(check_pattern(pattern)), credit, budget)
 
     def subscribe(
         self,
         pattern: str,
         inbox: Inbox,
         listener: Listener,
-        exited: Callable[[Pid, str], None],
+        exited: Exited,
         owner: Pid | None = None,
         group: str = "",
     ) -> Subscriber:
@@ -84,7 +88,7 @@ class Interests:
             pattern: what the inbox was made for.
             inbox: what waits for the subscriber.
             listener: is told when something waits.
-            exited: is told the process and the reason when it is over, and the subscription taken down.
+            exited: is told when it is over, and the subscription taken down.
             owner: the process that it belongs to, and ends with.
             group: with whose other members it shares what is published; "" if it gets all of that.
 
@@ -115,9 +119,12 @@ class Interests:
         if failure is not None:
             raise failure
 
-    def _unsubscribed(
-        self, subscriber: Subscriber, exited: Callable[[Pid, str], None], owner: Pid | None, reason: str
-    ) -> None:
+    def end(self, subscriber: Subscriber, error: LiminalError) -> None:
+        """End a subscription for a reason of the bus's own, which its program is told."""
+        subscriber.parting = error
+        self._hub.processes.exit(subscriber.pid, error_reason(error))
+
+    def _unsubscribed(self, subscriber: Subscriber, exited: Exited, owner: Pid | None, reason: str) -> None:
         try:
             self._hub.exchange.unsubscribe(subscriber)
         except Exception as error:  # it is over all the same, and whoever unsubscribes is told
@@ -127,7 +134,7 @@ class Interests:
                 log.exception("unsubscribe_failed", extra={"fields": facts})
         self._hub.shared.retire(subscriber.inbox)
         self._changed()
-        exited(subscriber.pid, reason)
+        exited(subscriber.pid, reason, subscriber.parting)
 
     # --- process groups ---
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from .channels import Channels
 from .flushing import flush
 from .values import ClientConnection
 
@@ -25,6 +26,11 @@ class NodeOnly:
     def running(self) -> Runtime:
         """The parts of the running node."""
         raise NotImplementedError
+
+    @property
+    def channels(self) -> Channels:
+        """The channels of this node: to list, create, evolve and close them."""
+        return Channels(self.running)
 
     async def flush(self, timeout: float = 5.0) -> None:
         """Wait until everything that was accepted before this call has left the node.

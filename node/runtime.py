@@ -38,12 +38,10 @@ from liminal_mesh.cluster import (
 )
 
 from .advertising import advertised
-from .channel import ChannelSettings
-from .channel_table import ChannelTable
+from .channel_registry import ChannelRegistry
 from .config import ClusterConfig, NodeConfig
 from .config_checks import read_cookies
-from .config_limits import LimitsConfig
-from .config_schemas import read_schemas
+from .declaring import channel_table, group_table
 from .dedup import Dedup
 from .embedded_processes import EmbeddedProcesses
 from .environment import Environment
@@ -53,7 +51,6 @@ from .interests import wait_s
 from .keyed import Keys
 from .listening import PATIENCE
 from .permission import Permit
-from .restarts import RestartBudget
 from .server import Server
 from .sizes import Sizes
 from .waits import FOREVER_S
@@ -107,8 +104,8 @@ class Runtime:
         self.hub = Hub(
             me,
             self.registry,
-            _channel_table(config),
-            _group_table(limits),
+            channel_table(config),
+            group_table(limits),
             permit,
             environment,
             Sizes(limits.max_frame, limits.envelope),
@@ -117,38 +114,44 @@ class Runtime:
             entries_max=limits.registry_entries,
             links_max=limits.process_links,
         )
+        self.channels = ChannelRegistry(self.hub.exchange.channels, self.hub.interests.end, self.hub.note)
+        """What changes the channels while the node runs."""
         self.programs = EmbeddedProcesses(self.hub, limits.processes)
         """The processes of this node's own program."""
         self.peering: Peering | None = None
         self.control: Control | None = None
         if config.cluster is not None:
-            self.peering, self.control = self._make_cores(me, config.cluster)
-            self.hub.follow(self.peering.membership)
-            outbound = Outbound(environment.network, config.cluster.dial_overrides)
-            mesh_limits = MeshLimits(
-                frame=limits.max_frame,
-                preauth=limits.preauth_frame,
-                lane_bytes=limits.channel_lane_bytes,
-                lane_age_s=limits.lane_age,
-                user_timeout_s=_USER_TIMEOUT_S[config.cluster.profile],
-            )
-            plane = partial(ControlPlane, self.control, outbound, mesh_limits)
-            loop = asyncio.get_running_loop()
-            self.hub.mesh = Mesh(
-                self.peering,
-                partial(ControlThread, plane) if environment.threads else lambda mesh: plane(Messenger(loop, mesh)),
-                self.registry,
-                self.hub,
-                me,
-                listeners["mesh"],
-                outbound,
-                mesh_limits,
-                environment.resolver(config.cluster.dns_servers),
-            )
+            self.hub.mesh = self._make_mesh(me, config.cluster)
         self.server = Server(self.hub, listeners["client"], limits, self._verbs(), version)
         self.version = version
         self._http: ModuleType | None = None
         self._task: asyncio.Task[None] | None = None
+
+    def _make_mesh(self, me: NodeId, cluster: ClusterConfig) -> Mesh:
+        self.peering, self.control = self._make_cores(me, cluster)
+        self.hub.follow(self.peering.membership)
+        limits, environment = self.config.limits, self.environment
+        outbound = Outbound(environment.network, cluster.dial_overrides)
+        mesh_limits = MeshLimits(
+            frame=limits.max_frame,
+            preauth=limits.preauth_frame,
+            lane_bytes=limits.channel_lane_bytes,
+            lane_age_s=limits.lane_age,
+            user_timeout_s=_USER_TIMEOUT_S[cluster.profile],
+        )
+        plane = partial(ControlPlane, self.control, outbound, mesh_limits)
+        loop = asyncio.get_running_loop()
+        return Mesh(
+            self.peering,
+            partial(ControlThread, plane) if environment.threads else lambda mesh: plane(Messenger(loop, mesh)),
+            self.registry,
+            self.hub,
+            me,
+            self.listeners["mesh"],
+            outbound,
+            mesh_limits,
+            environment.resolver(cluster.dns_servers),
+        )
 
     def _make_cores(self, me: NodeId, cluster: ClusterConfig) -> tuple[Peering, Control]:
         cookies = read_cookies(self.config) or (b"",)
@@ -300,32 +303,3 @@ def _decode(decoder: msgspec.msgpack.Decoder[Arguments], arguments: bytes) -> Ar
         return decoder.decode(arguments)
     except msgspec.MsgspecError as error:
         raise ProtocolError(f"the arguments of a request: {error}") from error
-
-
-def _channel_table(config: NodeConfig) -> ChannelTable:
-    """Return the configured channels, with the node's defaults where they do not say.
-
-    Raises:
-        ConfigError: some of their schemas cannot be read, or are none.
-    """
-    limits, schemas = config.limits, read_schemas(config)
-    settings = [
-        ChannelSettings(
-            one.name,
-            one.inbox.messages or limits.inbox_messages,
-            one.inbox.bytes or limits.inbox_bytes,
-            one.inbox.overflow,
-            one.ack,
-            RestartBudget(one.restart.attempts, one.restart.within),
-            one.dedup.window,
-            schemas.get(one.name),
-        )
-        for one in config.channels
-    ]
-    return ChannelTable(settings, limits.channels)
-
-
-def _group_table(limits: LimitsConfig) -> ChannelTable:
-    """Return the process groups: one family covers every name."""
-    family = ChannelSettings(">", limits.inbox_messages, limits.inbox_bytes)
-    return ChannelTable([family], limits.groups, "group")

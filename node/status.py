@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import structs
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, QUEUE_SCOPE, SCOPES, Member, Pid, TokenTrie, split_queue
+from liminal_mesh.cluster import QUEUE_SCOPE, SCOPES, Member, Pid, split_queue
 
-from .names import is_pattern
+from .channel_listing import channel_infos, sharing
 from .readiness import conditions, state
 
 if TYPE_CHECKING:
-    from .config import ChannelConfig
     from .runtime import Runtime
 
 __all__ = [
@@ -191,87 +190,34 @@ def groups_version(run: Runtime) -> str:
 
 
 def channels(run: Runtime) -> Document:
-    """Return the channels: those configured by an exact name, and those of families that were used.
-
-    ``subscribers`` counts the whole mesh, patterns and members of groups included, ``local_subscribers`` this node's
-    part of it; ``groups`` are those that share what is published. ``published`` counts what was published through this
-    node.
-    """
-    table = run.hub.exchange.channels
-    configured = {one.name: one for one in run.config.channels}
-    names = {one.name: one.name for one in table.configured() if not is_pattern(one.name)}
-    names.update({channel.name: channel.settings.name for channel in table.channels.values()})
-    subscribers = _Subscribers(run)
-    listed = []
-    for name, covered_by in sorted(names.items()):
-        used = table.channels.get(name)
-        settings = used.settings if used is not None else table.settings(name)
-        sharing = subscribers.sharing(name)
-        everywhere = [*subscribers.of(name), *(pid for pids in sharing.values() for pid in pids)]
-        listed.append(
+    """Return the channels: those declared by an exact name, and those of families that were used; and the families."""
+    found = channel_infos(run.hub)
+    return {
+        "channels": [
             {
-                "name": name,
-                "durable": _durable(configured.get(covered_by)),
-                "schema": settings.schema.id if settings.schema is not None else None,
-                "subscribers": len(everywhere),
-                "local_subscribers": sum(1 for pid in everywhere if pid.node == run.hub.me.name),
-                "nodes": sorted({pid.node for pid in everywhere}),
+                **structs.asdict(one),
+                "nodes": list(one.nodes),
+                "versions": list(one.versions),
+                "pid": str(one.pid) if one.pid is not None else None,
                 "groups": [
                     {"name": group, "members": len(pids), "nodes": sorted({pid.node for pid in pids})}
-                    for group, pids in sorted(sharing.items())
+                    for group, pids in sorted(sharing(run.registry, one.name).items())
                 ],
-                "published": used.sequence if used is not None else 0,
-                "in_use": used is not None,
-                "state": "failed" if used is not None and used.failed else "open",
-                "reason": used.failed if used is not None else "",
-                "restarts": used.restarts.count if used is not None and used.restarts is not None else 0,
-                "pid": str(used.pid) if used is not None and used.pid is not None else None,
-                "keys": _keys(run, name),
+                "keys": _keys(run, one.name),
             }
-        )
-    families = [
-        {
-            "name": one.name,
-            "durable": _durable(configured.get(one.name)),
-            "schema": one.schema.id if one.schema is not None else None,
-        }
-        for one in table.configured()
-        if is_pattern(one.name)
-    ]
-    return {"channels": listed, "families": families}
+            for one in found
+            if one.state != "family"
+        ],
+        "families": [
+            {"name": one.name, "durable": one.durable, "schema": one.schema} for one in found if one.state == "family"
+        ],
+    }
 
 
 def _keys(run: Runtime, channel: str) -> Document:
     """Return how many keys of a channel this node remembers, and how many are in flight here."""
     remembered, in_flight = run.hub.shared.keys.dedup.of(channel)
     return {"remembered": remembered, "in_flight": in_flight}
-
-
-def _durable(config: ChannelConfig | None) -> bool:
-    return config is not None and config.durable
-
-
-class _Subscribers:
-    """Who gets what is published on a channel, for many channels."""
-
-    def __init__(self, run: Runtime) -> None:
-        self._registry = run.registry
-        self._groups = run.registry.groups(CHANNEL_SCOPE)
-        self._patterns = TokenTrie()
-        for name in filter(is_pattern, self._groups):
-            self._patterns.add(name)
-
-    def of(self, name: str) -> list[Pid]:
-        """Return those that get all."""
-        matching = (name, *self._patterns.match(name))
-        return [pid for group in matching for pid in self._groups.get(group, ())]
-
-    def sharing(self, name: str) -> dict[str, list[Pid]]:
-        """Return those that share, by group."""
-        found: dict[str, list[Pid]] = {}
-        for queue in self._registry.queues_of(name):
-            found.setdefault(split_queue(queue)[1], []).extend(self._registry.members(QUEUE_SCOPE, queue))
-        return found
 
 
 def connections(run: Runtime) -> Document:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from liminal_mesh.cluster import NodeId, Pid
+from liminal_mesh.storage import LiminalError
 
 from .inbox import Inbox, Run
 from .values import Gap
@@ -27,15 +28,27 @@ class Listener(Protocol):
 class Subscriber:
     """One subscription of this node, whoever holds it."""
 
-    __slots__ = ("failure", "inbox", "listener", "pattern", "pid", "queue")
+    __slots__ = ("failure", "inbox", "listener", "parting", "pattern", "pid", "queue", "schemas")
 
-    def __init__(self, pid: Pid, pattern: str, inbox: Inbox, listener: Listener, queue: str = "") -> None:
+    def __init__(
+        self,
+        pid: Pid,
+        pattern: str,
+        inbox: Inbox,
+        listener: Listener,
+        queue: str = "",
+        schemas: tuple[str, ...] = (),
+    ) -> None:
         self.pid = pid
         self.pattern = pattern
         self.inbox = inbox
         self.listener = listener
         self.queue = queue
         """The group with which it shares what is published; "" if it gets all of that."""
+        self.schemas = schemas
+        """The versions of a schema that it accepts; none if it takes what the channel has."""
+        self.parting: LiminalError | None = None
+        """What it is told when it ends, if it is neither asked for nor the end of another process."""
         self.failure: Exception | None = None
         """What went wrong when it was taken down."""
 

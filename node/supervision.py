@@ -57,8 +57,9 @@ class Supervisor:
 
     def end(self, channel: Channel) -> None:
         """It is not in use any more."""
-        if channel.pid is not None:
-            self._processes.exit(channel.pid, NORMAL)
+        pid, channel.pid = channel.pid, None
+        if pid is not None:
+            self._processes.exit(pid, NORMAL)
 
     def crashed(self, channel: Channel, subscriber: Subscriber, error: Exception) -> None:
         """A delivery crashed: its subscriber ends, and the channel's process begins anew, if its budget allows."""

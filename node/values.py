@@ -9,6 +9,7 @@ from msgspec import Struct
 from liminal_mesh.cluster import Member, Pid
 
 __all__ = [
+    "ChannelInfo",
     "ClientConnection",
     "Down",
     "Gap",
@@ -115,6 +116,31 @@ class ClientConnection(Struct, frozen=True):
     queued_bytes: int
     bytes_in: int
     bytes_out: int
+
+
+class ChannelInfo(Struct, frozen=True):
+    """A channel as one node has it, at this moment; or a family of channels.
+
+    ``schema`` is the version in force, ``versions`` are all that a subscription may name, the latest first.
+    ``state`` is ``open``, ``closed``, ``failed`` (it crashed too often, for ``reason``) or ``family``.
+    ``subscribers`` counts the whole mesh, patterns and members of groups included (of a family only those who
+    subscribed to its very pattern), ``local_subscribers`` this node's part of it; ``nodes`` are where they are.
+    ``published`` counts what was published at this node. ``pid`` is its process, if it is in use.
+    """
+
+    name: str
+    durable: bool
+    schema: str | None
+    versions: tuple[str, ...]
+    state: str
+    reason: str
+    subscribers: int
+    local_subscribers: int
+    nodes: tuple[str, ...]
+    published: int
+    restarts: int
+    pid: Pid | None
+    in_use: bool
 
 
 class Down(Struct, frozen=True):

@@ -153,10 +153,8 @@ async def test_ch7_the_schema_comes_before_the_key(held: Held) -> None:
 
 async def test_sc5_a_publish_is_validated_where_it_enters_and_nowhere_else(pair: Pair) -> None:
     """What came over a link is handed out as it is, with the version of where it was published."""
-    other = pair.b.running.hub.exchange.channels
+    await pair.b.channels.evolve("orders", {"type": "string"}, force=True)
     async with pair.there.subscribe("orders", wait="cluster") as subscription:
-        channel = other.channel("orders")
-        object.__setattr__(channel.settings, "schema", Schema({"type": "string"}))  # this node has another one
         outcome = await pair.here.publish("orders", {"id": 7}, ack="nodes")
         with pytest.raises(SchemaRejected):
             await pair.there.publish("orders", {"id": 7})

@@ -199,6 +199,24 @@ async def test_ch1_losses_on_a_failed_channel_are_told_once(pair: Pair) -> None:
     assert sum(item.count for item in items if isinstance(item, Gap)) == 5
 
 
+async def test_ch1_a_crash_on_a_closed_channel_costs_its_subscriber_and_begins_no_process(pair: Pair) -> None:
+    """Patterns still get what other nodes publish on it."""
+    await pair.b.publish("ticks", b"1")
+    await pair.b.channels.close("ticks")
+    async with (
+        pair.there.subscribe("*", max_in_flight=7, wait="cluster") as sick,
+        pair.there.subscribe("*", wait="cluster") as well,
+    ):
+        for payload in (POISON, b"2"):
+            await pair.here.publish("ticks", payload, ack="nodes")
+
+        assert await payloads(well, 2) == [POISON, b"2"]
+        with pytest.raises(NoProcess, match="it was poisoned"):
+            await take(sick, 1)
+        assert "channel" not in pair.b.running.hub.processes.statistics().processes
+        assert listed(pair.b, "ticks")["state"] == "closed"
+
+
 async def cut(pair: Pair) -> None:
     """Cut the link of two nodes, and wait until both have another one."""
     meshes = [node.running.hub.mesh for node in (pair.a, pair.b)]

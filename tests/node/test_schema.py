@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 from liminal_mesh.cluster import Encoding, Envelope, OptionKey
 from liminal_mesh.node.conforming import conform
 from liminal_mesh.node.errors import LimitExceeded, SchemaRejected
+from liminal_mesh.node.exchange_statistics import ExchangeStatistics
 from liminal_mesh.node.payload import decode_payload, encode_payload
 from liminal_mesh.node.schema import Schema
 from liminal_mesh.node.sizes import Sizes
@@ -330,13 +331,14 @@ def test_sc1_what_is_accepted_is_what_another_implementation_accepts(seed: int) 
 # --- publishes ---
 
 SIZES = Sizes(64 << 10, 1 << 10)
+STRICT = Schema({"additionalProperties": {"type": "integer"}, "uniqueItems": True})
 
 
 def published(value: object, schema: Schema | None = None) -> Envelope:
     """Return a publish of a value that conforms to a schema."""
     encoding, body = encode_payload(value)
     envelope = Envelope(0, 0, 0, 0, encoding, body)
-    conform(envelope, schema or Schema(ORDER), SIZES)
+    conform([envelope], schema or Schema(ORDER), SIZES, ExchangeStatistics())
     return envelope
 
 
@@ -379,7 +381,7 @@ def test_sc1_text_is_a_json_string() -> None:
 def test_sc1_what_is_not_what_it_says_it_is_is_refused(encoding: int) -> None:
     """A client may send anything."""
     with pytest.raises(SchemaRejected):
-        conform(Envelope(0, 0, 0, 0, encoding, b"\xc1\xff"), Schema(True), SIZES)
+        conform([Envelope(0, 0, 0, 0, encoding, b"\xc1\xff")], Schema(True), SIZES, ExchangeStatistics())
 
 
 def test_sc2_what_is_too_large_with_its_defaults_is_refused() -> None:
@@ -394,7 +396,7 @@ def test_sc3_other_options_stay() -> None:
     encoding, body = encode_payload({"id": 1})
     options = {OptionKey.HEADERS.value: msgpack.packb({"a": "b"}), OptionKey.SCHEMA.value: msgpack.packb("made up")}
     envelope = Envelope(0, 0, 0, 0, encoding, body, options)
-    conform(envelope, Schema(ORDER), SIZES)
+    conform([envelope], Schema(ORDER), SIZES, ExchangeStatistics())
 
     assert envelope.options is not None
     assert msgpack.unpackb(envelope.options[OptionKey.SCHEMA]) == Schema(ORDER).id
@@ -407,7 +409,7 @@ def test_sc1_whatever_bytes_arrive_are_taken_or_refused(body: bytes, encoding: i
     """With that error and no other."""
     envelope = Envelope(0, 0, 0, 0, encoding, body)
     try:
-        conform(envelope, Schema({"additionalProperties": {"type": "integer"}, "uniqueItems": True}), SIZES)
+        conform([envelope], STRICT, SIZES, ExchangeStatistics())
     except SchemaRejected:
         return
     decode_payload(envelope.encoding, envelope.body)

@@ -144,6 +144,7 @@ async def test_channels_are_those_configured_by_name_and_those_in_use() -> None:
             "name": "m.x",
             "durable": False,
             "schema": None,
+            "versions": [],
             "subscribers": 2,
             "local_subscribers": 1,
             "nodes": ["a", "b"],

@@ -26,6 +26,7 @@ from ..contracts import (
     test_bus_subscription_life,
     test_bus_traces,
     test_bus_where,
+    test_channels,
     test_groups,
 )
 from ..contracts.conftest import LIMITS, channels
@@ -45,6 +46,7 @@ SUITES = (
     test_bus_subscription_life,
     test_bus_traces,
     test_bus_where,
+    test_channels,
     test_groups,
 )
 

@@ -1,0 +1,56 @@
+"""Which channels a node has: those of its configuration, and those that its program has declared since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, KeysView
+
+from .channel import ChannelSettings
+from .names import is_pattern, matches
+
+__all__ = ["Declared"]
+
+
+class Declared:
+    """The declarations of channels, exact names and families.
+
+    Args:
+        entries: the first of them; no two have the same name.
+    """
+
+    def __init__(self, entries: Iterable[ChannelSettings]) -> None:
+        self._exact: dict[str, ChannelSettings] = {}
+        self._families: dict[str, ChannelSettings] = {}
+        for entry in entries:
+            self.put(entry)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether a channel is declared by its own name, and not only as one of a family."""
+        return name in self._exact
+
+    @property
+    def names(self) -> KeysView[str]:
+        """The exact names."""
+        return self._exact.keys()
+
+    def all(self) -> tuple[ChannelSettings, ...]:
+        """Return the declarations, families last."""
+        return (*self._exact.values(), *self._families.values())
+
+    def get(self, name: str) -> ChannelSettings | None:
+        """Return the declaration of exactly this name or pattern."""
+        return self._exact.get(name) or self._families.get(name)
+
+    def covering(self, name: str) -> ChannelSettings | None:
+        """Return what is declared of a name or a pattern: by itself, else by the first family that covers it."""
+        found = self.get(name)
+        if found is not None:
+            return found
+        return next((one for family, one in self._families.items() if matches(family, name)), None)
+
+    def put(self, entry: ChannelSettings) -> None:
+        """Add a declaration, or put it in the place of that of the same name."""
+        (self._families if is_pattern(entry.name) else self._exact)[entry.name] = entry
+
+    def drop(self, name: str) -> None:
+        """Take a declaration back."""
+        del (self._families if is_pattern(name) else self._exact)[name]
