@@ -40,6 +40,8 @@ class Reason(IntEnum):
     """It has, and they have no room; another node may have."""
     DROPPED = 2
     """It was dropped for a member, which is told: nobody else may get it."""
+    SUPPRESSED = 3
+    """Members of the group there have taken a message under its key before: nobody is to get it again."""
 
 
 Claims = Annotated[list[tuple[Name, Annotated[int, Meta(ge=0, le=2)]]], Meta(min_length=1, max_length=OFFER_GROUPS_MAX)]
@@ -75,9 +77,17 @@ class Taken(LinkFrame, frozen=True):
 
 
 class NoRoute(LinkFrame, frozen=True):
-    """No member of ``group`` at the sender took ``count`` offers from ``first`` on, for a :class:`Reason`."""
+    """No member of ``group`` at the sender took ``count`` offers from ``first`` on, for a :class:`Reason`.
+
+    Of one that was suppressed, alone, ``original`` is the message that was taken under its key; ``reused`` says that it
+    had another body than that.
+    """
 
     group: Name
     first: U64
     count: Annotated[int, Meta(ge=1)]
-    reason: Annotated[int, Meta(ge=0, le=2)]
+    reason: Annotated[int, Meta(ge=0, le=3)]
+    original: U64 = 0
+    reused: bool = False
+
+    LATE = 2

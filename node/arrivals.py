@@ -42,6 +42,7 @@ from .channel import Channel
 from .channel_table import ChannelTable
 from .inbox import Run
 from .keyed import digest_of, has_key, key_of
+from .keyed_queues import Given, give
 from .queueing import Fate
 from .route import Route, receipt_runs
 from .shared import Shared
@@ -121,18 +122,18 @@ class Arrivals:
     def _receive_keyed(self, channel: Channel, origin: NodeId, item: Envelope, number: int) -> bool | Suppressed:
         """Deliver what has a key, unless that was taken here before; return whether somebody took it, or why not."""
         keys, key = self._keys, key_of(item)
-        before = keys.taken_before(channel, key)
+        before = keys.taken_before(channel.name, key)
         if before is not None:
             channel.heads[origin] = item.sequence
             self._tell_passed(channel, origin, item.sequence)
             return Suppressed(number, before.message_id, before.digest != digest_of(item))
-        if not keys.room(channel, key):  # it could not be told from its own retry
+        if not keys.room(channel.name, key):  # it could not be told from its own retry
             self._pass_over(channel, origin, item.sequence, "overflow")
             return False
         channel.heads[origin] = item.sequence
         accepted = self._accepted(channel, Run(channel.name, origin, [item])) == 1
         if accepted:
-            keys.taken(channel, key, item)
+            keys.taken(channel.name, key, item, channel.settings.dedup_window_s)
         return accepted
 
     def _tell_passed(self, channel: Channel, origin: NodeId, sequence: int) -> None:
@@ -183,26 +184,23 @@ class Arrivals:
         run = Run(frame.channel, route.peer, frame.items)
         for group, eagerness in frame.claims:
             first = number
-            for part, fate in self._given(channel, run, group, Eagerness(eagerness)):
-                answers.append(_answer(group, first, part, fate))
-                first += part
-        if self._budget.passed:
-            self._shared.evict()
+            for given in self._given(channel, run, group, Eagerness(eagerness)):
+                answers.append(_answer(group, first, given))
+                first += given.size
         return answers
 
-    def _given(self, channel: Channel | None, run: Run, group: str, eagerness: Eagerness) -> list[tuple[int, Fate]]:
-        """Give a run to members of a group; return what became of it, in runs."""
+    def _given(self, channel: Channel | None, run: Run, group: str, eagerness: Eagerness) -> list[Given]:
+        """Give a run to members of a group; return what became of it, in parts."""
         queue = None
         if channel is not None and not channel.failed:
             self._current(channel)
             queue = channel.queue(group)
         if channel is None or queue is None:
-            self.statistics.stale_forward += len(run.items)
-            return [(len(run.items), Fate.ABSENT)]
-        fates = queue.give(run, eagerness, partial(self._shared.supervisor.crashed, channel))
-        self.statistics.delivered += sum(count for count, fate in fates if fate <= Fate.DEFERRED)
-        self.statistics.stale_forward += sum(count for count, fate in fates if fate == Fate.ABSENT)
-        return fates
+            given = [Given(len(run.items), Fate.ABSENT)]
+        else:
+            given = give(self._shared, channel, queue, run, eagerness)
+        self.statistics.stale_forward += sum(one.size for one in given if one.fate == Fate.ABSENT)
+        return given
 
     def receive_lost(self, origin: NodeId, frame: Lost) -> None:
         """A peer had to drop publishes on the way here."""
@@ -235,10 +233,15 @@ class Arrivals:
         self.statistics.link_lost += lost if reason == "link" else 0
 
 
-_REASONS = {Fate.DROPPED: Reason.DROPPED, Fate.FULL: Reason.FULL, Fate.ABSENT: Reason.ABSENT}
+_REASONS = {
+    Fate.DROPPED: Reason.DROPPED,
+    Fate.FULL: Reason.FULL,
+    Fate.ABSENT: Reason.ABSENT,
+    Fate.SUPPRESSED: Reason.SUPPRESSED,
+}
 
 
-def _answer(group: str, first: int, count: int, fate: Fate) -> Taken | NoRoute:
-    if fate <= Fate.DEFERRED:
-        return Taken(group, first, count, fate == Fate.DEFERRED)
-    return NoRoute(group, first, count, _REASONS[fate])
+def _answer(group: str, first: int, given: Given) -> Taken | NoRoute:
+    if given.fate <= Fate.DEFERRED:
+        return Taken(group, first, given.size, given.fate == Fate.DEFERRED)
+    return NoRoute(group, first, given.size, _REASONS[given.fate], given.original, given.reused)

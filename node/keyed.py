@@ -67,22 +67,26 @@ class Keys:
 
     # --- what comes from peers ---
 
-    def taken_before(self, channel: Channel, key: str) -> Original | Claim | None:
-        """Return what subscribers of this node have taken already under the key of a peer's publish."""
-        found = self.dedup.delivered(channel.name, key, self._clock())
+    def taken_before(self, channel: str, key: str) -> Original | Claim | None:
+        """Return what subscribers of this node have taken already under the key of a publish.
+
+        Args:
+            channel: its name, or that of a queue on it: what members of a group take is remembered by group.
+            key: of the publish.
+        """
+        found = self.dedup.delivered(channel, key, self._clock())
         self.dedup.statistics.suppressed += found is not None
         return found
 
-    def room(self, channel: Channel, key: str) -> bool:
+    def room(self, channel: str, key: str) -> bool:
         """Whether the key of a peer's publish could be remembered; a node whose bounds are wider may send more."""
-        fits = len(key.encode()) <= self._key_max and self.dedup.room(channel.name, self._clock())
+        fits = len(key.encode()) <= self._key_max and self.dedup.room(channel, self._clock())
         self.dedup.statistics.refused += not fits
         return fits
 
-    def taken(self, channel: Channel, key: str, item: Envelope) -> None:
-        """Subscribers of this node have taken a peer's publish with a key."""
-        window_s = channel.settings.dedup_window_s
-        self.dedup.remember(channel.name, key, digest_of(item), item.id, self._clock(), window_s)
+    def taken(self, channel: str, key: str, item: Envelope, window_s: float) -> None:
+        """Subscribers of this node have taken a peer's publish with a key, which is remembered for a window."""
+        self.dedup.remember(channel, key, digest_of(item), item.id, self._clock(), window_s)
 
 
 class Keyed:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from typing import Final, TypeAlias
 
-from liminal_mesh.cluster import OFFER_GROUPS_MAX, QUEUE_SCOPE, Eagerness, NoRoute, Reason, Taken
+from liminal_mesh.cluster import OFFER_GROUPS_MAX, QUEUE_SCOPE, Eagerness, NoRoute, ProtocolError, Reason, Taken
 
 from .channel import Channel
 from .inbox import Run
+from .keyed import key_of
+from .keyed_queues import give
 from .orders import Order, Piece, part_of
 from .queueing import Fate, spans
 from .route import Pending, Route
@@ -60,7 +61,8 @@ class Offers:
         Returns:
             How many groups have got all of them at this node.
         """
-        order = Order(channel, pending, receipts)
+        key = key_of(run.items[0]) if pending is not None and pending.keyed is not None else ""
+        order = Order(channel, pending, receipts, key)
         asked: dict[str, list[_Asked]] = {}
         for queue in channel.queues:
             self._place([Piece(order, queue, run)], asked)
@@ -78,6 +80,8 @@ class Offers:
         Raises:
             ProtocolError: it answers what it was not asked.
         """
+        if isinstance(frame, NoRoute) and frame.reason == Reason.SUPPRESSED and frame.count > 1:
+            raise ProtocolError("an answer that suppresses several offers at once")
         ready = isinstance(frame, Taken) and not frame.deferred
         turned_down: list[Piece] = []
         for piece in route.settled(frame.group, frame.first, frame.count):
@@ -87,6 +91,8 @@ class Offers:
                 piece.order.taken(route.name, piece)
             elif frame.reason == Reason.DROPPED:
                 self._drop(piece, route.name)
+            elif frame.reason == Reason.SUPPRESSED:
+                piece.order.suppressed(route.name, piece, frame.original, frame.reused)
             else:
                 piece.order.passed_on(route.name, piece)
                 turned_down.append(piece.after(route.name))
@@ -124,7 +130,6 @@ class Offers:
         while waiting:
             asked: dict[str, list[_Asked]] = {}
             for piece in waiting:
-                self._statistics.passed_on += len(piece)
                 channel = piece.order.channel
                 self._current(channel)
                 queue = None if channel.failed else channel.queue(piece.queue.group)
@@ -147,8 +152,9 @@ class Offers:
             if not candidates:
                 self._drop(piece)
                 continue
+            self._statistics.passed_on += len(piece) if piece.tried else 0
             start = 0
-            for node, count, eagerness in piece.queue.plan(len(piece), candidates):
+            for node, count, eagerness in piece.queue.plan(len(piece), candidates, piece.order.key):
                 part = piece.cut(start, start + count)
                 start += count
                 if node == self._me.name:
@@ -158,19 +164,18 @@ class Offers:
 
     def _give(self, piece: Piece, eagerness: Eagerness) -> Iterator[Piece]:
         """Give messages to members here; return those that others are to be asked for."""
-        start, crashed = 0, partial(self._shared.supervisor.crashed, piece.order.channel)
-        for count, fate in piece.queue.give(piece.run, eagerness, crashed):
+        start, order = 0, piece.order
+        for count, fate, original, reused in give(self._shared, order.channel, piece.queue, piece.run, eagerness):
             part = piece.cut(start, start + count)
             start += count
             if fate <= Fate.DEFERRED:
-                self._statistics.delivered += count
-                part.order.taken_here(part)
+                order.taken_here(part)
             elif fate == Fate.DROPPED:
                 self._drop(part)
+            elif fate == Fate.SUPPRESSED:
+                order.suppressed_here(part, original, reused)
             else:
                 yield part.after(self._me.name)
-        if self._shared.budget.passed:
-            self._shared.evict()
 
     def _drop(self, piece: Piece, node: str = "") -> None:
         """Give messages up; ``node`` is where they were dropped, else it is the last that was asked."""

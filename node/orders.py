@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from liminal_mesh.cluster import Suppressed
+
 from .inbox import Run
 
 if TYPE_CHECKING:
@@ -72,12 +74,14 @@ class Order:
         pending: of all of them, when somebody wants to hear; it is told of what happens before :meth:`sent`, and of
             what comes later if ``receipts``.
         receipts: whether the publisher waits for what becomes of them.
+        key: of one publish that has one.
     """
 
-    __slots__ = ("_asked", "_here", "_plain", "channel", "pending", "receipts")
+    __slots__ = ("_asked", "_here", "_plain", "channel", "key", "pending", "receipts")
 
-    def __init__(self, channel: Channel, pending: Pending | None, receipts: bool) -> None:
+    def __init__(self, channel: Channel, pending: Pending | None, receipts: bool, key: str = "") -> None:
         self.channel = channel
+        self.key = key
         self.pending = pending
         self.receipts = receipts and pending is not None
         self._plain = channel.interested
@@ -131,6 +135,21 @@ class Order:
             return
         if pending.nodes.get(node) == "sent":
             del pending.nodes[node]
+
+    def suppressed(self, node: str, piece: Piece, original: int, reused: bool) -> None:
+        """Members at a node have taken message ``original`` under its key before."""
+        pending = self._answered(node, piece)
+        if pending is not None:
+            pending.suppressed(node, Suppressed(0, original, reused))
+
+    def suppressed_here(self, piece: Piece, original: int, reused: bool) -> None:
+        """So have members at this node."""
+        pending = self.pending
+        if pending is None or pending.keyed is None or self._expired(piece):
+            return
+        pending.keyed.suppressed(original, reused)
+        if piece.awaited:
+            pending.answered(1)
 
     def unknown(self, node: str, piece: Piece) -> None:
         """Nobody knows whether a node took them."""

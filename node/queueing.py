@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
+from hashlib import blake2b
 from itertools import islice, pairwise
+from math import log
 from typing import Final, NamedTuple, TypeVar
 
 from liminal_mesh.cluster import Eagerness
 
-__all__ = ["FEW", "PATIENCE", "Candidate", "Fate", "Ring", "Share", "Span", "Turns", "spans"]
+__all__ = ["FEW", "PATIENCE", "Candidate", "Fate", "Ring", "Share", "Span", "Turns", "favourite", "spans"]
 
 FEW: Final = 8
 """So many messages at once are no burst: they look for credit."""
@@ -38,6 +40,8 @@ class Fate(IntEnum):
     """There are members, and they have no room."""
     ABSENT = 4
     """There is no member."""
+    SUPPRESSED = 5
+    """Members here have taken a message under its key before."""
 
 
 class Candidate(NamedTuple):
@@ -59,6 +63,20 @@ class Share(NamedTuple):
     node: str
     size: int
     eagerness: Eagerness
+
+
+def favourite(key: str, candidates: Sequence[Candidate]) -> Candidate:
+    """Return the node that is asked first to take what has a key.
+
+    Whoever publishes it, and publishes it again, asks the same node, which knows the key then; each node is the first
+    for its part of all keys. When members come or go, few keys change their node.
+    """
+
+    def rank(one: Candidate) -> float:
+        chance = int.from_bytes(blake2b(f"{one.node} {key}".encode(), digest_size=8).digest(), "big")
+        return -one.weight / log((chance + 1) / (2**64 + 1))
+
+    return max(candidates, key=rank)
 
 
 class Turns:

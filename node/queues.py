@@ -16,7 +16,7 @@ from liminal_mesh.cluster import Eagerness, NodeId, Registry, split_queue
 from .decisions import rank
 from .inbox import Inbox, Run
 from .orders import part_of
-from .queueing import Candidate, Fate, Ring, Share, Turns
+from .queueing import Candidate, Fate, Ring, Share, Turns, favourite
 from .subscribers import Subscriber
 
 if TYPE_CHECKING:
@@ -76,8 +76,11 @@ class Queue:
                 found.append(Candidate(name, weight, route.open, self._turns.ready(name)))
         return found
 
-    def plan(self, count: int, candidates: list[Candidate]) -> list[Share]:
-        """Share messages out to nodes."""
+    def plan(self, count: int, candidates: list[Candidate], key: str) -> list[Share]:
+        """Share messages out to nodes; if they have a key, all to the node that this is for."""
+        if key:
+            eagerness = Eagerness.ROOM if len(candidates) > 1 else Eagerness.ANY
+            return [Share(favourite(key, candidates).node, count, eagerness)]
         return self._turns.plan(count, candidates)
 
     def heard(self, node: str, ready: bool) -> None:

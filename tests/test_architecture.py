@@ -53,6 +53,7 @@ NODE_CORES = {
     "exchange",
     "in_force",
     "inbox",
+    "keyed_queues",
     "keyed",
     "ledger",
     "links",

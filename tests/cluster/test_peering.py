@@ -29,6 +29,7 @@ from liminal_mesh.cluster.frames import (
     Welcome,
 )
 from liminal_mesh.cluster.membership import Member, MemberChanged
+from liminal_mesh.cluster.offer_frames import NoRoute, Offer, Taken
 from liminal_mesh.cluster.process_frames import (
     ProcessDemonitor,
     ProcessDown,
@@ -133,6 +134,9 @@ SAMPLES: dict[type[LinkFrame], LinkFrame] = {
     Lost: Lost(1, "x", 1, 1),
     Heads: Heads(1, 0, []),
     Receipt: Receipt([]),
+    Offer: Offer(1, "x", 1, [], False, 0, []),
+    Taken: Taken("x/g", 1, 1),
+    NoRoute: NoRoute("x/g", 1, 1, 0),
     ProcessLink: ProcessLink(1, 1, 1),
     ProcessUnlink: ProcessUnlink(1, 1, 1, 0),
     ProcessExit: ProcessExit(1, 1, "normal"),

@@ -84,6 +84,7 @@ LINK: Final[list[Frame]] = [
     offer.Offer(1_700_000_000, "news.de", 9, [("readers", 0), ("archive", 2)], True, 17, [PLAIN, FULL]),
     offer.Taken("readers", 9, 2, True),
     offer.NoRoute("archive", 9, 2, offer.Reason.FULL),
+    offer.NoRoute("archive", 11, 1, offer.Reason.SUPPRESSED, 70_000, True),
     process.ProcessLink(7, 300, 70_000),
     process.ProcessUnlink(7, 300, 70_000, 0),
     process.ProcessExit(7, 300, "error: ValueError: Grüße"),

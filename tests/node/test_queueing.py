@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liminal_mesh.cluster import Eagerness
-from liminal_mesh.node.queueing import FEW, PATIENCE, Candidate, Ring, Share, Turns, spans
+from liminal_mesh.node.queueing import FEW, PATIENCE, Candidate, Ring, Share, Turns, favourite, spans
 
 counts = st.integers(1, 200)
 
@@ -111,6 +111,26 @@ def test_a_node_whose_lane_is_full_is_asked_only_when_all_are() -> None:
     assert turns.plan(10, [candidate("b", open_=False), candidate("c")]) == [Share("c", 10, Eagerness.ROOM)]
     both = turns.plan(10, [candidate("b", open_=False), candidate("c", open_=False)])
     assert {share.node for share in both} == {"b", "c"}
+
+
+def test_a_key_has_one_node_whoever_asks_and_each_node_its_part_of_the_keys() -> None:
+    """P3: in whatever order the candidates come; in proportion to their members."""
+    candidates = [candidate("a", 1), candidate("b", 1), candidate("c", 2)]
+    given_out = Counter(favourite(f"key-{number}", candidates).node for number in range(4000))
+    assert [favourite(f"key-{number}", candidates[::-1]).node for number in range(100)] == [
+        favourite(f"key-{number}", candidates).node for number in range(100)
+    ]
+    assert abs(given_out["c"] - 2000) < 200
+    assert abs(given_out["a"] - 1000) < 150
+
+
+@given(st.text(min_size=1, max_size=8), st.lists(st.integers(1, 5), min_size=2, max_size=6), st.integers(0, 5))
+def test_a_node_that_goes_changes_the_node_of_its_own_keys_alone(key: str, weights: list[int], gone: int) -> None:
+    """P3: a retry finds the node that knows the key, as long as that is there."""
+    candidates = [candidate(f"n{index}", weight) for index, weight in enumerate(weights)]
+    first = favourite(key, candidates)
+    rest = [one for one in candidates if one is not candidates[gone % len(candidates)]]
+    assert first not in rest or favourite(key, rest) == first
 
 
 # --- members ----------------------------------------------------------------------------------------

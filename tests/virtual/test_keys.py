@@ -10,8 +10,8 @@ from contextlib import AsyncExitStack, suppress
 import pytest
 
 from liminal_mesh.node.bus import Bus
-from liminal_mesh.node.config import ChannelConfig, DedupConfig
-from liminal_mesh.node.errors import InFlight, OutcomeUnknown
+from liminal_mesh.node.config import ChannelConfig, DedupConfig, InboxConfig
+from liminal_mesh.node.errors import InFlight, KeyReused, OutcomeUnknown
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.subscription import Subscription
 from liminal_mesh.node.values import Gap, PublishOutcome
@@ -292,3 +292,61 @@ async def test_whatever_happens_a_subscriber_gets_a_key_at_most_once(seed: int) 
             assert max(counts) == 1, (key, counts)
         assert [remembered(cluster[name])[1] for name in "abcd"] == [0] * 4
         await stack.aclose()
+
+
+async def test_p3_a_key_is_taken_once_by_a_group_through_whichever_node_it_comes() -> None:
+    """P3: the members of a group are at two nodes; a retry through another node goes to the one that knows the key."""
+    async with Cluster(nodes=4) as cluster, AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        members = []
+        for name in "bcc":
+            subscription = cluster[name].subscribe(CHANNEL, group="g", wait="cluster")
+            members.append(Reader(await stack.enter_async_context(subscription)))
+            stack.callback(tasks.create_task(members[-1].run()).cancel)
+        plain = await reader(cluster["c"], stack, tasks)
+        keys = [f"k{number}" for number in range(60)]
+        first = [await cluster["a"].publish(CHANNEL, key, key=key) for key in keys]
+        assert all(one.delivered for one in first)
+        await asyncio.sleep(1)
+        taken = [list(one.payloads) for one in members]
+        assert Counter(key for part in taken for key in part) == Counter(keys)
+        assert all(taken), "each member has its part of the keys"
+
+        for name in "dbca":
+            again = [await cluster[name].publish(CHANNEL, key, key=key) for key in keys]
+            assert all(one.duplicate and not one.delivered for one in again)
+            assert [one.message_id for one in again] == [one.message_id for one in first]
+        await asyncio.sleep(1)
+        assert [one.payloads for one in members] == taken
+        assert set(plain.payloads) == set(keys)
+        assert len(plain.payloads) == len(keys)
+        await stack.aclose()
+
+
+async def test_a_key_that_a_group_has_taken_stands_for_that_message_there() -> None:
+    """Another body under it is refused, also through a node that has never heard of the key."""
+    async with Cluster(nodes=3) as cluster, cluster["c"].subscribe(CHANNEL, group="g", wait="cluster") as member:
+        await cluster["a"].publish(CHANNEL, 1, key="k")
+        with pytest.raises(KeyReused):
+            await cluster["b"].publish(CHANNEL, 2, key="k")
+        item = await anext(member)
+        assert not isinstance(item, Gap)
+        assert item.payload == 1
+        assert member.statistics.waiting == 0
+
+
+async def test_a_key_that_no_member_took_is_free() -> None:
+    """P3: a publish that was delivered to nobody never suppresses its own retry."""
+    config = ChannelConfig(name=CHANNEL, inbox=InboxConfig(messages=1, overflow="reject"))
+    async with (
+        Cluster(nodes=2, channels=[config]) as cluster,
+        cluster["b"].subscribe(CHANNEL, group="g", max_in_flight=1, wait="cluster") as member,
+    ):
+        for key in "xyz":
+            outcome = await cluster["a"].publish(CHANNEL, key, key=key)
+            assert outcome.delivered == (key != "z")
+        assert not outcome.duplicate
+        for expected in "xy":
+            item = await anext(member)
+            assert not isinstance(item, Gap)
+            assert item.payload == expected
+        assert (await cluster["a"].publish(CHANNEL, "z", key="z")).delivered

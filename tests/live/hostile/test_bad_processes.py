@@ -10,6 +10,7 @@ import pytest
 
 from liminal_mesh.cluster import (
     GROUP_SCOPE,
+    SCOPES,
     Demonitor,
     Disconnect,
     ExitProcess,
@@ -93,7 +94,7 @@ REFUSED: list[tuple[str, list[Frame], str]] = [
     ("a watch of the members and of a group", [WatchMembers(8, 5), WatchGroup(9, 5, 3, "x")], "ProtocolError"),
     ("a watch of the members twice", [WatchMembers(8, 5), WatchMembers(9, 5)], ""),
     ("a monitor twice", [MonitorProcess(8, 5, "a", 1, 1), MonitorProcess(9, 5, "a", 1, 1)], ""),
-    ("a question with a bad scope", [Request(9, "group_members", msgpack.packb((4, "x")))], "ProtocolError"),
+    ("a question with a bad scope", [Request(9, "group_members", msgpack.packb((len(SCOPES), "x")))], "ProtocolError"),
     ("a question without arguments", [Request(9, "group_members")], "ProtocolError"),
     ("a wait that is no time", [Request(9, "ready", msgpack.packb(float("nan")))], "ProtocolError"),
     ("a wait for ever", [Request(9, "ready", msgpack.packb(float("inf")))], "ProtocolError"),
