@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from liminal_mesh.cluster import NodeId
+from liminal_mesh.cluster import CHANNEL_SCOPE, NodeId
 from liminal_mesh.node.channel import Channel
 from liminal_mesh.node.channel_table import ChannelTable
 from liminal_mesh.node.dedup import Dedup
@@ -55,8 +55,8 @@ def sent_twice() -> None:
     """Every publish goes over each link twice; its receiver drops the copy, so that no subscriber sees it."""
     publish = Route.publish
 
-    def twice(self: Route, run: Run, awaited: Pending | None, scope: int) -> int:
-        publish(self, run, awaited, scope)
+    def twice(self: Route, run: Run, awaited: Pending | None, scope: int = CHANNEL_SCOPE, first: int = 0) -> int:
+        publish(self, run, awaited, scope, first)
         return publish(self, run, None, scope)
 
     setattr(Route, "publish", twice)  # noqa: B010
@@ -66,11 +66,11 @@ def silent_link() -> None:
     """Some publishes are lost on the way to a peer, and the peer does not tell its subscribers of the hole."""
     publish, calls = Route.publish, [0]
 
-    def forgetful(self: Route, run: Run, awaited: Pending | None, scope: int) -> int:
+    def forgetful(self: Route, run: Run, awaited: Pending | None, scope: int = CHANNEL_SCOPE, first: int = 0) -> int:
         calls[0] += 1
         if calls[0] % 5 == 0 and awaited is None:
             return len(run.items)
-        return publish(self, run, awaited, scope)
+        return publish(self, run, awaited, scope, first)
 
     def silent(self: Channel, origin: NodeId, last: int, reason: str) -> int:
         self.heads[origin] = max(last, self.heads.get(origin, 0))
