@@ -169,10 +169,11 @@ class Failure(ClientFrame, frozen=True):
 class Subscribe(ClientFrame, frozen=True):
     """Open subscription ``subscription`` (a number of the client's choice) on a channel or a pattern.
 
-    It shares what is published with the other members of ``group``, if that is not empty.
+    It shares what is published with the other members of ``group``, if that is not empty. ``schemas`` are the versions
+    of the channel's schema that it accepts; none if it takes what the channel has.
     """
 
-    LATE = 1
+    LATE = 2
 
     ref: U64
     subscription: U64
@@ -181,14 +182,18 @@ class Subscribe(ClientFrame, frozen=True):
     wait: Name
     timeout_ms: U64
     group: Name = ""
+    schemas: Annotated[list[Name], Meta(max_length=64)] = []
 
 
 class Subscribed(ClientFrame, frozen=True):
-    """It stands, as process ``number`` of the node."""
+    """It stands, as process ``number`` of the node; ``schema`` is the version that it gets, "" without a schema."""
+
+    LATE = 1
 
     ref: U64
     subscription: U64
     number: U64
+    schema: Name = ""
 
 
 class Unsubscribe(ClientFrame, frozen=True):

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .process import Process
     from .publisher import Publisher
     from .reference import Reference
+    from .schema import Schema
     from .subscription import Subscription
     from .trace import TraceContext
     from .values import (
@@ -127,6 +128,7 @@ __all__ = [
     "Reference",
     "Rejected",
     "RestartConfig",
+    "Schema",
     "SchemaIncompatible",
     "SchemaRejected",
     "Subscription",
@@ -188,6 +190,7 @@ _HOMES = {
     "PublisherStatistics": ".values",
     "Reference": ".reference",
     "Rejected": ".errors",
+    "Schema": ".schema",
     "SchemaIncompatible": ".errors",
     "SchemaRejected": ".errors",
     "Subscription": ".subscription",

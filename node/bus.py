@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 from liminal_mesh.cluster import Member, Pid
@@ -121,6 +121,7 @@ class Bus(Protocol):
         where: Where | None = None,
         max_in_flight: int = 256,
         causal: bool = False,
+        schemas: Sequence[str] = (),
         wait: Wait | None = None,
         timeout: float = 5.0,
     ) -> Subscription:
@@ -138,17 +139,26 @@ class Bus(Protocol):
             max_in_flight: the credit: messages handed over and not yet done.
             causal: hand a message out after the one that it names as its parent, if this subscription gets that. One
                 that has waited for ``limits.causal_wait`` comes all the same, as ``orphaned``. Not with ``group``.
+            schemas: the versions of the channel's schema that this program understands, by their ids; the newest of
+                them that the channel offers is selected, and stands in ``schema`` of the subscription. Without any it
+                is the channel's own. Messages of other versions come all the same, and say theirs.
             wait: ``"cluster"`` returns when every peer that is linked has applied it.
             timeout: for that, in seconds.
 
         Entering it raises:
-            ChannelNotConfigured: no configuration covers the exact name.
+            ChannelClosed, ChannelFailed, ChannelNotConfigured: there is no such channel, or none any more.
             DeadlineExceeded: ``missing`` names the peers that have not applied it; nothing is left behind.
             Draining, LimitExceeded, NotAuthorized: as :meth:`publish`.
+            SchemaIncompatible: the channel offers none of ``schemas``.
             ValueError: the pattern is none.
 
+        The iteration raises, behind what waits:
+            ChannelClosed: the channel of the exact name was closed.
+            NoProcess: the channel failed, or the process of the subscription was ended otherwise.
+            SchemaIncompatible: the channel offers none of ``schemas`` any more.
+
         Raises:
-            TypeError: ``where`` is no function, or an async one.
+            TypeError: ``where`` is no function, or an async one; or ``schemas`` are no ids.
             ValueError: no group can have this name; ``where`` is a text: this version has no expressions.
         """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -94,13 +94,15 @@ class Client(ClientSession):
         where: Where | None = None,
         max_in_flight: int = 256,
         causal: bool = False,
+        schemas: Sequence[str] = (),
         wait: Wait | None = None,
         timeout: float = 5.0,
     ) -> Subscription:
         """Return a subscription; see :meth:`.Bus.subscribe`. It comes back by itself after a lost connection."""
         check_pattern(channel)
         bounds = self.causal_bounds if causal else None
-        return ClientSubscription(self, self.next_number(), channel, group, where, max_in_flight, bounds, wait, timeout)
+        how = group, where, max_in_flight, bounds, schemas, wait, timeout
+        return ClientSubscription(self, self.next_number(), channel, *how)
 
     async def members(self) -> tuple[Member, ...]:
         """Return the nodes of the mesh as the client's node sees them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ class StandingSubscription:
         number: int,
         pattern: str,
         group: str,
+        schemas: Sequence[str],
         max_in_flight: int,
         wait: str | None,
         timeout_s: float,
@@ -44,9 +45,11 @@ class StandingSubscription:
         self.inbox = Inbox(max_in_flight, max_in_flight * 3, 1 << 62, "drop-newest")
         self.feed = ClientFeed(number, self.inbox, bell.ready, client.send, anchors=anchors, shared=bool(group))
         self.pid: Pid | None = None
+        self.schema: str | None = None
         self._client = client
         self._pattern = pattern
         self._group = group
+        self._schemas = schemas
         self._max_in_flight = max_in_flight
         self._barrier = wait or ""
         self._timeout_s = timeout_s
@@ -57,12 +60,14 @@ class StandingSubscription:
         # The barrier is for the first time alone: whoever iterates does not wait for peers again.
         barrier, self._barrier = self._barrier, ""
         patience = patience_ms(self._timeout_s)
-        return Subscribe(ref, self.number, self._pattern, self._max_in_flight, barrier, patience, self._group)
+        late = self._group, list(self._schemas)
+        return Subscribe(ref, self.number, self._pattern, self._max_in_flight, barrier, patience, *late)
 
     def stands(self, frame: Subscribed) -> None:
         """The node has opened it."""
         node = self._client.pid
         self.pid = Pid(node.node, node.epoch, frame.number)
+        self.schema = frame.schema or None
 
     def refused(self, error: Exception) -> None:
         """The node would not open it again. If it leaves, or the connection was lost, another attempt follows."""
@@ -90,14 +95,24 @@ class ClientSubscription(Subscription):
         where: Where | None,
         max_in_flight: int,
         causal: CausalBounds | None,
+        schemas: Sequence[str],
         wait: str | None,
         timeout_s: float,
     ) -> None:
-        super().__init__(pattern, max_in_flight, group, where, causal)
+        super().__init__(pattern, max_in_flight, group, where, causal, schemas)
         self._client = client
         self._timeout_s = timeout_s
         self._standing = StandingSubscription(
-            client, number, pattern, group or "", max_in_flight, wait, timeout_s, self.bell, anchors=causal is not None
+            client,
+            number,
+            pattern,
+            group or "",
+            self.schemas,
+            max_in_flight,
+            wait,
+            timeout_s,
+            self.bell,
+            anchors=causal is not None,
         )
 
     @property
@@ -105,6 +120,11 @@ class ClientSubscription(Subscription):
         """The process of the bus that the subscription is, at the node that the client is connected to now."""
         assert self._standing.pid is not None, "a subscription has an id once it was entered"
         return self._standing.pid
+
+    @property
+    def schema(self) -> str | None:
+        """The version of the channel's schema that the node which the client is connected to has selected."""
+        return self._standing.schema
 
     async def _open(self) -> tuple[Inbox, Callable[[], None]]:
         leave = partial(self._client.feeds.remove, self._standing)

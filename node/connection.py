@@ -183,19 +183,22 @@ class Connection:
             group = frame.group and check_name(frame.group, "group")
         except ValueError as error:  # our own clients look at patterns before they send them
             raise ProtocolError(str(error)) from error
+        schema = hub.interests.select_version(frame.channel, frame.schemas)
         self.deliveries.add(delivery, inbox)
         exited = partial(self.process_ended, delivery)
         try:
-            delivery.pid = hub.interests.subscribe(frame.channel, inbox, delivery, exited, self.pid, group).pid
+            subscriber = hub.interests.subscribe(frame.channel, inbox, delivery, exited, self.pid, group, frame.schemas)
         except LiminalError:
             self.deliveries.remove(delivery)
             raise
+        delivery.pid = subscriber.pid
+        stands = Subscribed(frame.ref, frame.subscription, delivery.pid.number, schema or "")
         if frame.wait == "cluster":
-            self.errands.run(self._barrier(frame, delivery))
+            self.errands.run(self._barrier(frame, delivery, stands))
         else:
-            self.send(Subscribed(frame.ref, frame.subscription, delivery.pid.number))
+            self.send(stands)
 
-    async def _barrier(self, frame: Subscribe, delivery: Delivery) -> None:
+    async def _barrier(self, frame: Subscribe, delivery: Delivery, stands: Subscribed) -> None:
         assert delivery.pid is not None
         try:
             patience = wait_s(frame.timeout_ms / 1000)
@@ -205,7 +208,7 @@ class Connection:
             self._server.hub.processes.exit(delivery.pid, NORMAL)
             self.fail(frame.ref, error)
         else:
-            self.send(Subscribed(frame.ref, frame.subscription, delivery.pid.number))
+            self.send(stands)
 
     def _unsubscribe(self, frame: Unsubscribe) -> None:
         delivery = self.deliveries.held.get(frame.subscription)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from liminal_mesh.cluster import Envelope, Pid
@@ -36,11 +36,13 @@ class NodeSubscription(Subscription):
         where: Where | None,
         max_in_flight: int,
         causal: CausalBounds | None,
+        schemas: Sequence[str],
         wait: str | None,
         timeout_s: float,
     ) -> None:
-        super().__init__(pattern, max_in_flight, group, where, causal)
+        super().__init__(pattern, max_in_flight, group, where, causal, schemas)
         self._hub = hub
+        self._schema: str | None = None
         self._barrier = wait
         self._timeout_s = timeout_s
         self._subscriber: Subscriber | None = None
@@ -51,15 +53,21 @@ class NodeSubscription(Subscription):
         assert self._subscriber is not None, "a subscription has an id once it was entered"
         return self._subscriber.pid
 
+    @property
+    def schema(self) -> str | None:
+        """The version of the channel's schema that was selected."""
+        return self._schema
+
     async def _open(self) -> tuple[Inbox, Callable[[], None]]:
         hub = self._hub
         hub.admit(hub.pid, "subscribe", self.pattern)
         inbox = hub.interests.make_inbox(self.pattern, self.max_in_flight)
+        self._schema = hub.interests.select_version(self.pattern, self.schemas)
         if self._order is not None:
             self.bell.anchored_in = inbox
         group = self.group or ""
         subscriber = self._subscriber = hub.interests.subscribe(
-            self.pattern, inbox, self.bell, self.bell.exited, group=group
+            self.pattern, inbox, self.bell, self.bell.exited, group=group, schemas=self.schemas
         )
         if self._barrier == "cluster":
             try:

@@ -7,7 +7,7 @@ lives; peers are told at the end of the turn.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -20,6 +20,7 @@ from .names import check_pattern
 from .processes import NORMAL
 from .reasons import error_reason
 from .subscribers import Listener, Subscriber
+from .versions import select_version
 
 if TYPE_CHECKING:
     from .channel import ChannelSettings
@@ -73,6 +74,14 @@ class Interests:
         table.check_open(pattern)
         return self._make(table.settings(check_pattern(pattern)), credit, budget)
 
+    def select_version(self, pattern: str, accepted: Sequence[str]) -> str | None:
+        """Return the version of a schema that a subscription gets; of a pattern that of the family it belongs to.
+
+        Raises:
+            SchemaIncompatible: there is none of those that it accepts.
+        """
+        return select_version(self._hub.exchange.channels.settings(pattern), accepted)
+
     def subscribe(
         self,
         pattern: str,
@@ -81,6 +90,7 @@ class Interests:
         exited: Exited,
         owner: Pid | None = None,
         group: str = "",
+        schemas: Sequence[str] = (),
     ) -> Subscriber:
         """Begin a subscription; it is a process, and lasts as long as that.
 
@@ -91,6 +101,7 @@ class Interests:
             exited: is told when it is over, and the subscription taken down.
             owner: the process that it belongs to, and ends with.
             group: with whose other members it shares what is published; "" if it gets all of that.
+            schemas: the versions of a schema that it accepts; none if it takes what the channel has.
 
         Raises:
             LimitExceeded: peers would not take more entries of one node.
@@ -98,7 +109,7 @@ class Interests:
         self._check_entries()
         ended: list[Callable[[str], None]] = []
         pid = self._hub.processes.spawn("subscription", lambda reason: ended[0](reason), follows=owner)
-        subscriber = Subscriber(pid, pattern, inbox, listener, group)
+        subscriber = Subscriber(pid, pattern, inbox, listener, group, tuple(schemas))
         ended.append(partial(self._unsubscribed, subscriber, exited, owner))
         try:
             self._hub.exchange.subscribe(subscriber)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
@@ -268,13 +268,14 @@ class Node(NodeOnly):
         where: Where | None = None,
         max_in_flight: int = 256,
         causal: bool = False,
+        schemas: Sequence[str] = (),
         wait: Wait | None = None,
         timeout: float = 5.0,
     ) -> Subscription:
         """Return a subscription; see :meth:`.Bus.subscribe`."""
         limits = self.config.limits
         bounds = CausalBounds(limits.causal_wait, limits.causal_messages, limits.causal_bytes) if causal else None
-        return NodeSubscription(self.running.hub, channel, group, where, max_in_flight, bounds, wait, timeout)
+        return NodeSubscription(self.running.hub, channel, group, where, max_in_flight, bounds, schemas, wait, timeout)
 
     async def members(self) -> tuple[Member, ...]:
         """Return the nodes of the mesh as this one sees them, itself included."""

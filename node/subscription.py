@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
@@ -17,6 +17,7 @@ from .inbox import Inbox
 from .names import check_name, matches
 from .predicate import Predicate, Where, check_where
 from .receiver import Receiver
+from .versions import check_schemas
 
 __all__ = ["Subscription"]
 
@@ -44,6 +45,7 @@ class Subscription(Receiver):
         group: str | None = None,
         where: Where | None = None,
         causal: CausalBounds | None = None,
+        schemas: Sequence[str] = (),
     ) -> None:
         predicate = order = None
         if where is not None:
@@ -59,6 +61,7 @@ class Subscription(Receiver):
         self.pattern = pattern
         self.group = None if group is None else check_name(group, "group")
         self.max_in_flight = max_in_flight
+        self.schemas = check_schemas(schemas)
 
     # --- what node and client fill in ---
 
@@ -69,6 +72,15 @@ class Subscription(Receiver):
     @property
     def id(self) -> Pid:
         """The process of the bus that the subscription is."""
+        raise NotImplementedError
+
+    @property
+    def schema(self) -> str | None:
+        """The version of the channel's schema that was selected when it was entered; None without a schema.
+
+        A message that was published by another version says so itself (``message.schema``). On a client it is selected
+        again when the client was connected anew.
+        """
         raise NotImplementedError
 
     # --- the subscriber's side ---

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from .channel import ChannelSettings
 from .errors import SchemaIncompatible
+
+if TYPE_CHECKING:
+    from .channel import ChannelSettings
 
 __all__ = ["ACCEPTED_MAX", "FORMER_MAX", "check_schemas", "offered_versions", "select_version"]
 

@@ -401,3 +401,96 @@ async def test_a_node_that_does_not_run_has_no_channels() -> None:
     """As with everything else of it."""
     with pytest.raises(RuntimeError, match="not running"):
         Node(node_config("a")).channels.list()
+
+
+# --- versions that subscriptions name ---
+
+OLD, NEW = Schema(ORDER).id, Schema(WIDER).id
+
+
+async def test_sc3_a_subscription_without_a_word_gets_the_channels_own_version(held: Held) -> None:
+    """None where there is no schema; of a pattern that of its family."""
+    expected = {"orders": OLD, "typed.a": OLD, "typed.*": OLD, "ticks": None, "m.*": None, "nothing.*": None}
+    for name, schema in expected.items():
+        async with held.bus.subscribe(name) as subscription:
+            assert subscription.schema == schema
+
+
+async def test_sc3_the_node_selects_the_newest_version_that_both_know(held: Held) -> None:
+    """Of those that the channel has followed without force."""
+    await held.node.channels.evolve("orders", WIDER)
+    for accepted, selected in (([OLD], OLD), ([NEW], NEW), ([OLD, "other", NEW], NEW), ((), NEW)):
+        async with held.bus.subscribe("orders", schemas=accepted) as subscription:
+            assert subscription.schema == selected
+            await held.bus.publish("orders", {"id": 1})
+            assert (await message(subscription)).schema == NEW
+
+
+async def test_sc3_who_has_no_version_in_common_is_refused_with_both_sides_named(held: Held) -> None:
+    """Nothing is left of it; where there is no schema nothing is offered."""
+    await held.node.channels.evolve("orders", WIDER)
+    for name, offered in (("orders", (NEW, OLD)), ("typed.*", (OLD,)), ("ticks", ()), ("nothing.*", ())):
+        with pytest.raises(SchemaIncompatible) as refused:
+            await held.bus.subscribe(name, schemas=["0" * 16, "1" * 16]).__aenter__()
+        assert (refused.value.offered, refused.value.accepted) == (offered, ("0" * 16, "1" * 16))
+    assert held.node.running.hub.exchange.channels.subscriptions == 0
+    with pytest.raises(ChannelNotConfigured):
+        await held.bus.subscribe("nothing", schemas=[OLD]).__aenter__()
+
+
+@pytest.mark.parametrize("wrong", ["0" * 16, [7], [""], ["x" * 257], ["x"] * 65])
+async def test_sc3_what_can_be_no_versions_is_refused_at_once(held: Held, wrong: Any) -> None:
+    """A text alone would be read as a list of letters."""
+    with pytest.raises((TypeError, ValueError)):
+        held.bus.subscribe("orders", schemas=wrong)
+
+
+async def test_sc4_evolution_keeps_subscriptions_whatever_they_named(held: Held) -> None:
+    """They get the messages of the new version, and keep the version that was selected for them."""
+    async with held.bus.subscribe("orders", schemas=[OLD]) as old, held.bus.subscribe("orders") as own:
+        await held.node.channels.evolve("orders", WIDER)
+        await held.bus.publish("orders", {"id": 1})
+
+        for subscription in (old, own):
+            found = await message(subscription)
+            assert (found.schema, found.payload["note"], subscription.schema) == (NEW, "", OLD)
+
+
+async def test_sc4_force_ends_subscriptions_that_named_only_versions_that_are_gone(held: Held) -> None:
+    """With both sides named, behind what waits for them; those that named none go on."""
+    async with (
+        held.bus.subscribe("orders", schemas=[OLD]) as left,
+        held.bus.subscribe("orders", schemas=[OLD, Schema(NARROWER).id]) as ready,
+        held.bus.subscribe("orders") as own,
+        held.bus.subscribe("*", schemas=()) as pattern,
+        held.bus.subscribe("typed.*", schemas=[OLD]) as other,
+    ):
+        await held.bus.publish("orders", {"id": 1})
+        await held.node.channels.evolve("orders", NARROWER, force=True)
+        await held.bus.publish("orders", {"id": 2, "note": "x"})
+        await held.bus.publish("typed.a", {"id": 3})
+
+        for subscription in (ready, own):
+            assert [one["id"] for one in await payloads(subscription, 2)] == [1, 2]  # type: ignore[index]
+        assert [one["id"] for one in await payloads(pattern, 2)] == [1, 2]  # type: ignore[index]
+        assert [one["id"] for one in await payloads(other, 1)] == [3]  # type: ignore[index]
+        assert [one["id"] for one in await payloads(left, 1)] == [1]  # type: ignore[index]
+        with pytest.raises(SchemaIncompatible) as refused:
+            await take(left, 1)
+        assert (refused.value.offered, refused.value.accepted) == ((Schema(NARROWER).id,), (OLD,))
+
+
+async def test_sc4_a_family_that_is_forced_ends_those_of_its_channels_and_of_its_pattern(held: Held) -> None:
+    """And no one who subscribed to a channel that is declared for itself."""
+    await held.node.channels.create("typed.own", schema=ORDER)
+    async with (
+        held.bus.subscribe("typed.a", schemas=[OLD]) as one,
+        held.bus.subscribe("typed.*", schemas=[OLD]) as family,
+        held.bus.subscribe("typed.own", schemas=[OLD]) as own,
+    ):
+        await held.node.channels.evolve("typed.*", NARROWER, force=True)
+        for subscription in (one, family):
+            with pytest.raises(SchemaIncompatible):
+                await take(subscription, 1)
+        await held.bus.publish("typed.own", {"id": 1})
+        assert len(await payloads(own, 1)) == 1

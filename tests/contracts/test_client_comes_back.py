@@ -11,13 +11,22 @@ import pytest
 
 from liminal_mesh.cluster import GROUP_SCOPE, Pid
 from liminal_mesh.node.client import Client
-from liminal_mesh.node.errors import Draining, LimitExceeded, NoConnection, NoProcess, NotAuthorized, OutcomeUnknown
+from liminal_mesh.node.errors import (
+    Draining,
+    LimitExceeded,
+    NoConnection,
+    NoProcess,
+    NotAuthorized,
+    OutcomeUnknown,
+    SchemaIncompatible,
+)
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
+from liminal_mesh.node.schema import Schema
 from liminal_mesh.node.values import Gap
 
 from ..nodes import DEADLINE_S, mesh, until
-from .holders import check_in_place, cut, ended, eventually, holder, numbers, payloads, stay
+from .holders import check_in_place, cut, ended, eventually, holder, numbers, payloads, stay, take
 
 
 class World(NamedTuple):
@@ -255,3 +264,29 @@ async def test_a_client_that_leaves_is_not_lost(world: World) -> None:
                 await other.members()
         assert (await monitor.down(DEADLINE_S)).reason == "normal"
         assert len(world.b.running.server.connections) == 1
+
+
+async def test_sc3_its_subscriptions_are_negotiated_again(world: World) -> None:
+    """The newest version that both know then; none in common ends the iteration, which is told."""
+    versions = [
+        {"type": "object", "properties": {name: {"default": 1} for name in names}} for names in ("a", "ab", "xy")
+    ]
+    ids = [Schema(version).id for version in versions]
+    await world.b.channels.create("orders", schema=versions[0])
+    async with (
+        world.client.subscribe("orders") as own,
+        world.client.subscribe("orders", schemas=ids[:1]) as old,
+        world.client.subscribe("orders", schemas=ids) as any_,
+    ):
+        await world.b.channels.evolve("orders", versions[1])
+        assert {one.schema for one in (own, old, any_)} == {ids[0]}
+        await world.back(cut(world.b))
+        await eventually(lambda: (own.schema, old.schema, any_.schema) == (ids[1], ids[0], ids[1]))
+        # While the connection is away, so that it hears of it as late as can be.
+        former = cut(world.b)
+        await world.b.channels.evolve("orders", versions[2], force=True)
+        await world.back(former)
+
+        with pytest.raises(SchemaIncompatible):
+            await take(old, 100)  # gaps
+        await eventually(lambda: (own.schema, any_.schema) == (ids[2], ids[2]))
