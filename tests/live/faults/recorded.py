@@ -43,7 +43,7 @@ class RecordedCommands(Commands):
         self.halted = asyncio.Event()
         self.publishing: list[asyncio.Task[None]] = []
         self._attempts = count(1)
-        self.meter = Meter(bus, recorder, self._at)
+        self.meter = Meter(bus, recorder, self._at, self._tasks)
         recorder.write(events.Run(**self._at(), type="invoke"))
 
     def _at(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 from liminal_mesh.cluster.wire import CONTROL_BYTES_MAX, HIGH_WATER_BYTES, WRITE_BYTES
@@ -49,12 +49,20 @@ class Meter:
         bus: what runs in it.
         recorder: its history.
         at: the fields that all its events have.
+        commands: tasks that are not counted, since they carry out what the test asks of the process.
     """
 
-    def __init__(self, bus: Node | Client, recorder: Recorder, at: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        bus: Node | Client,
+        recorder: Recorder,
+        at: Callable[[], dict[str, Any]],
+        commands: Set[asyncio.Task[Any]],
+    ) -> None:
         self._bus = bus
         self._recorder = recorder
         self._at = at
+        self._commands = commands
         self._before: Counter[str] = Counter()
         self._sampling: asyncio.Task[None] | None = None
 
@@ -101,7 +109,7 @@ class Meter:
 
     def _counts(self) -> Counter[str]:
         queues = _of_node(self._bus) if isinstance(self._bus, Node) else _of_client(self._bus)
-        return queues + Counter(descriptors=descriptors(), tasks=len(asyncio.all_tasks()))
+        return queues + Counter(descriptors=descriptors(), tasks=len(asyncio.all_tasks() - self._commands))
 
 
 def _of_node(node: Node) -> Counter[str]:
