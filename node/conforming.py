@@ -30,7 +30,7 @@ _TEXT: Final = Encoding.TEXT.value
 _SCHEMA: Final = OptionKey.SCHEMA.value
 _KNOWN: Final = frozenset(int(encoding) for encoding in Encoding)
 
-_TEXT_IS_TEXT: Final = "text is one JSON string here: publish a value, or JSON as bytes"
+_TEXT_IS_TEXT: Final = "text is one JSON string here: publish a value, or JSON as bytes (liminal pub --encoding json)"
 
 _OPTION_BYTES: Final = 64
 """What a publish without options grows by at most, by the id."""

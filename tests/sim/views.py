@@ -100,8 +100,10 @@ class Views:
     def _check_members(self, host: Host) -> None:
         shown = sorted(map(_without_links, self._mirrors[host].values()))
         gossip = sorted(map(_without_links, host.control.swim.members()))
-        if host.control.swim._board.gone:  # who has said goodbye hears of nobody new, and sessions alone show newcomers
-            shown = [one for one in shown if one[0] in {held[0] for held in gossip}]
+        if host.control.swim._board.gone:  # who has said goodbye hears of no new run, and sessions alone show those
+            known = {member.name: member.epoch for member in host.control.swim.members()}
+            new = {one.name for one in self._mirrors[host].values() if one.epoch > known.get(one.name, -1)}
+            shown, gossip = ([one for one in held if one[0] not in new] for held in (shown, gossip))
         assert shown == gossip, f"M4: {host} shows {shown}, and gossip says {gossip}"
         sessions = host.core.sessions()
         for name, member in self._mirrors[host].items():
