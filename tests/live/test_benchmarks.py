@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import features, stuck
+from benchmarks import features, keys, stuck
 from benchmarks.__main__ import main
 from benchmarks.contenders import CONTENDERS, FIGURES
 from benchmarks.liminal_embedded import link_ratio
@@ -61,6 +61,10 @@ async def test_the_cost_of_each_feature_is_told(monkeypatch: pytest.MonkeyPatch)
     cost, told = await features.causal()
     assert cost < 100
     assert set(told) == {"without", "where nobody names a parent"}
+    monkeypatch.setattr(keys, "PUBLISHES", 2 * keys.BURST)
+    cost, told = await keys.once()
+    assert cost < 500
+    assert set(told) == {"without", "a duplicate", "a key remembered"}
 
 
 async def test_a_consumer_that_reads_nothing_costs_the_node_little_memory() -> None:
