@@ -59,7 +59,7 @@ class LimitsConfig(Section):
     dedup_keys: Count = 1_000_000
     """Keys of one channel that are remembered at once; a publish with one more is refused until a window is over."""
     dedup_keys_node: Count = 4_000_000
-    """Keys of all channels that are remembered at once; a key takes about 400 bytes of memory."""
+    """Keys of all channels that are remembered at once; a key takes about 300 bytes of memory."""
     groups: Count = 65_536
     """Process groups that this node has members in, or has sent to."""
     registry_entries: Count = 100_000

@@ -82,7 +82,7 @@ class Hub:
         permit: the one permission check, which every verb calls.
         environment: the world around the node.
         sizes: the bounds of a message.
-        keys: what is remembered of publishes with keys.
+        keys: makes what is remembered of publishes with keys, and notes what goes wrong.
         inbox_bytes: what all inboxes may hold together.
         entries_max: the most subscriptions and group members of this node.
         links_max: the most links and monitors of its processes.
@@ -97,7 +97,7 @@ class Hub:
         permit: Permit,
         environment: Environment,
         sizes: Sizes,
-        keys: Keys,
+        keys: Callable[[Events], Keys],
         inbox_bytes: int,
         entries_max: int,
         links_max: int,
@@ -113,7 +113,9 @@ class Hub:
         self.note = self.events.note
         """Notes an event: the one call for whatever is worth telling."""
         self.supervisor = channels.supervisor = Supervisor(self.processes, environment.monotonic, self.events)
-        self.shared = Shared(me, registry, environment.wall_ns, Budget(inbox_bytes), self.supervisor, keys, sizes)
+        self.shared = Shared(
+            me, registry, environment.wall_ns, Budget(inbox_bytes), self.supervisor, keys(self.events), sizes
+        )
         self.exchange = Exchange(self.shared, channels)
         self.groups = Exchange(self.shared, groups, GROUP_SCOPE)
         self._exchanges = {CHANNEL_SCOPE: self.exchange, GROUP_SCOPE: self.groups}
@@ -137,7 +139,7 @@ class Hub:
         self._met: dict[str, int] = {}
         self._routes: dict[str, Route] = {}
         self._awaited: Sweep[Pending] = Sweep(lambda pending: pending.expire())
-        self._key_sweep = KeySweep(keys.dedup, environment.monotonic)
+        self._key_sweep = KeySweep(self.shared.keys.dedup, environment.monotonic)
         self._changes = Signal()
         self.turn = Turn()
         self.room = Room()

@@ -7,7 +7,6 @@ released, so that a retry can deliver; and if some node did not answer, the publ
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Final
@@ -20,11 +19,10 @@ from liminal_mesh.storage import LiminalError
 from .channel import Channel
 from .dedup import Claim, Dedup, Original
 from .errors import KeyReused, LimitExceeded, OutcomeUnknown
+from .events import Events
 from .route import Pending, missing_receipts
 
 __all__ = ["Keyed", "Keys", "digest_of", "has_key", "key_of"]
-
-log = logging.getLogger("liminal.node")
 
 DIGEST_BYTES: Final = 16
 
@@ -39,11 +37,13 @@ class Keys:
         dedup: what it remembers.
         clock: seconds that never go back.
         key_max: the longest key, in bytes.
+        events: where it is noted if a key could not be given back.
     """
 
-    def __init__(self, dedup: Dedup, clock: Callable[[], float], key_max: int) -> None:
+    def __init__(self, dedup: Dedup, clock: Callable[[], float], key_max: int, events: Events) -> None:
         self.dedup = dedup
-        self._clock = clock
+        self.events = events
+        self.clock = clock
         self._key_max = key_max
 
     def begin(self, channel: Channel, item: Envelope, pending: Pending) -> bool:
@@ -58,11 +58,11 @@ class Keys:
         key = key_of(item)
         if len(key.encode()) > self._key_max:
             raise LimitExceeded("key", self._key_max)
-        found = self.dedup.claim(channel.name, key, digest_of(item), self._clock(), channel.settings.dedup_window_s)
+        found = self.dedup.claim(channel.name, key, digest_of(item), self.clock(), channel.settings.dedup_window_s)
         if isinstance(found, Original):
             pending.message_id, pending.duplicate = found.message_id, True
             return False
-        pending.keyed = Keyed(self.dedup, found, self._clock)
+        pending.keyed = Keyed(self, found)
         return True
 
     # --- what comes from peers ---
@@ -74,19 +74,19 @@ class Keys:
             channel: its name, or that of a queue on it: what members of a group take is remembered by group.
             key: of the publish.
         """
-        found = self.dedup.delivered(channel, key, self._clock())
+        found = self.dedup.delivered(channel, key, self.clock())
         self.dedup.statistics.suppressed += found is not None
         return found
 
     def room(self, channel: str, key: str) -> bool:
         """Whether the key of a peer's publish could be remembered; a node whose bounds are wider may send more."""
-        fits = len(key.encode()) <= self._key_max and self.dedup.room(channel, self._clock())
+        fits = len(key.encode()) <= self._key_max and self.dedup.room(channel, self.clock())
         self.dedup.statistics.refused += not fits
         return fits
 
     def taken(self, channel: str, key: str, item: Envelope, window_s: float) -> None:
         """Subscribers of this node have taken a peer's publish with a key, which is remembered for a window."""
-        self.dedup.remember(channel, key, digest_of(item), item.id, self._clock(), window_s)
+        self.dedup.remember(channel, key, digest_of(item), item.id, self.clock(), window_s)
 
 
 class Keyed:
@@ -96,12 +96,11 @@ class Keyed:
         failure: what its publisher is to be told instead of an outcome, once it has ended.
     """
 
-    __slots__ = ("_claim", "_clock", "_dedup", "_original", "_reused", "failure")
+    __slots__ = ("_claim", "_keys", "_original", "_reused", "failure")
 
-    def __init__(self, dedup: Dedup, claim: Claim, clock: Callable[[], float]) -> None:
-        self._dedup = dedup
+    def __init__(self, keys: Keys, claim: Claim) -> None:
+        self._keys = keys
         self._claim = claim
-        self._clock = clock
         self._original = 0
         self._reused = False
         self.failure: LiminalError | None = None
@@ -122,12 +121,12 @@ class Keyed:
 
     def settle(self, pending: Pending) -> None:
         """All that will be known of it is known."""
-        claim, now = self._claim, self._clock()
+        claim, dedup, now = self._claim, self._keys.dedup, self._keys.clock()
         if pending.delivered:
-            self._dedup.complete(claim, pending.message_id, now)
+            dedup.complete(claim, pending.message_id, now)
             return
         if self._original:
-            self._dedup.complete(claim, self._original, now)
+            dedup.complete(claim, self._original, now)
         else:
             self._give_up(pending, now)
         if self._original:
@@ -136,14 +135,14 @@ class Keyed:
     def release(self) -> None:
         """It failed, and its retry may begin at once."""
         claim = self._claim
-        if not self._dedup.release(claim):
-            log.error("key_not_released", extra={"fields": {"channel": claim.channel, "key": claim.key}})
+        if not self._keys.dedup.release(claim):
+            self._keys.events.note("key_not_released", level="error", channel=claim.channel, key=claim.key)
 
     def _give_up(self, pending: Pending, now: float) -> None:
         """Nobody took it. Subscribers here may have taken a peer's publish of the key meanwhile."""
         claim = self._claim
         self.release()
-        meanwhile = self._dedup.delivered(claim.channel, claim.key, now)
+        meanwhile = self._keys.dedup.delivered(claim.channel, claim.key, now)
         if meanwhile is not None and meanwhile.digest == claim.digest:
             self._original = meanwhile.message_id
         elif self._reused or meanwhile is not None:

@@ -109,7 +109,7 @@ class Runtime:
             permit,
             environment,
             Sizes(limits.max_frame, limits.envelope),
-            Keys(Dedup(limits.dedup_keys, limits.dedup_keys_node), environment.monotonic, limits.key),
+            partial(Keys, Dedup(limits.dedup_keys, limits.dedup_keys_node), environment.monotonic, limits.key),
             inbox_bytes=limits.inbox_bytes_node,
             entries_max=limits.registry_entries,
             links_max=limits.process_links,

@@ -34,5 +34,5 @@ def shared_alone(
     me: NodeId, registry: Registry, budget: Budget, clock: Callable[[], float] = lambda: 0.0, keys_max: int = 1000
 ) -> Shared:
     """Return what the exchanges of a node share that has nothing else."""
-    keys = Keys(Dedup(keys_max, keys_max), clock, 256)
+    keys = Keys(Dedup(keys_max, keys_max), clock, 256, Events(me.epoch, lambda: 0))
     return Shared(me, registry, lambda: 0, budget, strict(me), keys, Sizes(1 << 20, 64 << 10))

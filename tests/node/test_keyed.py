@@ -257,6 +257,8 @@ def test_dd3_the_original_error_is_the_one_that_is_seen(caplog: pytest.LogCaptur
         bench.publish()
     [record] = [one for one in caplog.records if one.message == "key_not_released"]
     assert record.fields == {"channel": "c", "key": "k"}  # type: ignore[attr-defined]
+    [event] = bench.shared.keys.events
+    assert {"kind": "key_not_released", "level": "error", "channel": "c", "key": "k"}.items() <= event.items()
     assert bench.dedup.statistics.failed_releases == 1
     assert bench.dedup.of("c") == (0, 0)
 
