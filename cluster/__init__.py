@@ -51,6 +51,7 @@ from .codec import CLIENT_CODEC, encode_envelope, encode_envelopes
 from .control import Control
 from .control_plane import ControlPlane
 from .control_thread import ControlThread
+from .declare_frames import DECLARATIONS_MAX, Declaration, Declare
 from .dialing import Attempt
 from .discovery import SeedState
 from .dns import DnsResolver
@@ -101,6 +102,7 @@ __all__ = [
     "CLIENT_CODEC",
     "CLIENT_FRAMES",
     "CLIENT_PROTO",
+    "DECLARATIONS_MAX",
     "GROUP_SCOPE",
     "LAN",
     "LINK_PROTO",
@@ -129,6 +131,8 @@ __all__ = [
     "ControlThread",
     "CookieRejected",
     "Credit",
+    "Declaration",
+    "Declare",
     "Deliver",
     "Demonitor",
     "Disconnect",

@@ -15,6 +15,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from .declare_frames import Declare
 from .envelope import BATCH_MAX, U64, Name, Text
 from .frame import LinkFrame, Row
 from .offer_frames import NoRoute, Offer, Taken
@@ -271,6 +272,7 @@ LINK_FRAMES: Final[dict[int, Row]] = {
     0x24: Row(Offer, "any", ("session",), "data"),
     0x25: Row(Taken, "any", ("session",), "control"),
     0x26: Row(NoRoute, "any", ("session",), "control"),
+    0x28: Row(Declare, "any", ("session",), "control"),
     0x30: Row(ProcessLink, "any", ("session",), "control"),
     0x31: Row(ProcessUnlink, "any", ("session",), "control"),
     0x32: Row(ProcessExit, "any", ("session",), "control"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from .codec import LINK_CODEC
+from .declare_frames import Declare
 from .effects import Notice
 from .identity import NodeId
 from .lanes import PeerLane
@@ -18,7 +19,7 @@ from .wire import Wire
 
 __all__ = ["BusFrame", "Link", "MeshBus", "MeshLimits"]
 
-BusFrame: TypeAlias = Publish | Lost | Heads | Receipt | Offer | Taken | NoRoute | ProcessFrame
+BusFrame: TypeAlias = Publish | Lost | Heads | Receipt | Offer | Taken | NoRoute | Declare | ProcessFrame
 """What goes from a session to the bus, and does not concern the core."""
 
 
@@ -54,7 +55,7 @@ class Link:
         if self.wire.paused:
             self._watch()
 
-    def send(self, frame: Receipt | Taken | NoRoute | ProcessFrame) -> None:
+    def send(self, frame: Receipt | Taken | NoRoute | Declare | ProcessFrame) -> None:
         """Send a control frame."""
         self.wire.send(LINK_CODEC.encode(frame))
 
@@ -69,7 +70,7 @@ class MeshBus(Protocol):
         """It ended; its members are masked already."""
 
     def link_frame(self, link: Link, frame: BusFrame) -> None:
-        """A frame with publishes, or about them, or about processes."""
+        """A frame with publishes, or about them, or about processes or channels."""
 
     def mesh_changed(self) -> None:
         """The registry's visible view, a peer's acknowledgement, the links or what they hold may have changed."""

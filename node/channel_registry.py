@@ -33,14 +33,20 @@ class ChannelRegistry:
         table: has them.
         end: ends a subscription with an error.
         note: notes an event.
+        changed: called when something is declared otherwise than before.
     """
 
     def __init__(
-        self, table: ChannelTable, end: Callable[[Subscriber, LiminalError], None], note: Callable[..., None]
+        self,
+        table: ChannelTable,
+        end: Callable[[Subscriber, LiminalError], None],
+        note: Callable[..., None],
+        changed: Callable[[], None],
     ) -> None:
         self._table = table
         self._end = end
         self._note = note
+        self._changed = changed
 
     def create(self, settings: ChannelSettings) -> None:
         """Declare a channel, or a family.
@@ -50,6 +56,7 @@ class ChannelRegistry:
         """
         self._table.declare(settings)
         self._note("channel_created", channel=settings.name, schema=_id(settings.schema))
+        self._changed()
 
     def close(self, name: str) -> None:
         """Take back a declaration.
@@ -67,6 +74,7 @@ class ChannelRegistry:
         for subscriber in ended:
             self._end(subscriber, ChannelClosed(subscriber.pattern))
         self._note("channel_closed", channel=name, subscriptions=len(ended))
+        self._changed()
 
     def evolve(self, name: str, schema: Schema | None, *, force: bool = False) -> None:
         """Give a channel, or a family, another version of its schema.
@@ -95,6 +103,7 @@ class ChannelRegistry:
             self._end(subscriber, SchemaIncompatible(offered_versions(evolved), subscriber.schemas))
         facts = {"schema": _id(schema), "former": _id(settings.schema), "forced": bool(reasons)}
         self._note("channel_evolved", channel=name, **facts, reasons=reasons, subscriptions_ended=len(ended))
+        self._changed()
 
     def _subscribed_to(self, settings: ChannelSettings) -> Iterable[Subscriber]:
         """Return who has subscribed under a declaration."""

@@ -34,7 +34,7 @@ class ChannelTable:
     """
 
     def __init__(self, settings: Iterable[ChannelSettings], channels_max: int, what: str = "channel") -> None:
-        self.declared = Declared(settings)
+        self.declared: Declared[ChannelSettings] = Declared(settings)
         self._default = ChannelSettings("")
         self._channels_max = channels_max
         self._what = what

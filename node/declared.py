@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, KeysView
+from collections.abc import Iterable, KeysView, ValuesView
+from typing import Generic, Protocol, TypeVar
 
-from .channel import ChannelSettings
 from .names import is_pattern, matches
 
-__all__ = ["Declared"]
+__all__ = ["Declared", "Named"]
 
 
-class Declared:
+class Named(Protocol):
+    """What is said of a channel, or of a family."""
+
+    @property
+    def name(self) -> str:
+        """The channel's name, or the family's pattern."""
+
+
+T = TypeVar("T", bound=Named)
+
+
+class Declared(Generic[T]):
     """The declarations of channels, exact names and families.
 
     Args:
-        entries: the first of them; no two have the same name.
+        entries: the first of them; of two with the same name the later one counts.
     """
 
-    def __init__(self, entries: Iterable[ChannelSettings]) -> None:
-        self._exact: dict[str, ChannelSettings] = {}
-        self._families: dict[str, ChannelSettings] = {}
+    def __init__(self, entries: Iterable[T]) -> None:
+        self._exact: dict[str, T] = {}
+        self._families: dict[str, T] = {}
         for entry in entries:
             self.put(entry)
 
@@ -32,22 +43,27 @@ class Declared:
         """The exact names."""
         return self._exact.keys()
 
-    def all(self) -> tuple[ChannelSettings, ...]:
+    @property
+    def families(self) -> ValuesView[T]:
+        """The declarations of families, in the order in which they are asked."""
+        return self._families.values()
+
+    def all(self) -> tuple[T, ...]:
         """Return the declarations, families last."""
         return (*self._exact.values(), *self._families.values())
 
-    def get(self, name: str) -> ChannelSettings | None:
+    def get(self, name: str) -> T | None:
         """Return the declaration of exactly this name or pattern."""
         return self._exact.get(name) or self._families.get(name)
 
-    def covering(self, name: str) -> ChannelSettings | None:
+    def covering(self, name: str) -> T | None:
         """Return what is declared of a name or a pattern: by itself, else by the first family that covers it."""
         found = self.get(name)
         if found is not None:
             return found
         return next((one for family, one in self._families.items() if matches(family, name)), None)
 
-    def put(self, entry: ChannelSettings) -> None:
+    def put(self, entry: T) -> None:
         """Add a declaration, or put it in the place of that of the same name."""
         (self._families if is_pattern(entry.name) else self._exact)[entry.name] = entry
 

@@ -91,6 +91,7 @@ def diagnose(facts: Mapping[str, Any]) -> list[Finding]:
         *_listening(facts),
         *_advertised(facts),
         *_clocks(facts),
+        *_channels(facts),
     ]
     order = {"problem": 0, "warning": 1, "note": 2}
     return sorted(dict.fromkeys(findings), key=lambda finding: order[finding.level])
@@ -245,3 +246,15 @@ def _clocks(facts: Mapping[str, Any]) -> Iterator[Finding]:
                 "this machine's clock has gone back since the node's last start" if own else "the clocks differ"
             )
             yield Finding("clock", "problem", member["name"], text, "keep the clocks of all machines in step (NTP)")
+
+
+def _channels(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    """Tell of what linked nodes have declared otherwise, channel by channel."""
+    for one in facts.get("disagreements", ()):
+        differ = [
+            f"{what} is {one[f'their_{what}']!r} at {one['node']}, and {one[what]!r} here"
+            for what in ("schema", "durable")
+            if one[what] != one[f"their_{what}"]
+        ]
+        advice = "declare it alike at all nodes; until then each checks what is published at it by its own declaration"
+        yield Finding("channel-disagrees", "warning", one["channel"], "; ".join(differ), advice)

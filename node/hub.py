@@ -7,7 +7,6 @@ timer each), barriers on the registry, and publishers that wait for room.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from liminal_mesh.cluster import (
     GROUP_SCOPE,
     SCOPES,
     BusFrame,
+    Declare,
     Envelope,
     Heads,
     Joined,
@@ -44,6 +44,7 @@ from liminal_mesh.storage import LiminalError
 
 from .channel import Channel
 from .channel_table import ChannelTable
+from .declarations import Declarations
 from .environment import Environment
 from .errors import Draining, NotAuthorized
 from .events import Events
@@ -53,6 +54,7 @@ from .inbox import Budget
 from .interests import Interests
 from .key_sweep import KeySweep
 from .keyed import Keys
+from .member_notes import MemberNotes
 from .permission import PUBLISH_VERBS, Permit
 from .processes import SHUTDOWN, ProcessTable
 from .route import Pending, Route
@@ -66,7 +68,6 @@ from .watchers import Watchers
 if TYPE_CHECKING:
     from liminal_mesh.cluster import Mesh
 
-    from .logs import Level
 
 __all__ = ["Hub"]
 
@@ -132,8 +133,8 @@ class Hub:
         self.member_watches: Watchers[None, MemberChanged] = Watchers()
         self.interests = Interests(self, entries_max)
         self.supervisor.expel = self.interests.leave
-        self.member_changes: Counter[tuple[str, str]] = Counter()
-        """How often a member went from one state to another; "none" for one that was not there, or is not any more."""
+        self.member_notes = MemberNotes(self.note)
+        self.declarations = Declarations(channels.declared, self.note)
         self.reconnects = 0
         """How often a link with a peer that had one before was made again."""
         self._met: dict[str, int] = {}
@@ -239,6 +240,7 @@ class Hub:
         for exchange in self._exchanges.values():
             exchange.link_up(route)
         self.processes.node_up(link.peer)
+        self.declarations.link_up(link.peer, link.send)
         self.reconnects += self._met.get(link.peer.name) == link.peer.epoch
         self._met[link.peer.name] = link.peer.epoch
         self.note("link_up", peer=link.peer.name, epoch=str(link.peer.epoch), address=link.address)
@@ -249,11 +251,12 @@ class Hub:
         for exchange in self._exchanges.values():
             exchange.link_down(route)
         self.processes.node_down(link.peer)
+        self.declarations.link_down(link.peer)
         self.note("link_down", peer=link.peer.name, epoch=str(link.peer.epoch), reason=reason)
         self.lane_room()
 
     def link_frame(self, link: Link, frame: BusFrame) -> None:
-        """A frame with publishes, or about them, or about processes."""
+        """A frame with publishes, or about them, or about processes or channels."""
         if isinstance(frame, Publish):
             receipt = self.in_scope(frame.scope).arrivals.receive(link.peer, frame)
             if receipt is not None:
@@ -276,6 +279,8 @@ class Hub:
             self.mesh_changed()  # barriers wait for it
         elif isinstance(frame, Lost):
             self.in_scope(frame.scope).arrivals.receive_lost(link.peer, frame)
+        elif isinstance(frame, Declare):
+            self.declarations.receive(link.peer, frame)
         else:
             self.processes.receive(link.peer, frame)
 
@@ -321,22 +326,13 @@ class Hub:
     def _member_changed(self, change: MemberChanged) -> None:
         """Tell who watches. A node that was dead for long is forgotten: what was counted of it is dropped too."""
         self.member_watches.tell(None, change)
-        before, after = change.before, change.after
-        states = ("none" if before is None else before.state, "none" if after is None else after.state)
-        if states[0] != states[1]:
-            self.member_changes[states] += 1
-        if after is not None and (before is None or (before.epoch, before.state) != (after.epoch, after.state)):
-            self._note_member(after)
-        if before is not None and after is None:
+        self.member_notes.take(change)
+        before = change.before
+        if before is not None and change.after is None:
             self._met.pop(before.name, None)
+            self.declarations.forget(before.name)
             for exchange in self._exchanges.values():
                 exchange.forget(NodeId(before.name, before.epoch))
-
-    def _note_member(self, member: Member) -> None:
-        """Note what became of a member; what is bad news is a warning."""
-        level: Level = "warning" if member.state in {"suspect", "dead"} else "info"
-        kind, epoch = f"member_{member.state}", str(member.epoch)
-        self.note(kind, level=level, node=member.name, epoch=epoch, address=member.address)
 
     def _group_event(self, event: Joined | Left | Purged | InterestGained) -> None:
         if isinstance(event, Joined | Left):

@@ -162,6 +162,8 @@ def _subscriptions(run: Runtime) -> Iterator[Metric]:
     table = run.hub.exchange.channels
     inboxes = [subscriber.inbox for subscriber in table.everyone()]
     yield _gauge("channels", "Channels in use.", len(table.channels))
+    differ = len(run.hub.declarations.disagreements())
+    yield _gauge("channel_disagreements", "Channels that a linked peer has declared otherwise, by peer.", differ)
     yield _gauge("subscriptions", "Subscriptions on this node.", len(inboxes))
     yield _gauge("inbox_messages", "Messages that wait in subscriptions.", sum(inbox.queued for inbox in inboxes))
     yield _gauge("inbox_bytes", "Bytes that wait in subscriptions.", sum(inbox.bytes for inbox in inboxes))
@@ -199,7 +201,7 @@ def _membership(run: Runtime) -> Iterator[Metric]:
     changes = CounterMetricFamily(
         "liminal_membership_changes", "Members that went from one state to another.", labels=("from", "to")
     )
-    for (before, after), count in run.hub.member_changes.items():
+    for (before, after), count in run.hub.member_notes.changes.items():
         changes.add_metric((before, after), count)
     yield changes
     swim = run.control.swim if run.control is not None else None

@@ -114,7 +114,8 @@ class Runtime:
             entries_max=limits.registry_entries,
             links_max=limits.process_links,
         )
-        self.channels = ChannelRegistry(self.hub.exchange.channels, self.hub.interests.end, self.hub.note)
+        hub = self.hub
+        self.channels = ChannelRegistry(hub.exchange.channels, hub.interests.end, hub.note, hub.declarations.changed)
         """What changes the channels while the node runs."""
         self.programs = EmbeddedProcesses(self.hub, limits.processes)
         """The processes of this node's own program."""

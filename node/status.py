@@ -132,6 +132,7 @@ def discovery(run: Runtime) -> Document:
         "ready": cluster.ready,
         "clocks": dict(run.control.clocks) if run.control is not None else {},
         "members": members(run)["members"],
+        "disagreements": [structs.asdict(one) for one in run.hub.declarations.disagreements()],
         "seeds": [
             {"seed": one.seed, "addresses": list(one.addresses), "failure": one.failure, "at": _at(one.at)}
             for one in peering.seeds()
@@ -191,7 +192,7 @@ def groups_version(run: Runtime) -> str:
 
 def channels(run: Runtime) -> Document:
     """Return the channels: those declared by an exact name, and those of families that were used; and the families."""
-    found = channel_infos(run.hub)
+    found, disagrees = channel_infos(run.hub), _disagrees(run)
     return {
         "channels": [
             {
@@ -204,14 +205,31 @@ def channels(run: Runtime) -> Document:
                     for group, pids in sorted(sharing(run.registry, one.name).items())
                 ],
                 "keys": _keys(run, one.name),
+                "disagrees": disagrees.get(one.name, []),
             }
             for one in found
             if one.state != "family"
         ],
         "families": [
-            {"name": one.name, "durable": one.durable, "schema": one.schema} for one in found if one.state == "family"
+            {
+                "name": one.name,
+                "durable": one.durable,
+                "schema": one.schema,
+                "disagrees": disagrees.get(one.name, []),
+            }
+            for one in found
+            if one.state == "family"
         ],
     }
+
+
+def _disagrees(run: Runtime) -> dict[str, list[Document]]:
+    """Return the linked peers that have declared a channel otherwise, and how, by channel."""
+    found: dict[str, list[Document]] = {}
+    for one in run.hub.declarations.disagreements():
+        entry = {"node": one.node, "durable": one.their_durable, "schema": one.their_schema}
+        found.setdefault(one.channel, []).append(entry)
+    return found
 
 
 def _keys(run: Runtime, channel: str) -> Document:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from liminal_mesh.cluster.codec import LINK_CODEC
+from liminal_mesh.cluster.declare_frames import Declaration, Declare
 from liminal_mesh.cluster.effects import Close, Dial, Effect
 from liminal_mesh.cluster.errors import ProtocolError
 from liminal_mesh.cluster.frames import (
@@ -137,6 +138,7 @@ SAMPLES: dict[type[LinkFrame], LinkFrame] = {
     Offer: Offer(1, "x", 1, [], False, 0, []),
     Taken: Taken("x/g", 1, 1),
     NoRoute: NoRoute("x/g", 1, 1, 0),
+    Declare: Declare(True, True, [Declaration("x", False, "")]),
     ProcessLink: ProcessLink(1, 1, 1),
     ProcessUnlink: ProcessUnlink(1, 1, 1, 0),
     ProcessExit: ProcessExit(1, 1, "normal"),

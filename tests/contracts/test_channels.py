@@ -9,6 +9,7 @@ import pytest
 from liminal_mesh.cluster import Pid
 from liminal_mesh.node.bus import Bus
 from liminal_mesh.node.config import ChannelConfig, InboxConfig, LimitsConfig
+from liminal_mesh.node.diagnosis import diagnose
 from liminal_mesh.node.errors import (
     ChannelClosed,
     ChannelExists,
@@ -19,13 +20,15 @@ from liminal_mesh.node.errors import (
     SchemaIncompatible,
     SchemaRejected,
 )
+from liminal_mesh.node.metrics import Metrics
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.publisher import Publisher
 from liminal_mesh.node.schema import Schema
 from liminal_mesh.node.status import channels as channels_document
+from liminal_mesh.node.status import discovery
 from liminal_mesh.node.values import ChannelInfo
 
-from ..nodes import node_config
+from ..nodes import node_config, until
 from .conftest import ORDER
 from .holders import Held, Pair, message, payloads, take
 
@@ -494,3 +497,43 @@ async def test_sc4_a_family_that_is_forced_ends_those_of_its_channels_and_of_its
                 await take(subscription, 1)
         await held.bus.publish("typed.own", {"id": 1})
         assert len(await payloads(own, 1)) == 1
+
+
+# --- nodes that differ ---
+
+
+async def test_sc5_nodes_that_have_declared_a_channel_otherwise_say_so_everywhere(pair: Pair) -> None:
+    """In status, in events, in the metrics, and to the doctor; until it is mended, and while they are linked."""
+    await pair.b.channels.evolve("orders", NARROWER, force=True)
+    hub = pair.a.running.hub
+    await until(pair.a, lambda: bool(hub.declarations.disagreements()))
+
+    for node, other, theirs in ((pair.a, "b", Schema(NARROWER).id), (pair.b, "a", OLD)):
+        page = channels_document(node.running)
+        [orders] = [one for one in page["channels"] if one["name"] == "orders"]
+        assert orders["disagrees"] == [{"node": other, "durable": False, "schema": theirs}]
+        assert all(not one["disagrees"] for one in (*page["channels"], *page["families"]) if one is not orders)
+        event = [one for one in node.running.hub.events if one["kind"] == "channels_disagree"][-1]
+        assert (event["node"], event["level"], event["count"]) == (other, "warning", 1)
+        assert event["channels"][0].startswith("orders: schema ")
+        assert b"liminal_channel_disagreements 1.0" in (await Metrics(node.running).node())[0]
+        [finding] = [one for one in diagnose(discovery(node.running)) if one.name == "channel-disagrees"]
+        assert (finding.level, finding.about) == ("warning", "orders")
+        assert theirs in finding.text
+
+    await pair.a.channels.evolve("orders", NARROWER, force=True)
+    await until(pair.b, lambda: not pair.b.running.hub.declarations.disagreements())
+    assert [one["kind"] for one in pair.b.running.hub.events][-1] == "channels_agree"
+    assert not [one for one in diagnose(discovery(pair.a.running)) if one.name == "channel-disagrees"]
+
+
+async def test_sc5_a_node_that_comes_with_another_schema_is_noticed() -> None:
+    """From its configuration, as soon as it is linked."""
+    a, b = (ChannelConfig(name="orders", schema=one) for one in (ORDER, WIDER))
+    async with Node(node_config("a", channels=[a])) as one:
+        seeds = [str(one.addresses["mesh"])]
+        async with Node(node_config("b", seeds, channels=[b])) as other:
+            for node in (one, other):
+                hub = node.running.hub
+                await until(node, lambda hub=hub: bool(hub.declarations.disagreements()))  # type: ignore[misc]
+        await until(one, lambda: not one.running.hub.declarations.disagreements())

@@ -18,6 +18,7 @@ from liminal_mesh.cluster import client_frames as client
 from liminal_mesh.cluster import client_member_frames as members
 from liminal_mesh.cluster import client_process_frames as people
 from liminal_mesh.cluster import control_frames as control
+from liminal_mesh.cluster import declare_frames as declare
 from liminal_mesh.cluster import frames as link
 from liminal_mesh.cluster import offer_frames as offer
 from liminal_mesh.cluster import process_frames as process
@@ -85,6 +86,7 @@ LINK: Final[list[Frame]] = [
     offer.Taken("readers", 9, 2, True),
     offer.NoRoute("archive", 9, 2, offer.Reason.FULL),
     offer.NoRoute("archive", 11, 1, offer.Reason.SUPPRESSED, 70_000, True),
+    declare.Declare(True, False, [declare.Declaration("orders", True, "0123456789abcdef")]),
     process.ProcessLink(7, 300, 70_000),
     process.ProcessUnlink(7, 300, 70_000, 0),
     process.ProcessExit(7, 300, "error: ValueError: Grüße"),

@@ -138,13 +138,14 @@ async def test_channels_are_those_configured_by_name_and_those_in_use() -> None:
         process = a.running.hub.exchange.resolve("m.x").pid
 
         assert [one["name"] for one in before["channels"]] == ["ticks"]
-        assert before["families"] == [{"name": "m.*", "durable": False, "schema": None}]
+        assert before["families"] == [{"name": "m.*", "durable": False, "schema": None, "disagrees": []}]
         assert after["ticks"]["in_use"] is False
         assert after["m.x"] == {
             "name": "m.x",
             "durable": False,
             "schema": None,
             "versions": [],
+            "disagrees": [],
             "subscribers": 2,
             "local_subscribers": 1,
             "nodes": ["a", "b"],
