@@ -126,8 +126,8 @@ async def _publish(where: str, verb: str, messages: int, window: int) -> None:
         say(start=now())
         await (_nowait(bus, messages) if verb == "nowait" else _windowed(bus, messages, window))
         end = now()
-        while isinstance(bus, Node) and bus.running.hub.mesh is not None and not bus.running.hub.mesh.idle:
-            await asyncio.sleep(0.001)
+        if isinstance(bus, Node):
+            await bus.flush(timeout=RECEIPT_S)
         say(end=end, link_bytes=link_bytes(bus) - before)
         await asyncio.get_running_loop().create_future()
 

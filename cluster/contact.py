@@ -17,7 +17,10 @@ __all__ = ["Contact", "Session"]
 
 
 class Session(NamedTuple):
-    """A session that stands, for whoever asks. ``rtt_s`` is None until it was measured."""
+    """A session that stands, for whoever asks.
+
+    ``rtt_s`` is None until it was measured, ``clients`` is where the peer's clients connect ("": it does not tell).
+    """
 
     peer: NodeId
     conn: int
@@ -25,6 +28,7 @@ class Session(NamedTuple):
     g: int
     since: float
     rtt_s: float | None
+    clients: str
 
 
 @dataclass(slots=True)
@@ -33,7 +37,8 @@ class Contact:
 
     ``target`` is what was dialled ("" when the other side did), ``deadline`` until when the next state must be
     reached, ``offer`` a decider's Adopt that cannot be answered yet, ``check`` the question to this session
-    whether it lives, ``flowing`` that the lane was given registry frames and owes us word of room.
+    whether it lives, ``flowing`` that the lane was given registry frames and owes us word of room, ``clients`` where
+    the peer's clients connect.
     """
 
     conn: int
@@ -47,6 +52,7 @@ class Contact:
     g: int = 0
     since: float = 0.0
     flowing: bool = False
+    clients: str = ""
 
     @property
     def name(self) -> str:
@@ -120,4 +126,6 @@ class Contact:
 
     def view(self) -> Session:
         """Return what there is to know of the session."""
-        return Session(self.handshake.node, self.conn, self.hello.address, self.g, self.since, self.live.rtt_s)
+        return Session(
+            self.handshake.node, self.conn, self.hello.address, self.g, self.since, self.live.rtt_s, self.clients
+        )

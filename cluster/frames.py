@@ -48,6 +48,7 @@ __all__ = [
     "Range",
     "Redundant",
     "Refusal",
+    "Serves",
     "SnapBegin",
     "SnapChunk",
     "SnapEnd",
@@ -245,6 +246,12 @@ class Drain(LinkFrame, frozen=True):
     reason: Text
 
 
+class Serves(LinkFrame, frozen=True):
+    """Where the sender's clients connect; told when a session begins, if there is anything to tell."""
+
+    clients: Name
+
+
 _BOTH = ("adopting", "session")
 
 LINK_FRAMES: Final[dict[int, Row]] = {
@@ -265,6 +272,7 @@ LINK_FRAMES: Final[dict[int, Row]] = {
     0x15: Row(Ack, "any", ("session",), "control"),
     0x16: Row(Heartbeat, "any", ("session",), "control"),
     0x17: Row(Drain, "any", ("session",), "control"),
+    0x18: Row(Serves, "any", ("session",), "control"),
     0x20: Row(Publish, "any", ("session",), "data"),
     0x21: Row(Lost, "any", ("session",), "data"),
     0x22: Row(Heads, "any", ("session",), "data"),

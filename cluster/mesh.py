@@ -86,7 +86,6 @@ class Mesh:
         self._tasks: asyncio.TaskGroup | None = None
         self._changed_scheduled = False
         self._watch = LaneWatch(self._loop, self.links, bus)
-        self._draining = False
         self.departed = False
         """Whether the members have heard our goodbye, or had the time for it."""
         self._first = FirstRound()
@@ -128,7 +127,6 @@ class Mesh:
 
     def drain(self, reason: str) -> None:
         """Tell the peers that this node leaves, and end the links when that is written."""
-        self._draining = True
         self._do(self._core.drain(reason, self._loop.time()))
         for link in tuple(self.links.values()):
             link.wire.close(reason)
@@ -138,11 +136,6 @@ class Mesh:
     def tried(self) -> bool:
         """Whether each seed was looked up and dialled once, and it is known how that ended."""
         return self._first.over
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits for any peer; what the system has not taken yet is written out by closing."""
-        return not any(link.lane for link in self.links.values())
 
     def wire_opened(self, wire: Wire) -> None:
         """A connection stands (the dialler's side is told by the dial)."""
@@ -216,8 +209,6 @@ class Mesh:
             self._schedule()
         if crowded and not link.lane.crowded:
             self._bus.lane_room()
-        if not link.lane and self._draining:
-            self._loop.call_soon(self._bus.mesh_changed)
         return frames
 
     def member_changed(self, change: MemberChanged) -> None:

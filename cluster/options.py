@@ -11,14 +11,16 @@ __all__ = ["PeeringOptions"]
 class PeeringOptions:
     """How a node meets its peers.
 
-    ``address`` is what peers shall dial, ``seeds`` whom to dial first (:mod:`.seeds`), and ``expected`` how many nodes
-    make the mesh whole, this one included.
+    ``address`` is what peers shall dial, ``seeds`` whom to dial first (:mod:`.seeds`), ``expected`` how many nodes make
+    the mesh whole, this one included, and ``clients`` where clients connect, as other nodes may tell theirs ("": they
+    may not).
     """
 
     cluster: str
     address: str
     seeds: tuple[str, ...] = ()
     expected: int = 2
+    clients: str = ""
 
     heartbeat_s: float = 30.0
     """How often each session is looked at in any case, give or take a half."""

@@ -45,6 +45,7 @@ from .frames import (
     Range,
     Redundant,
     Refusal,
+    Serves,
     SnapBegin,
     SnapChunk,
     SnapEnd,
@@ -324,6 +325,8 @@ class Peering:
                 self._sessions.beaten(contact, frame, now)
             case Drain():
                 self._sessions.drained(contact, frame, now)
+            case Serves():
+                self._sessions.serves(contact, frame)
             case Sync() | SnapBegin() | SnapChunk() | SnapEnd() | Range() | Ack():
                 self._sessions.replicate(contact, frame, now)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from .contact import Contact
 from .effects import PeerLeaves, SessionDown, SessionUp
 from .errors import ProtocolError
-from .frames import Ack, Drain, Heartbeat, Peer, Ping, Range, SnapBegin, SnapChunk, SnapEnd, Sync
+from .frames import Ack, Drain, Heartbeat, Peer, Ping, Range, Serves, SnapBegin, SnapChunk, SnapEnd, Sync
 from .handshake import check_form
 from .heartbeat import Pulse
 from .ledger import Ledger
@@ -40,6 +40,8 @@ class Sessions:
         ledger.dialer.linked(node.name, node.epoch, hello.address, now)
         ledger.out.append(SessionUp(contact.conn, node, hello.address, g))
         ledger.send(contact, *self._registry.session_up(node, hello.run))
+        if ledger.options.clients:
+            ledger.send(contact, Serves(ledger.options.clients))
         self._news(now)
 
     def down(self, contact: Contact, pair: Pair, reason: str, now: float) -> None:
@@ -152,6 +154,15 @@ class Sessions:
         self._ledger.dialer.rest(*contact.handshake.node, left=True)
         self._ledger.out.append(PeerLeaves(contact.handshake.node))
         self._ledger.notice("info", "peer_drains", contact.name, now, peer=contact.name, reason=drain.reason)
+
+    def serves(self, contact: Contact, frame: Serves) -> None:
+        """Take where a peer's clients connect.
+
+        Raises:
+            ProtocolError: that is no address.
+        """
+        check_form(contact.name, frame.clients)
+        contact.clients = frame.clients
 
     def missing(self) -> tuple[tuple[str, str], ...]:
         """Return the links that should be there and are not: (from, to)."""

@@ -210,6 +210,10 @@ class ClientSession:
                 self.watches.news(frame)
         self._changes.notify()
 
+    def session_owed(self) -> bool:
+        """Whether the node owes an answer to something that was written."""
+        return self.ledger.owed
+
     def session_pull(self, bytes_max: int) -> list[bytes]:
         """Return publishes to write."""
         crowded = self.ledger.crowded

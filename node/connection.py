@@ -64,18 +64,21 @@ class Connection:
     """
 
     def __init__(self, server: Server, wire: Wire, since: float, now: float) -> None:
-        self.pid = server.hub.processes.spawn("connection", self.exited, traps=True)
+        self.pid = server.bus.processes.spawn("connection", self.exited, traps=True)
         self.client = ""
         self.since = since
         self.state = "connect"
         self.heard_at = now
         self.wire = wire
+        self.leaving = False
+        """Whether the client was told that the node leaves, and may still leave by itself."""
         self._server = server
+        self._bus = server.bus
         self._over = False
         """Whether it has ended, or is about to."""
-        self.deliveries = Deliveries(server.limits.inbox_bytes_connection, wire.wake, server.hub.shared.statistics)
-        self._intake = Intake(self, server.hub)
-        self._guests = Guests(self, server.hub, server.limits)
+        self.deliveries = Deliveries(server.limits.inbox_bytes_connection, wire.wake, server.bus.shared.statistics)
+        self._intake = Intake(self, server.bus)
+        self._guests = Guests(self, server.bus, server.limits)
         limits = server.limits
         self.errands = Errands(partial(server.answer, self.pid), self.send, self.fail, limits.waits_per_connection)
 
@@ -173,21 +176,21 @@ class Connection:
             self.fail(frame.ref, error)
 
     def _open_subscription(self, frame: Subscribe) -> None:
-        hub = self._server.hub
+        bus = self._bus
         if frame.wait == "cluster":
             self.errands.check()
         delivery = self.new_delivery(frame.subscription)
-        hub.admit(self.pid, "subscribe", frame.channel)
+        bus.admit(self.pid, "subscribe", frame.channel)
         try:
-            inbox = hub.interests.make_inbox(frame.channel, frame.max_in_flight, self.deliveries.budget)
+            inbox = bus.interests.make_inbox(frame.channel, frame.max_in_flight, self.deliveries.budget)
             group = frame.group and check_name(frame.group, "group")
         except ValueError as error:  # our own clients look at patterns before they send them
             raise ProtocolError(str(error)) from error
-        schema = hub.interests.select_version(frame.channel, frame.schemas)
+        schema = bus.interests.select_version(frame.channel, frame.schemas)
         self.deliveries.add(delivery, inbox)
         exited = partial(self.process_ended, delivery)
         try:
-            subscriber = hub.interests.subscribe(frame.channel, inbox, delivery, exited, self.pid, group, frame.schemas)
+            subscriber = bus.interests.subscribe(frame.channel, inbox, delivery, exited, self.pid, group, frame.schemas)
         except LiminalError:
             self.deliveries.remove(delivery)
             raise
@@ -202,10 +205,10 @@ class Connection:
         assert delivery.pid is not None
         try:
             patience = wait_s(frame.timeout_ms / 1000)
-            await self._server.hub.interests.barrier("subscribe", frame.channel, patience, group=frame.group)
+            await self._bus.interests.barrier("subscribe", frame.channel, patience, group=frame.group)
         except LiminalError as error:
             delivery.told = True
-            self._server.hub.processes.exit(delivery.pid, NORMAL)
+            self._bus.processes.exit(delivery.pid, NORMAL)
             self.fail(frame.ref, error)
         else:
             self.send(stands)
@@ -214,7 +217,7 @@ class Connection:
         delivery = self.deliveries.held.get(frame.subscription)
         if self._guests.own(frame.subscription):
             raise ProtocolError("the connection's own mailbox ends with the connection")
-        if delivery is None or delivery.pid is None or self._server.hub.processes.exit(delivery.pid, NORMAL):
+        if delivery is None or delivery.pid is None or self._bus.processes.exit(delivery.pid, NORMAL):
             return
         self.deliveries.remove(delivery)  # it was over, and had still something to say
         self.send(Ended(frame.subscription))
@@ -249,7 +252,7 @@ class Connection:
 
     def _overflowed(self, delivery: Delivery) -> None:
         assert delivery.pid is not None
-        self._server.loop.call_soon(self._server.hub.processes.exit, delivery.pid, NORMAL)
+        self._server.loop.call_soon(self._bus.processes.exit, delivery.pid, NORMAL)
 
     def fail(self, ref: int, error: LiminalError, count: int = 1) -> None:
         """Answer requests with an error."""
@@ -277,14 +280,32 @@ class Connection:
             exit_reason: of its process.
             others: addresses of other nodes that the client may go to.
         """
-        self._intake.settle()
-        self.send(Disconnect(code, clean_reason(reason), list(others)))
+        self._say(code, reason, others)
         self.end(exit_reason)
+
+    def take_leave(self, reason: str, others: Sequence[str]) -> None:
+        """Tell the client that the node leaves, once it has all that waits for it now; then it may go by itself.
+
+        Until it does, it is here as before, and what it has asked is answered.
+        """
+        self.wire.when_written(self.deliveries.mark(), partial(self._take_leave, reason, others))
+
+    def _take_leave(self, reason: str, others: Sequence[str]) -> None:
+        if not (self._over or self.leaving):
+            self._say("draining", reason, others)
+            self.leaving = True
+            self._server.told(self)
+
+    def _say(self, code: str, reason: str, others: Sequence[str]) -> None:
+        """Say the last word, unless it was said."""
+        self._intake.settle()
+        if not self.leaving:
+            self.send(Disconnect(code, clean_reason(reason), list(others)))
 
     def end(self, reason: str) -> None:
         """End its process, and everything that was its own, for this reason; what was sent is still written."""
         self._over = True
-        self._server.hub.processes.exit(self.pid, reason)
+        self._bus.processes.exit(self.pid, SHUTDOWN if self.leaving else reason)
 
     def exited(self, reason: str) -> None:
         """Its process is over; what follows it is ended by that."""

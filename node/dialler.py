@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from liminal_mesh.cluster import (
@@ -20,6 +20,7 @@ from liminal_mesh.cluster import (
     KeepAliveReply,
     ProtocolError,
     Wire,
+    parse_address,
 )
 
 from .environment import Environment
@@ -58,6 +59,9 @@ class Session(Protocol):
     def session_frame(self, frame: ClientFrame) -> None:
         """A frame came; raises ProtocolError when it makes no sense."""
 
+    def session_owed(self) -> bool:
+        """Whether the node owes an answer."""
+
     def session_pull(self, bytes_max: int) -> list[bytes]:
         """Return data to write."""
 
@@ -86,28 +90,36 @@ class Dialler:
         self._heard_at = 0.0
         self._keepalives = 0
         self._goodbye = ""
+        self._leaving = False
+        """Whether the node leaves, and what it still owes is waited for."""
+        self._others: list[Address] = []
+        """Where the last node that left said that its clients can go."""
 
     @property
     def connected(self) -> bool:
-        """Whether a connection stands."""
-        return self._wire is not None and self._lost is not None
+        """Whether a connection stands that takes anything new."""
+        return self._wire is not None and self._lost is not None and not self._leaving
 
     async def connect(self) -> None:
-        """Try each address once.
+        """Try each address once: those that were configured, then those that a node which left has named.
 
         Raises:
             NoConnection: none of them answered; it says what each said.
         """
         reasons = []
-        for _ in self._addresses:
-            address = self._addresses[self._next % len(self._addresses)]
-            self._next += 1
+        for address in self._round():
             try:
                 return await self._open(address)
             except (OSError, ProtocolError, NoConnection) as error:
                 reason = f"no answer within {CONNECT_S:g} s" if isinstance(error, TimeoutError) else str(error)
                 reasons.append(f"{address}: {getattr(error, 'strerror', None) or reason}")
         raise NoConnection(", ".join(map(str, self._addresses)), "; ".join(reasons))
+
+    def _round(self) -> Iterator[Address]:
+        for _ in self._addresses:
+            self._next += 1
+            yield self._addresses[(self._next - 1) % len(self._addresses)]
+        yield from [address for address in self._others if address not in self._addresses]
 
     async def run(self) -> None:
         """Keep the connection, made by :meth:`connect`, until cancelled."""
@@ -134,13 +146,12 @@ class Dialler:
     def close(self) -> None:
         """Leave the node, if a connection stands, so that it need not take the client for lost."""
         if self._wire is not None:
-            self.send(Disconnect("leave", "the client closed"))
             wire, self._wire = self._wire, None
-            wire.close("the client closed")
+            self._part(wire, "the client closed")
 
     def send(self, frame: ClientFrame) -> bool:
         """Send a control frame; False when no connection stands."""
-        if self._wire is None or self._lost is None:
+        if self._wire is None or not self.connected:
             return False
         self._wire.send(CLIENT_CODEC.encode(frame))
         return True
@@ -153,7 +164,7 @@ class Dialler:
     async def _open(self, address: Address) -> None:
         wire = Wire(self._loop, self, FRAME_BYTES_MAX)
         self._greeting = self._loop.create_future()
-        self._goodbye = ""
+        self._goodbye, self._leaving = "", False
         try:
             async with asyncio.timeout(CONNECT_S):
                 await self._network.connect(lambda: wire, address)
@@ -203,13 +214,33 @@ class Dialler:
         frame = CLIENT_CODEC.decode(kind, body)
         assert isinstance(frame, ClientFrame)
         if isinstance(frame, Disconnect):
-            self._goodbye = f"the node said: {frame.reason}"
-            wire.close(self._goodbye)
+            self._told(wire, frame)
         elif isinstance(frame, Connected):
             if self._greeting is not None and not self._greeting.done():
                 self._greeting.set_result(frame)
         elif not isinstance(frame, KeepAliveReply):
             self._session.session_frame(frame)
+            if self._leaving:
+                self._leave(wire)
+
+    def _told(self, wire: Wire, frame: Disconnect) -> None:
+        """The node has said its last word. One that leaves still answers what it was asked, and names other nodes."""
+        self._goodbye = f"the node said: {frame.reason}"
+        if frame.code != "draining":
+            wire.close(self._goodbye)
+            return
+        self._others = [address for text in frame.others if (address := _address(text)) is not None]
+        self._leaving = True
+        self._leave(wire)
+
+    def _leave(self, wire: Wire) -> None:
+        if self._lost is None or not self._session.session_owed():
+            self._part(wire, self._goodbye)
+
+    @staticmethod
+    def _part(wire: Wire, reason: str) -> None:
+        wire.send(CLIENT_CODEC.encode(Disconnect("leave", reason)))
+        wire.close(reason)
 
     def wire_broken(self, wire: Wire, error: ProtocolError) -> None:
         """The node broke the protocol."""
@@ -231,4 +262,11 @@ class Dialler:
 
     def wire_pull(self, wire: Wire, bytes_max: int) -> list[bytes]:
         """Return data to write."""
-        return self._session.session_pull(bytes_max) if self._lost is not None else []
+        return self._session.session_pull(bytes_max) if self.connected else []
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return parse_address(text)
+    except ValueError:  # of a later version, perhaps: the others will do
+        return None

@@ -54,19 +54,25 @@ class Flush:
             self._changed()
 
 
-async def flush(hub: Hub, server: Server, timeout_s: float) -> None:
+async def flush(hub: Hub, timeout_s: float, server: Server | None = None) -> None:
     """Wait until everything that was accepted before this call is with the system's sockets.
 
     A connection or a session that ends meanwhile is not waited for.
+
+    Args:
+        hub: of the node; what it has for its peers is waited for.
+        timeout_s: for how long.
+        server: whose clients are waited for, too, if there is one.
 
     Raises:
         DeadlineExceeded: ``missing`` names who has not taken it in time: peers by their names, clients by their pids.
     """
     deadline = hub.loop.time() + timeout_s
     await asyncio.sleep(0)  # publishes of one turn are handed over at its end
-    under_way = Flush(hub.mesh_changed)
+    under_way = Flush(hub.changed)
     try:
-        _add_clients(under_way, server)
+        if server is not None:
+            _add_clients(under_way, server)
         _add_peers(under_way, hub)
         if not await hub.until(lambda: under_way.over, deadline):
             raise DeadlineExceeded("flush", node=hub.me.name, missing=under_way.missing)

@@ -23,9 +23,9 @@ from liminal_mesh.cluster import (
     WatchMembers,
 )
 
+from .backing import Backing
 from .changes import Changes
 from .group_watches import GroupKey, check_watched
-from .hub import Hub
 from .values import Joined, Left
 from .watchers import Watchers
 
@@ -64,7 +64,7 @@ def key_of(frame: WatchGroup | WatchMembers) -> GroupKey | None:
     return (frame.scope, frame.group) if isinstance(frame, WatchGroup) else None
 
 
-def watch_for(frame: WatchGroup | WatchMembers, connection: Connection, hub: Hub) -> GuestWatch:
+def watch_for(frame: WatchGroup | WatchMembers, connection: Connection, hub: Backing) -> GuestWatch:
     """Begin to watch for a client.
 
     Raises:
@@ -152,7 +152,7 @@ class _Watch(Generic[Key, Change, Row]):
 class _GroupWatch(_Watch[GroupKey, Joined | Left, GroupChange]):
     """A group that a client watches."""
 
-    def __init__(self, frame: WatchGroup, hub: Hub, deliveries: Deliveries) -> None:
+    def __init__(self, frame: WatchGroup, hub: Backing, deliveries: Deliveries) -> None:
         super().__init__((frame.scope, frame.group), hub.watches, deliveries, BATCH_MAX)
         self._number = frame.watch
         self._registry = hub.registry
@@ -171,7 +171,7 @@ class _GroupWatch(_Watch[GroupKey, Joined | Left, GroupChange]):
 class _MemberWatch(_Watch[None, MemberChanged, MemberChange]):
     """The nodes of the mesh, which a client watches."""
 
-    def __init__(self, frame: WatchMembers, hub: Hub, deliveries: Deliveries) -> None:
+    def __init__(self, frame: WatchMembers, hub: Backing, deliveries: Deliveries) -> None:
         super().__init__(None, hub.member_watches, deliveries, MEMBERS_MAX)
         self._number = frame.watch
         self._hub = hub

@@ -30,11 +30,11 @@ from liminal_mesh.cluster import (
 )
 from liminal_mesh.storage import LiminalError
 
+from .backing import Backing
 from .config_limits import LimitsConfig
 from .deliveries import Delivery
 from .errors import LimitExceeded, NoProcess
 from .guest_watches import GuestWatch, key_of, watch_for
-from .hub import Hub
 from .interests import wait_s
 from .names import check_name
 from .post import Post, Stay
@@ -58,7 +58,7 @@ class Guests:
         limits: the node's bounds.
     """
 
-    def __init__(self, connection: Connection, hub: Hub, limits: LimitsConfig) -> None:
+    def __init__(self, connection: Connection, hub: Backing, limits: LimitsConfig) -> None:
         self._connection = connection
         self._hub = hub
         self._limits = limits

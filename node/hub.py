@@ -49,12 +49,13 @@ from .environment import Environment
 from .errors import Draining, NotAuthorized
 from .events import Events
 from .exchange import Exchange
+from .flushing import flush
 from .group_watches import GroupWatches
 from .inbox import Budget
 from .interests import Interests
 from .key_sweep import KeySweep
 from .keyed import Keys
-from .member_notes import MemberNotes
+from .member_news import MemberNews
 from .permission import PUBLISH_VERBS, Permit
 from .processes import SHUTDOWN, ProcessTable
 from .route import Pending, Route
@@ -107,11 +108,13 @@ class Hub:
         self.registry = registry
         self.permit = permit
         self.environment = environment
-        self.processes = ProcessTable(me, self._send, self._broken, links_max)
         self.noted = Signal()
         """Wakes who waits for events."""
-        self.events = Events(me.epoch, environment.wall_ns, self.noted.notify)
-        self.note = self.events.note
+        self.events = events = Events(me.epoch, environment.wall_ns, self.noted.notify)
+        self.processes = ProcessTable(
+            me, self._send, lambda pid, error: events.broke("process_not_taken_down", error, pid=str(pid)), links_max
+        )
+        self.note = events.note
         """Notes an event: the one call for whatever is worth telling."""
         self.supervisor = channels.supervisor = Supervisor(self.processes, environment.monotonic, self.events)
         self.shared = Shared(
@@ -123,6 +126,8 @@ class Hub:
         self.mesh: Mesh | None = None
         self._membership: Membership | None = None
         self.draining = False
+        self.others: Callable[[], tuple[str, ...]] = tuple
+        """Where clients can go that this node does not serve any more."""
         self.failure: Exception | None = None
         self.loop = asyncio.get_running_loop()
         self.sizes = sizes
@@ -133,11 +138,8 @@ class Hub:
         self.member_watches: Watchers[None, MemberChanged] = Watchers()
         self.interests = Interests(self, entries_max)
         self.supervisor.expel = self.interests.leave
-        self.member_notes = MemberNotes(self.note)
+        self.member_news = MemberNews(self.events)
         self.declarations = Declarations(channels.declared, self.note)
-        self.reconnects = 0
-        """How often a link with a peer that had one before was made again."""
-        self._met: dict[str, int] = {}
         self._routes: dict[str, Route] = {}
         self._awaited: Sweep[Pending] = Sweep(lambda pending: pending.expire())
         self._key_sweep = KeySweep(self.shared.keys.dedup, environment.monotonic)
@@ -178,7 +180,7 @@ class Hub:
                 self.exchange.channels.settings(name)
             raise
         if self.draining:
-            raise Draining(())
+            raise Draining(self.others())
 
     def routes(self) -> list[Route]:
         """Return the ways to the peers that are linked now."""
@@ -198,6 +200,18 @@ class Hub:
     async def until(self, condition: Callable[[], bool], deadline: float) -> bool:
         """Wait until a condition holds, looked at after each change of the mesh; return whether it does."""
         return await self._changes.until(condition, deadline)
+
+    def changed(self) -> None:
+        """Something of this node that was waited for may have come."""
+        self._changes.notify()
+
+    async def flush(self, timeout_s: float) -> None:
+        """Wait until everything that was accepted before this call is on its way to the peers.
+
+        Raises:
+            DeadlineExceeded: ``missing`` names the peers that have not taken it.
+        """
+        await flush(self, timeout_s)
 
     # --- publishes ---
 
@@ -227,22 +241,19 @@ class Hub:
         pending.forget = partial(self._awaited.remove, pending, self._awaited.add(pending, timeout_s))
 
     async def writable(self, channel: Channel) -> None:
-        """Wait until no peer that keeps up holds publishers on the channel back."""
-        # Resolved each time: the lane of a link that ended stays as full as it was.
+        """Wait until no peer that keeps up holds publishers on the channel back; the lane of an ended link stays full."""
         await self.room.until(lambda: not self.exchange.resolve(channel.name).crowded)
 
     # --- what the mesh calls ---
 
     def link_up(self, link: Link) -> None:
         """A session with a peer stands."""
-        route = Route(link.peer, link.lane, link.wake)
-        self._routes[link.peer.name] = route
+        route = self._routes[link.peer.name] = Route(link.peer, link.lane, link.wake)
         for exchange in self._exchanges.values():
             exchange.link_up(route)
         self.processes.node_up(link.peer)
         self.declarations.link_up(link.peer, link.send)
-        self.reconnects += self._met.get(link.peer.name) == link.peer.epoch
-        self._met[link.peer.name] = link.peer.epoch
+        self.member_news.linked(link.peer)
         self.note("link_up", peer=link.peer.name, epoch=str(link.peer.epoch), address=link.address)
 
     def link_down(self, link: Link, reason: str) -> None:
@@ -285,12 +296,8 @@ class Hub:
             self.processes.receive(link.peer, frame)
 
     def _send(self, node: str, frame: ProcessFrame) -> None:
-        link = self.mesh.links.get(node) if self.mesh is not None else None
-        if link is not None:  # else its session has just ended, which says it all
-            link.send(frame)
-
-    def _broken(self, pid: Pid, error: Exception) -> None:
-        self.events.broke("process_not_taken_down", error, pid=str(pid))
+        if self.mesh is not None and (link := self.mesh.links.get(node)) is not None:
+            link.send(frame)  # else its session has just ended, which says it all
 
     def mesh_changed(self) -> None:
         """Something that was waited for may have come."""
@@ -326,13 +333,11 @@ class Hub:
     def _member_changed(self, change: MemberChanged) -> None:
         """Tell who watches. A node that was dead for long is forgotten: what was counted of it is dropped too."""
         self.member_watches.tell(None, change)
-        self.member_notes.take(change)
-        before = change.before
-        if before is not None and change.after is None:
-            self._met.pop(before.name, None)
-            self.declarations.forget(before.name)
+        self.member_news.changed(change)
+        if change.after is None and (gone := change.before) is not None:
+            self.declarations.forget(gone.name)
             for exchange in self._exchanges.values():
-                exchange.forget(NodeId(before.name, before.epoch))
+                exchange.forget(NodeId(gone.name, gone.epoch))
 
     def _group_event(self, event: Joined | Left | Purged | InterestGained) -> None:
         if isinstance(event, Joined | Left):
@@ -341,6 +346,5 @@ class Hub:
             if event.scope in self._exchanges:
                 self._exchanges[event.scope].interest_gained(event.node.name, event.groups, event.applied)
         elif isinstance(event, Purged):
-            self.note(
-                "purged", node=event.node.name, epoch=str(event.node.epoch), reason=event.reason, members=event.members
-            )
+            epoch = str(event.node.epoch)
+            self.note("purged", node=event.node.name, epoch=epoch, reason=event.reason, members=event.members)

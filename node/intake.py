@@ -12,10 +12,10 @@ from liminal_mesh.cluster import CHANNEL_SCOPE, ClientOutcome, ClientPublish, Co
 from liminal_mesh.storage import LiminalError
 
 from .acks import check_ack
+from .backing import Backing
 from .channel import Channel
 from .errors import OutcomeUnknown
 from .exchange import Exchange
-from .hub import Hub
 from .keyed import has_key
 from .permission import PUBLISH_VERBS
 from .route import Pending, missing_receipts
@@ -38,7 +38,7 @@ class Intake:
         hub: the node's middle.
     """
 
-    def __init__(self, connection: Connection, hub: Hub) -> None:
+    def __init__(self, connection: Connection, hub: Backing) -> None:
         self._connection = connection
         self._hub = hub
         self._number = connection.pid.number

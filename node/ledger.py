@@ -63,6 +63,11 @@ class Ledger:
         """Whether anything waits to be written, or for its answer."""
         return bool(self._lane or self._sinks)
 
+    @property
+    def owed(self) -> bool:
+        """Whether anything that was written waits for its answer."""
+        return any(self._was_written(ref) for ref in self._sinks)
+
     def limit_frames(self, frame_max: int) -> None:
         """Make no frame larger than the node takes."""
         self.frame_max = frame_max
@@ -150,11 +155,14 @@ class Ledger:
 
     def lost(self, error: Exception) -> None:
         """The connection is gone: what was written has an unknown end."""
-        self.fail([ref for ref in self._sinks if ref <= self._written or ref in self._requests], error)
+        self.fail([ref for ref in self._sinks if self._was_written(ref)], error)
 
     def close(self, error: Exception) -> None:
         """Nothing will be written or answered any more."""
         self.fail(tuple(self._sinks), error)
+
+    def _was_written(self, ref: int) -> bool:
+        return ref <= self._written or ref in self._requests
 
     def _encode(self, key: PublishKey, ref: int, envelopes: Sequence[bytes], count: int) -> bytes:
         scope, name, mode, ack, patience = key

@@ -190,7 +190,7 @@ def _mesh(run: Runtime) -> Iterator[Metric]:
         traffic.add_metric((peer, "in"), link.wire.bytes_in)
         traffic.add_metric((peer, "out"), link.wire.bytes_out)
     yield traffic
-    again = run.hub.reconnects
+    again = run.hub.member_news.reconnects
     yield _counter("peer_link_reconnects", "Links with peers that had one before, and made another.", again)
     fenced = run.peering.fenced if run.peering is not None else 0
     yield _counter("frames_fenced", "Frames of links that were closed or replaced before they came.", fenced)
@@ -201,7 +201,7 @@ def _membership(run: Runtime) -> Iterator[Metric]:
     changes = CounterMetricFamily(
         "liminal_membership_changes", "Members that went from one state to another.", labels=("from", "to")
     )
-    for (before, after), count in run.hub.member_notes.changes.items():
+    for (before, after), count in run.hub.member_news.changes.items():
         changes.add_metric((before, after), count)
     yield changes
     swim = run.control.swim if run.control is not None else None

@@ -44,7 +44,7 @@ class NodeOnly:
                 names, clients by the pids of their connections.
         """
         run = self.running
-        await flush(run.hub, run.server, timeout)
+        await flush(run.hub, timeout, run.server)
 
     def connections(self) -> tuple[ClientConnection, ...]:
         """Return the clients that are connected to this node, in the order in which they came."""

@@ -10,7 +10,7 @@ from .errors import NoProcess
 from .inbox import Inbox
 
 if TYPE_CHECKING:
-    from .hub import Hub
+    from .backing import Backing
     from .subscribers import Listener, Subscriber
 
 __all__ = ["Post", "Stay"]
@@ -45,7 +45,7 @@ class Post:
         listener: is told when something waits.
     """
 
-    def __init__(self, hub: Hub, pid: Pid, inbox: Inbox, listener: Listener) -> None:
+    def __init__(self, hub: Backing, pid: Pid, inbox: Inbox, listener: Listener) -> None:
         self.pid = pid
         self.inbox = inbox
         self._hub = hub

@@ -37,12 +37,13 @@ from liminal_mesh.cluster import (
     derive_key,
 )
 
-from .advertising import advertised
+from .advertising import advertised, advertised_to_clients
 from .channel_registry import ChannelRegistry
 from .config import ClusterConfig, NodeConfig
 from .config_checks import read_cookies
 from .declaring import channel_table, group_table
 from .dedup import Dedup
+from .drain import hand_on, part
 from .embedded_processes import EmbeddedProcesses
 from .environment import Environment
 from .hub import Hub
@@ -71,7 +72,7 @@ _USER_TIMEOUT_S: Final = {"lan": 5.0, "wan": 15.0, "local": 1.0}
 """How long the kernel waits for peers to acknowledge bytes, by profile."""
 
 GOODBYE_S: Final = 1.0
-"""How long peers, and clients whose time is up, have to take our goodbye."""
+"""How long peers have to take our goodbye."""
 
 
 class Runtime:
@@ -156,12 +157,13 @@ class Runtime:
 
     def _make_cores(self, me: NodeId, cluster: ClusterConfig) -> tuple[Peering, Control]:
         cookies = read_cookies(self.config) or (b"",)
-        listen = self.listeners["mesh"].address
+        told = advertised(cluster, self.listeners["mesh"].address, self.environment)
         options = PeeringOptions(
             cluster=cluster.name,
-            address=advertised(cluster, listen, self.environment),
+            address=told,
             seeds=tuple(cluster.seeds),
             expected=cluster.expected or 2,
+            clients=advertised_to_clients(self.config.client, self.listeners["client"].address, told, self.environment),
             handshake_s=self.config.limits.handshake_timeout,
             patience_s=self.config.limits.handshake_timeout * PATIENCE,
             peers_max=self.config.limits.peers,
@@ -219,8 +221,8 @@ class Runtime:
     async def stop(self, budget_s: float, reason: str) -> bool:
         """Drain within the budget, then end everything; return whether nothing was left behind.
 
-        Nobody new is taken; what was accepted is written out; then clients and peers are told, the mesh last, so that
-        what is accepted while draining still fans out.
+        Nobody new is taken; each client gets what was accepted for it, and then is told; what is left goes out to the
+        peers; the mesh is left last, so that what was accepted still fans out.
         """
         if budget_s:
             self.hub.note("draining", reason=reason, within_s=budget_s)
@@ -236,22 +238,17 @@ class Runtime:
 
     async def _drain(self, deadline: float, reason: str) -> bool:
         hub, mesh = self.hub, self.hub.mesh
-        hub.draining = True
-        self.server.stop_listening()
-        drained = await hub.until(lambda: self.server.idle, deadline)
-        if not drained:
-            self.server.give_up()
-            await hub.until(lambda: self.server.idle, asyncio.get_running_loop().time() + GOODBYE_S)
-        self.server.close(reason)
-        drained = await hub.until(lambda: self.server.empty, deadline) and drained
+        hub.draining, hub.others = True, self.others
+        drained = await part(self.server, hub, reason, deadline)
         # Functions that were spawned get what is left of the time to clean up, and a bit in any case.
         left = max(GOODBYE_S, deadline - asyncio.get_running_loop().time())
         drained = await self.programs.close(left) and drained
         hub.end_processes("subscription", "channel", "node")
         if mesh is not None:
-            drained = await hub.until(lambda: mesh.idle and not hub.exchange.offers.unanswered, deadline) and drained
+            drained = await hub.until(lambda: not hub.exchange.offers.unanswered, deadline) and drained
             # What is offered to members that have left is sent elsewhere, as long as we are there to say so.
             await hub.until(lambda: not hub.exchange.offers.wanted, asyncio.get_running_loop().time() + GOODBYE_S)
+            drained = await hand_on(hub, deadline) and drained
             mesh.drain(reason)
             await hub.until(lambda: not mesh.links and mesh.departed, asyncio.get_running_loop().time() + GOODBYE_S)
         return drained
@@ -270,6 +267,15 @@ class Runtime:
         """Look for other nodes at other places from now on; without a mesh there is nobody to look for."""
         if self.hub.mesh is not None:
             self.hub.mesh.reseed(seeds)
+
+    def others(self) -> tuple[str, ...]:
+        """Return where clients of this node can go: where those of the peers connect that are well, in any order."""
+        if self.peering is None:
+            return ()
+        well = {member.name for member in self.members() if member.state == "alive" and member.reachable}
+        found = [one.clients for name, one in sorted(self.peering.sessions().items()) if name in well and one.clients]
+        self.environment.jitter().shuffle(found)
+        return tuple(found)
 
     def members(self) -> tuple[Member, ...]:
         """Return the nodes of the mesh as this one sees them."""

@@ -10,10 +10,10 @@ from typing import Final
 
 from liminal_mesh.cluster import Address, Listener, Notices, Pid, ProtocolError, Wire
 
+from .backing import Backing
 from .config import LimitsConfig
 from .connection import Connection
 from .errors import LimitExceeded
-from .hub import Hub
 from .processes import NO_CONNECTION, SHUTDOWN
 from .values import ClientConnection
 from .vigil import SILENCE_S, Vigil
@@ -34,7 +34,7 @@ class Server:
     """Owns the connections of clients. The events of their wires arrive here.
 
     Args:
-        hub: the node's middle.
+        bus: the node behind the connections.
         listener: where clients connect.
         limits: the node's bounds.
         verbs: what a client may ask for by name, as a function of who asks and of the arguments (msgpack), which asks
@@ -44,13 +44,13 @@ class Server:
 
     def __init__(
         self,
-        hub: Hub,
+        bus: Backing,
         listener: Listener,
         limits: LimitsConfig,
         verbs: Mapping[str, Callable[[Pid, bytes], object]],
         version: str,
     ) -> None:
-        self.hub = hub
+        self.bus = bus
         self.limits = limits
         self.version = version
         self.loop = asyncio.get_running_loop()
@@ -79,16 +79,6 @@ class Server:
         finally:
             self.close("the node stops")
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits to be written to any client."""
-        return not any(one.deliveries.waiting for one in self.connections.values())
-
-    def give_up(self) -> None:
-        """Wait no longer for clients that do not take what is theirs; they are told what they miss."""
-        for connection in self.connections.values():
-            connection.deliveries.give_up()
-
     def stop_listening(self) -> None:
         """Take nobody new."""
         self._listener.close()
@@ -97,7 +87,7 @@ class Server:
         """End every connection, with a reason."""
         self._listener.close()
         for connection in tuple(self.connections.values()):
-            connection.close("draining", reason, SHUTDOWN)
+            connection.close("draining", reason, SHUTDOWN, self.bus.others())
         self._alarm.close()
 
     @property
@@ -125,15 +115,20 @@ class Server:
             connection.close("closed", reason, f"error: disconnected: {reason}")
         if connections:
             named = [str(connection.pid) for connection in connections[:NAMED_MAX]]
-            self.hub.note("clients_disconnected", reason=reason, count=len(connections), clients=named)
+            self.bus.events.note("clients_disconnected", reason=reason, count=len(connections), clients=named)
         tags = {connection.wire.tag for connection in connections}
-        await self.hub.until(lambda: not (tags & self._wires), self.loop.time() + FORCE_S)
+        await self.bus.until(lambda: not (tags & self._wires), self.loop.time() + FORCE_S)
         return len(connections)
 
     def left(self, connection: Connection) -> None:
         """A connection is over, though its last words may not be written yet."""
         self.connections.pop(connection.wire.tag, None)
         self._vigil.gone(connection.wire.tag)
+
+    def told(self, connection: Connection) -> None:
+        """It was told that the node leaves."""
+        self._vigil.told(connection.wire.tag, self.loop.time())
+        self._alarm.set(self._vigil.next_at)
 
     def answer(self, who: Pid, verb: str, arguments: bytes) -> object:
         """Answer a client's request.
@@ -160,7 +155,7 @@ class Server:
         facts = {"code": code, "from": connection.wire.peer_address, "why": reason}
         notice = self._notices.take("warning", "client_refused", code, self.loop.time(), **facts)
         if notice is not None:
-            self.hub.note(notice.event, level=notice.level, **notice.fields)
+            self.bus.events.note(notice.event, level=notice.level, **notice.fields)
 
     # --- the wires' events ---
 
@@ -172,7 +167,7 @@ class Server:
 
     def wire_opened(self, wire: Wire) -> None:
         """A client has connected."""
-        now = self.hub.environment.wall_ns() / 1e9
+        now = self.bus.environment.wall_ns() / 1e9
         connection = Connection(self, wire, now, self.loop.time())
         self._wires.add(wire.tag)
         self.connections[wire.tag] = connection
@@ -195,7 +190,7 @@ class Server:
         except ProtocolError:
             raise
         except Exception as error:  # noqa: BLE001 - a defect of ours costs this connection, and no other
-            self.hub.events.broke("connection_crashed", error, pid=str(connection.pid), frame=f"{kind:#04x}")
+            self.bus.events.broke("connection_crashed", error, pid=str(connection.pid), frame=f"{kind:#04x}")
             connection.crashed(error)
 
     def wire_broken(self, wire: Wire, error: ProtocolError) -> None:
@@ -209,7 +204,7 @@ class Server:
         if connection is not None:
             connection.end(NO_CONNECTION)
         self._wires.discard(wire.tag)
-        self.hub.mesh_changed()
+        self.bus.changed()
         log.debug("client gone", extra={"fields": {"from": wire.peer_address, "why": reason}})
 
     def wire_paused(self, wire: Wire) -> None:
@@ -221,12 +216,7 @@ class Server:
     def wire_pull(self, wire: Wire, bytes_max: int) -> list[bytes]:
         """Return data to write."""
         connection = self.connections.get(wire.tag)
-        if connection is None:
-            return []
-        frames = connection.deliveries.pull(bytes_max)
-        if self.hub.draining:
-            self.loop.call_soon(self.hub.mesh_changed)
-        return frames
+        return [] if connection is None else connection.deliveries.pull(bytes_max)
 
     def _full(self, wire: Wire) -> LimitExceeded | None:
         if len(self.connections) > self.limits.connections:
@@ -245,6 +235,9 @@ class Server:
     def _look(self) -> float:
         for tag, lapse in self._vigil.due(self.loop.time()):
             connection = self.connections[tag]
+            if lapse == "leave":
+                connection.end(SHUTDOWN)
+                continue
             connection.refuse(lapse, self._lapses[lapse])
             if lapse == "write-deadline":  # it would not read the last word either
                 connection.wire.abort(self._lapses[lapse])

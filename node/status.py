@@ -106,6 +106,7 @@ def links(run: Runtime) -> Document:
                 "rtt_ms": round(session.rtt_s * 1000, 3) if session is not None and session.rtt_s is not None else None,
                 "queued_bytes": link.lane.bytes + link.wire.queued_bytes if link is not None else 0,
                 "address": member.address,
+                "clients": session.clients if session is not None else "",
                 "since": _wall(session.since) if session is not None else None,
                 "dropped": link.lane.dropped if link is not None else 0,
                 "stalled": link.lane.stalled if link is not None else False,

@@ -8,7 +8,7 @@ half a minute, together with others, and a client that has nothing to say or to 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol, get_args
 
 from .wheel import Wheel
 
@@ -20,8 +20,11 @@ SILENCE_S: Final = 45.0
 SLACK_S: Final = 5.0
 """By how much that may be noticed later, so that many clients are looked at in one go."""
 
-Lapse = Literal["handshake", "keepalive", "write-deadline"]
-"""What has not come in time: a greeting, a sign of life, or room for what was written."""
+LEAVE_S: Final = 2.0
+"""How long a client may take to leave by itself, once it was told that the node does."""
+
+Lapse = Literal["handshake", "keepalive", "write-deadline", "leave"]
+"""What has not come in time: a greeting, a sign of life, room for what was written, or the client's own goodbye."""
 
 
 class Watched(Protocol):
@@ -79,9 +82,13 @@ class Vigil:
         if entry not in self._held:
             self._hold(entry, now + self._write_s)
 
+    def told(self, tag: int, now: float) -> None:
+        """It was told that the node leaves: wait for it to go."""
+        self._hold(Overdue(tag, "leave"), now + LEAVE_S)
+
     def gone(self, tag: int) -> None:
         """Watch over it no more."""
-        for lapse in ("handshake", "keepalive", "write-deadline"):
+        for lapse in get_args(Lapse):
             self._release(Overdue(tag, lapse))
 
     def due(self, now: float) -> list[Overdue]:
@@ -98,7 +105,7 @@ class Vigil:
         watched = self._watched[entry.tag]
         since: float | None
         match entry.lapse:
-            case "handshake":
+            case "handshake" | "leave":
                 return True
             case "keepalive":
                 since, patience_s, slack_s = watched.heard_at, SILENCE_S, SLACK_S

@@ -10,6 +10,7 @@ from liminal_mesh.cluster.frames import (
     Heartbeat,
     Peer,
     Range,
+    Serves,
     SnapBegin,
     Sync,
 )
@@ -228,6 +229,32 @@ def test_heartbeats_that_cannot_be_close(beat: Heartbeat) -> None:
 
     assert "protocol_error" in notices(a)
     assert all(":" in dial.address for dial in of(Dial, a))
+
+
+def test_peers_tell_where_their_clients_connect() -> None:
+    """In the first moments of a session, if there is anything to tell; a new session tells it again."""
+    world = World(clients="lb.example:7600")
+    a, b = world.add("a"), world.add("b", "a")
+    assert world.run_until(lambda: all_linked(a, b), 2) < 2
+    world.run(0.1)
+    assert [node.core.sessions()[peer].clients for node, peer in ((a, "b"), (b, "a"))] == ["lb.example:7600"] * 2
+
+    silent = World()
+    a, b = silent.add("a"), silent.add("b", "a")
+    silent.run(1)
+    assert a.core.sessions()["b"].clients == ""
+    assert not [send for send in of(Send, a) if isinstance(send.frame, Serves)]
+
+
+def test_what_is_no_address_of_clients_closes() -> None:
+    """Clients would be sent there."""
+    world = World()
+    a, b = world.add("a"), world.add("b", "a")
+    world.run(1)
+    world.transmit_frame(link(b, "a"), Serves("nowhere"))
+    world.run(0.1)
+
+    assert "protocol_error" in notices(a)
 
 
 def test_missing_links_are_shown() -> None:

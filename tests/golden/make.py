@@ -71,6 +71,7 @@ LINK: Final[list[Frame]] = [
     link.Ack(0, 1_700_000_000, 9),
     link.Heartbeat(9, 43, [link.Position(0, 9, 255)], [link.Peer("node-b", 1_700_000_001, "[::1]:7601")]),
     link.Drain("stopping"),
+    link.Serves("10.0.0.2:7600"),
     publishes.Publish(1_700_000_000, "news.de", 17, [PLAIN, FULL]),
     publishes.Publish(1_700_000_000, "news.de", 17, [PLAIN, FULL], GROUP_SCOPE),
     publishes.Lost(1_700_000_000, "news.de", 3, 300),

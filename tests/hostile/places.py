@@ -10,7 +10,17 @@ from typing import Final
 
 from msgspec import structs
 
-from liminal_mesh.cluster import CLIENT_CODEC, Address, Connect, Disconnect, Envelope, Network, derive_key
+from liminal_mesh.cluster import (
+    CLIENT_CODEC,
+    Address,
+    Connect,
+    Disconnect,
+    Envelope,
+    Network,
+    Subscribe,
+    Subscribed,
+    derive_key,
+)
 from liminal_mesh.cluster.codec import LINK_CODEC, Codec
 from liminal_mesh.cluster.control_frames import CONTROL_CODEC, Greeting
 from liminal_mesh.cluster.frame import Frame
@@ -36,10 +46,13 @@ from liminal_mesh.node.node import Node
 
 from ..live.raw_peer import NOWHERE, RawClient, RawConnection, RawControl, RawPeer, hello
 
-__all__ = ["PLACES", "Outside", "Place", "Stand", "says"]
+__all__ = ["HELD", "PLACES", "Outside", "Place", "Stand", "held_client", "says"]
 
 EPOCH: Final = 7
 """The epoch of every raw peer."""
+
+HELD: Final = "held"
+"""The channel of which a client that is held up does not take enough."""
 
 ITEM: Final = Envelope(1, 1, 1, 1, 0, b"x")
 
@@ -93,6 +106,15 @@ async def open_client(node: Node, outside: Outside, name: str) -> AsyncIterator[
     async with new_client(node, outside, name) as stand:
         assert isinstance(stand.raw, RawClient)
         await stand.raw.greet(name)
+        yield stand
+
+
+@asynccontextmanager
+async def held_client(node: Node, outside: Outside, name: str) -> AsyncIterator[Stand]:
+    """Be let in, and take no more than the first message of a channel: the node waits with its goodbye."""
+    async with open_client(node, outside, name) as stand:
+        stand.raw.send(Subscribe(4711, 4711, HELD, 1, "", 0))
+        await stand.raw.expect(Subscribed)
         yield stand
 
 
@@ -291,7 +313,7 @@ async def closed_control(node: Node, outside: Outside, name: str) -> AsyncIterat
 PLACES: Final[dict[str, Place]] = {
     "client, not greeted": new_client,
     "client, open": open_client,
-    "client, while the node drains": open_client,
+    "client, while the node drains": held_client,
     "client, refused": refused_client,
     "client, gone by its own word": leaving_client,
     "mesh, first frame": new_link,

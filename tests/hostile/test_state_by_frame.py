@@ -13,16 +13,16 @@ from typing import Final
 
 import pytest
 
-from liminal_mesh.cluster import CLIENT_CODEC, ClientPublish, Disconnect, Envelope, Subscribe, Subscribed
+from liminal_mesh.cluster import CLIENT_CODEC, ClientPublish, Disconnect, Envelope
 from liminal_mesh.cluster.codec import LINK_CODEC, Codec
 from liminal_mesh.cluster.control_frames import CONTROL_CODEC
 from liminal_mesh.node.node import Node
 from liminal_mesh.testing import Cluster
 
 from ..golden.make import CLIENT, CONTROL, LINK
-from ..live.raw_peer import RawClient, header
+from ..live.raw_peer import header
 from .allowed import DUE, OVER, rule
-from .places import PLACES, Outside, Stand
+from .places import HELD, PLACES, Outside, Stand, held_client
 
 CODECS: Final[dict[str, Codec]] = {
     "client": CLIENT_CODEC, "mesh": LINK_CODEC, "data": LINK_CODEC, "control": CONTROL_CODEC,
@@ -67,9 +67,9 @@ class Eye:
 
     @property
     def effects(self) -> tuple[object, ...]:
-        """What frames can change for others."""
-        counts = self._run.hub.exchange.statistics
-        return counts.published, counts.received, self._run.registry.groups(0)
+        """What frames can change for others; what holds a client up while the node drains is its own."""
+        counts, groups = self._run.hub.exchange.statistics, self._run.registry.groups(0)
+        return counts.published, counts.received, {name: pids for name, pids in groups.items() if name != HELD}
 
 
 async def answer(place: str, stand: Stand, eye: Eye, block: bytes) -> str:
@@ -140,13 +140,10 @@ async def test_each_frame_is_answered_as_the_rules_say(
 
 @asynccontextmanager
 async def draining(cluster: Cluster, outside: Outside) -> AsyncIterator[None]:
-    """Let the node stop, which takes as long as a client does not read what is its own."""
+    """Let the node stop, which tells no client before it has taken what is its own."""
     node = cluster["m"]
-    async with RawClient.to(node.addresses["client"], outside.network) as slow:
-        await slow.greet()
-        slow.send(Subscribe(1, 1, "held", 1, "", 0))
-        await slow.expect(Subscribed)
-        slow.send(ClientPublish(1, 1, "held", "", 0, [Envelope(0, 0, 0, 0, 0, b"x")] * 3))
+    async with held_client(node, outside, "slow") as slow:
+        slow.raw.send(ClientPublish(1, 1, HELD, "", 0, [Envelope(0, 0, 0, 0, 0, b"x")] * 3))
         await asyncio.sleep(LOOK_S)
         stopping = asyncio.create_task(cluster.stop("m"))
         await asyncio.sleep(LOOK_S)

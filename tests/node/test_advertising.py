@@ -1,4 +1,4 @@
-"""What a node tells its peers to dial."""
+"""What a node tells its peers to dial, and where they may send their clients."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from liminal_mesh.cluster import Address
-from liminal_mesh.node.advertising import advertised
-from liminal_mesh.node.config import ClusterConfig
+from liminal_mesh.node.advertising import advertised, advertised_to_clients
+from liminal_mesh.node.config import ClientConfig, ClusterConfig
 from liminal_mesh.node.environment import REAL
 
 LISTEN = Address("127.0.0.1", 41234)
@@ -37,3 +37,27 @@ def test_the_real_world_knows_the_name_of_this_machine() -> None:
 
     assert told.endswith(":41234")
     assert len(told) > len(":41234")
+
+
+@pytest.mark.parametrize(
+    ("said", "listen", "mesh", "told"),
+    [
+        ({}, "127.0.0.1", "127.0.0.1:7601", "127.0.0.1:41234"),
+        ({}, "127.0.0.1", "a.example:7601", ""),
+        ({}, "::1", "10.0.0.1:7601", ""),
+        ({}, "10.0.0.1", "a.example:7601", "10.0.0.1:41234"),
+        ({}, "10.0.0.1", "127.0.0.1:7601", "10.0.0.1:41234"),
+        ({}, "0.0.0.0", "a.example:7601", "a.example:41234"),
+        ({}, "::", "[fd00::1]:7601", "[fd00::1]:41234"),
+        ({}, "0.0.0.0", "127.0.0.1:7601", "127.0.0.1:41234"),
+        ({"advertise": "lb.example:443"}, "127.0.0.1", "a.example:7601", "lb.example:443"),
+        ({"advertise": "a.example:0"}, "0.0.0.0", "10.0.0.1:7601", "a.example:41234"),
+        ({"advertise": "auto"}, "0.0.0.0", "10.0.0.1:7601", "4be2c1d0a9f8:41234"),
+    ],
+)
+def test_other_nodes_are_told_where_our_clients_connect_if_they_could(
+    said: dict[str, Any], listen: str, mesh: str, told: str
+) -> None:
+    """What listens everywhere is told as the host that peers dial; what only this machine reaches is not told."""
+    client = ClientConfig(**said)
+    assert advertised_to_clients(client, Address(listen, 41234), mesh, IN_A_CONTAINER) == told

@@ -399,7 +399,7 @@ async def test_a_node_that_drains_says_so_until_it_is_gone(monkeypatch: pytest.M
     await node.start()
     assert (await ask(node, "/ready")).status == 200
     run, address = node.running, node.addresses["http"]
-    monkeypatch.setattr(Server, "idle", False)
+    monkeypatch.setattr(Server, "empty", False)
     stopping = asyncio.create_task(node.stop())
     async with asyncio.timeout(DEADLINE_S):
         while not run.hub.draining:  # noqa: ASYNC110 - the turn in which it begins tells nobody
@@ -410,8 +410,8 @@ async def test_a_node_that_drains_says_so_until_it_is_gone(monkeypatch: pytest.M
     health = await send(address, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert health.status == 200
 
-    monkeypatch.setattr(Server, "idle", True)
-    run.hub.mesh_changed()
+    monkeypatch.setattr(Server, "empty", True)
+    run.hub.changed()
     assert await stopping
     with pytest.raises(ConnectionRefusedError):
         await send(address, b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from liminal_mesh.node.vigil import SILENCE_S, SLACK_S, Overdue, Vigil
+from liminal_mesh.node.vigil import LEAVE_S, SILENCE_S, SLACK_S, Overdue, Vigil
 from liminal_mesh.node.wheel import STEP_S
 
 HANDSHAKE_S, WRITE_S = 5.0, 10.0
@@ -23,6 +23,7 @@ class One:
     heard_at: float
     greeted: bool = False
     blocked_since: float | None = None
+    told_at: float | None = None
 
     def lapses(self, now: float, late_s: float) -> set[str]:
         """Return what has not come for so much longer than it may take."""
@@ -30,6 +31,7 @@ class One:
             "handshake": math.inf if self.greeted else self.arrived_at + HANDSHAKE_S,
             "keepalive": self.heard_at + SILENCE_S if self.greeted else math.inf,
             "write-deadline": math.inf if self.blocked_since is None else self.blocked_since + WRITE_S,
+            "leave": math.inf if self.told_at is None else self.told_at + LEAVE_S,
         }
         slack = {"keepalive": SLACK_S}
         return {name for name, at in since.items() if now >= at + late_s * (1 + slack.get(name, 0) / STEP_S)}
@@ -86,6 +88,14 @@ class VigilBesideNaive(RuleBasedStateMachine):
         tag = self.pick(data)
         if tag is not None:
             self.here[tag].blocked_since = None
+
+    @rule(data=st.data())
+    def tell(self, data: st.DataObject) -> None:
+        """One is told that the node leaves."""
+        tag = self.pick(data, greeted=True)
+        if tag is not None and self.here[tag].told_at is None:
+            self.here[tag].told_at = self.now
+            self.vigil.told(tag, self.now)
 
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
