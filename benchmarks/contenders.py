@@ -53,6 +53,7 @@ FIGURES = [
     Figure("a predicate, CPU a message", features.predicate, "us", 1.5),
     Figure("causal order, CPU a message", features.causal, "us", 8.0),
     Figure("a key, CPU a publish", keys.once, "us", 20.0),
+    Figure("a group at two nodes, CPU a message", features.sharing, "us", 2.0),
     # The bounds are what was measured when the registry was designed.
     Figure("20,000 joins of groups, CPU", registry.joins, "ms", 57.0, core=True),
     Figure("10,000 exits, CPU", registry.exits, "ms", 25.0, core=True),

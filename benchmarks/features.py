@@ -1,17 +1,30 @@
-"""What a subscription's features cost when they are used: the CPU time of taking a message, more than without."""
+"""What a subscription's features cost when they are used: the CPU time of a message, more than without."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from time import process_time
 from typing import Any
 
-from liminal_mesh.node import ChannelConfig, ClientConfig, HttpConfig, InboxConfig, Message, Node, NodeConfig, Reference
+from liminal_mesh.node import (
+    ChannelConfig,
+    ClientConfig,
+    ClusterConfig,
+    HttpConfig,
+    InboxConfig,
+    Message,
+    Node,
+    NodeConfig,
+    Reference,
+    Subscription,
+)
 
 from .result import BODY_BYTES
 
-__all__ = ["causal", "predicate"]
+__all__ = ["causal", "predicate", "sharing"]
 
 CHANNEL = "bench.features"
 BODY = bytes(BODY_BYTES)
@@ -54,6 +67,72 @@ async def causal() -> tuple[float, dict[str, str]]:
     plain, ordered = await _taken(parent=before), await _taken(causal=True, parent=before)
     free = await _taken(causal=True) - await _taken()
     return ordered - plain, {"without": f"{plain:.2f} us", "where nobody names a parent": f"{free:.2f} us"}
+
+
+async def sharing() -> tuple[float, dict[str, str]]:
+    """Publish at one node for a group with members at two others, in microseconds each, over one plain subscriber.
+
+    From the publish to the taking, at all three nodes, which are in this one process.
+    """
+    plain, shared = await _crossed(("b",), None), await _crossed(("b", "c"), "g")
+    one = await _crossed(("b",), "g")
+    alone = await _crossed(("b", "c"), "g", awaited=True) - await _crossed(("b",), None, awaited=True)
+    notes = {"without": f"{plain:.2f} us", "one member": f"{one - plain:.2f} us", "one at a time": f"{alone:.2f} us"}
+    return shared - plain, notes
+
+
+async def _crossed(nodes: tuple[str, ...], group: str | None, *, awaited: bool = False) -> float:
+    """Return what one message costs from its publish at node ``a`` to its taking at others."""
+    async with _three() as mesh, AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        subscriptions = [
+            mesh[name].subscribe(CHANNEL, group=group, max_in_flight=CREDIT, wait="cluster") for name in nodes
+        ]
+        reading = [
+            tasks.create_task(_read(await stack.enter_async_context(subscription))) for subscription in subscriptions
+        ]
+        spent, messages = 0.0, 0
+        for _ in range(BURSTS):
+            gc.collect()
+            begun = process_time()
+            for _ in range(BURST // 10 if awaited else BURST):
+                if awaited:
+                    await mesh["a"].publish(CHANNEL, BODY)
+                else:
+                    mesh["a"].publish_nowait(CHANNEL, BODY)
+                messages += 1
+            while sum(one.statistics.delivered for one in subscriptions) < messages:
+                await asyncio.sleep(0.001)
+            spent += process_time() - begun
+        for task in reading:
+            task.cancel()
+    return spent / messages * 1e6
+
+
+async def _read(subscription: Subscription) -> None:
+    async for _ in subscription:
+        pass
+
+
+@asynccontextmanager
+async def _three() -> AsyncIterator[dict[str, Node]]:
+    """Run three nodes that are linked."""
+    free: dict[str, str] = {"listen": "127.0.0.1:0"}
+    async with AsyncExitStack() as stack:
+        nodes: dict[str, Node] = {}
+        for name in "abc":
+            seeds = [str(nodes["a"].addresses["mesh"])] if nodes else []
+            config = NodeConfig(
+                name=name,
+                client=ClientConfig(**free),
+                http=HttpConfig(**free),
+                cluster=ClusterConfig(seeds=seeds, **free),
+                channels=[ChannelConfig(name=CHANNEL, inbox=InboxConfig(messages=2 * BURST))],
+            )
+            nodes[name] = await stack.enter_async_context(Node(config))
+        for node in nodes.values():
+            while sum(one.reachable for one in await node.members()) < len(nodes):
+                await asyncio.sleep(0.01)
+        yield nodes
 
 
 async def _taken(parent: Callable[[int, int], Reference] | None = None, **features: Any) -> float:

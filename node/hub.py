@@ -241,7 +241,7 @@ class Hub:
         pending.forget = partial(self._awaited.remove, pending, self._awaited.add(pending, timeout_s))
 
     async def writable(self, channel: Channel) -> None:
-        """Wait until no peer that keeps up holds publishers on the channel back; the lane of an ended link stays full."""
+        """Wait until no peer that keeps up holds publishers on the channel back, as links stand now."""
         await self.room.until(lambda: not self.exchange.resolve(channel.name).crowded)
 
     # --- what the mesh calls ---

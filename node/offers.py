@@ -187,6 +187,8 @@ class Offers:
 
     def _send(self, route: Route, order: Order, run: Run, parts: list[_Asked], *, plain: bool) -> list[Piece]:
         """Send a peer what it gets of an order, each message once; return what it has no room for, of groups."""
+        if not plain and len(parts) == 1:
+            return self._offer(route, parts[0][0].run, parts)[1]
         edges = [(piece.first, piece.first + len(piece)) for piece, _ in parts]
         refused: list[Piece] = []
         for start, stop, indexes in spans(edges, len(run.items) if plain else 0):

@@ -125,9 +125,26 @@ class Turns:
             if left > 0:
                 self._busy[node] = left
 
+    def _next(self, chosen: Sequence[Candidate]) -> str:
+        """Return whose turn it is: as :meth:`_split` does of one message."""
+        total, before = sum([one.weight for one in chosen]), self._claims
+        claims, best, most = dict[str, int](), "", -WHOLE * FEW
+        for node, weight, _, _ in chosen:
+            claim = claims[node] = before.get(node, 0) + weight * WHOLE // total
+            if claim > most:
+                best, most = node, claim
+        claims[best] -= WHOLE
+        if len(before) != len(claims):  # some have come, or gone: together they are to be nothing
+            excess = sum(claims.values()) // len(claims)
+            claims = {node: claim - excess for node, claim in claims.items()}
+        self._claims = claims
+        return best
+
     def _split(self, count: int, chosen: Sequence[Candidate]) -> list[tuple[str, int]]:
         if len(chosen) == 1:
             return [(chosen[0].node, count)]
+        if count == 1:
+            return [(self._next(chosen), 1)]
         total = sum([one.weight for one in chosen])
         # Who is not asked now has no claim on later ones, and whoever comes back begins anew.
         claims = {one.node: self._claims.get(one.node, 0) + count * one.weight * WHOLE // total for one in chosen}

@@ -90,9 +90,13 @@ class Queue:
     @property
     def crowded(self) -> bool:
         """Whether a publisher should wait: all members are at peers, and too much is on its way to each of them."""
-        if self.members or not self._peers:
+        if self.members:
             return False
-        return all(name in self._routes and self._routes[name].crowded for name in self._peers)
+        for name in self._peers:
+            route = self._routes.get(name)
+            if route is None or not route.crowded:
+                return False
+        return bool(self._peers)
 
     @property
     def remote(self) -> bool:

@@ -65,6 +65,9 @@ async def test_the_cost_of_each_feature_is_told(monkeypatch: pytest.MonkeyPatch)
     cost, told = await keys.once()
     assert cost < 500
     assert set(told) == {"without", "a duplicate", "a key remembered"}
+    cost, told = await features.sharing()
+    assert cost < 100
+    assert set(told) == {"without", "one member", "one at a time"}
 
 
 async def test_a_consumer_that_reads_nothing_costs_the_node_little_memory() -> None:

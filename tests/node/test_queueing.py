@@ -57,6 +57,19 @@ def test_every_message_has_one_node_whoever_comes_and_goes(steps: list[tuple[int
             assert size <= count * weight / everybody + len(candidates) + 1
 
 
+@given(st.lists(st.sets(st.integers(0, 5), min_size=2), max_size=80))
+def test_single_messages_go_to_whoever_is_furthest_behind_whoever_comes_and_goes(steps: list[set[int]]) -> None:
+    """Nobody gets two in a row while another who is as weighty, and has been there, got none."""
+    turns, last = Turns(), ""
+    before: set[int] = set()
+    for there in steps:
+        [(node, size, _)] = turns.plan(1, [candidate(f"n{index}") for index in sorted(there)])
+        assert size == 1
+        assert node in {f"n{index}" for index in there}
+        assert node != last or there != before
+        last, before = node, there
+
+
 def test_single_messages_go_round_from_this_node_on() -> None:
     """DI8: the first of those that are equally far behind is the local one, and from there it is everybody's turn."""
     turns, candidates = Turns(), [candidate("me"), candidate("b"), candidate("c", 2)]
