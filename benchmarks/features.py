@@ -116,16 +116,16 @@ async def _read(subscription: Subscription) -> None:
 @asynccontextmanager
 async def _three() -> AsyncIterator[dict[str, Node]]:
     """Run three nodes that are linked."""
-    free: dict[str, str] = {"listen": "127.0.0.1:0"}
+    free = "127.0.0.1:0"
     async with AsyncExitStack() as stack:
         nodes: dict[str, Node] = {}
         for name in "abc":
             seeds = [str(nodes["a"].addresses["mesh"])] if nodes else []
             config = NodeConfig(
                 name=name,
-                client=ClientConfig(**free),
-                http=HttpConfig(**free),
-                cluster=ClusterConfig(seeds=seeds, **free),
+                client=ClientConfig(listen=free),
+                http=HttpConfig(listen=free),
+                cluster=ClusterConfig(seeds=seeds, listen=free),
                 channels=[ChannelConfig(name=CHANNEL, inbox=InboxConfig(messages=2 * BURST))],
             )
             nodes[name] = await stack.enter_async_context(Node(config))
