@@ -25,6 +25,7 @@ SECTIONS: Final = {
     "inbox = { ... } of a channel": "InboxConfig",
     "restart = { ... } of a channel": "RestartConfig",
     "dedup = { ... } of a channel": "DedupConfig",
+    "pressure = [{ ... }] of a channel": "PressureConfig",
     "[limits]": "LimitsConfig",
 }
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         LimitsConfig,
         LogConfig,
         NodeConfig,
+        PressureConfig,
         RestartConfig,
     )
     from .connecting import connect
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from .values import (
         ChannelInfo,
         ClientConnection,
+        Consumption,
         Down,
         Gap,
         GroupSnapshot,
@@ -91,6 +93,7 @@ __all__ = [
     "ClientConnection",
     "ClusterConfig",
     "ConfigError",
+    "Consumption",
     "DeadlineExceeded",
     "DedupConfig",
     "Down",
@@ -120,6 +123,7 @@ __all__ = [
     "NotAuthorized",
     "OutcomeUnknown",
     "Pressure",
+    "PressureConfig",
     "Problem",
     "Process",
     "PublishOutcome",
@@ -153,6 +157,7 @@ _HOMES = {
     "ClientConnection": ".values",
     "ClusterConfig": ".config",
     "ConfigError": ".errors",
+    "Consumption": ".values",
     "DeadlineExceeded": ".errors",
     "DedupConfig": ".config",
     "Down": ".values",
@@ -183,6 +188,7 @@ _HOMES = {
     "NotAuthorized": ".errors",
     "OutcomeUnknown": ".errors",
     "Pressure": ".values",
+    "PressureConfig": ".config",
     "Problem": ".errors",
     "Process": ".process",
     "PublishOutcome": ".values",

@@ -91,6 +91,8 @@ class Arrivals:
             return self._receive_singly(channel, origin, frame)
         if frame.receipt and frame.scope == CHANNEL_SCOPE and has_key(items):
             return self._receive_singly(channel, origin, frame)
+        if channel.press is not None and channel.press.shedding:
+            return self._receive_singly(channel, origin, frame)
         channel.heads[origin] = head + count
         accepted = self._accepted(channel, Run(channel.name, origin, items))
         if not frame.receipt:
@@ -98,7 +100,10 @@ class Arrivals:
         return Receipt(receipt_runs(frame.receipt, [(accepted, True), (count - accepted, False)]))
 
     def _receive_singly(self, channel: Channel, origin: NodeId, frame: Publish) -> Receipt | None:
-        """Deliver one by one what has keys, or does not continue what was delivered: skip repeats, report gaps."""
+        """Deliver one by one what has keys, may be shed, or does not continue what was delivered.
+
+        Repeats are skipped, and gaps reported.
+        """
         fates: list[tuple[int, bool]] = []
         suppressed: list[Suppressed] = []
         keyed = frame.receipt and frame.scope == CHANNEL_SCOPE
@@ -109,6 +114,11 @@ class Arrivals:
                 fates.append((1, False))
                 continue
             self._pass_over(channel, origin, item.sequence - 1)
+            if channel.press is not None and channel.press.sheds(item):
+                self.statistics.shed += 1
+                self._pass_over(channel, origin, item.sequence, "overflow")
+                fates.append((1, False))
+                continue
             if keyed and has_key((item,)):
                 answer = self._receive_keyed(channel, origin, item, frame.receipt + index)
             else:
@@ -159,6 +169,8 @@ class Arrivals:
             most = max(most, accepted)
         if self._budget.passed:
             self._shared.evict()
+        if channel.press is not None:
+            channel.press.published(0)
         return most
 
     def receive_offer(self, route: Route, frame: Offer) -> list[Receipt | Taken | NoRoute]:
@@ -199,6 +211,8 @@ class Arrivals:
             given = [Given(len(run.items), Fate.ABSENT)]
         else:
             given = give(self._shared, channel, queue, run, eagerness)
+            if channel.press is not None:
+                channel.press.published(0)
         self.statistics.stale_forward += sum(one.size for one in given if one.fate == Fate.ABSENT)
         return given
 

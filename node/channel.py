@@ -13,12 +13,14 @@ from liminal_mesh.cluster import Envelope, NodeId, Pid
 
 from .decisions import worst_pressure
 from .inbox import Overflow, weight
+from .pressure import PressurePolicy
 from .restarts import RestartBudget, Restarts
 from .subscribers import Group, Subscriber
 from .values import Gap, Pressure
 
 if TYPE_CHECKING:
     from .batch import Batch
+    from .pressing import Pressing
     from .queues import Queue
     from .route import Route
     from .schema import Schema
@@ -42,6 +44,7 @@ class ChannelSettings:
     schema: Schema | None = None
     former: tuple[str, ...] = ()
     """Versions before that of the schema, the latest first, whose payloads it takes."""
+    pressure: tuple[PressurePolicy, ...] = ()
 
 
 class Channel:
@@ -60,18 +63,21 @@ class Channel:
         "fresh",
         "groups",
         "heads",
+        "held",
         "holder",
         "interested",
         "lost",
         "name",
         "pid",
         "posted",
+        "press",
         "queues",
         "rejecting",
         "restarts",
         "routes",
         "sequence",
         "settings",
+        "slowed",
         "stamp",
         "subscribers",
         "teams",
@@ -103,6 +109,12 @@ class Channel:
         self.teams: tuple[Group, ...] = ()
         self.queues: tuple[Queue, ...] = ()
         """Of groups here or at peers: each message goes to one member of each."""
+        self.press: Pressing | None = None
+        """What its pressure brings about; None when it has no policies."""
+        self.slowed = False
+        """Publishers are slowed: those of clients go on one by one."""
+        self.held = False
+        """They should wait now."""
         self.interested: frozenset[str] = frozenset()
         self.lost: frozenset[str] = frozenset()
         self.routes: tuple[Route, ...] = ()
@@ -124,6 +136,11 @@ class Channel:
         if self.queues:
             inboxes += [queue.inbox_for(size) for queue in self.queues if queue.members]
         return worst_pressure(inboxes, size)
+
+    @property
+    def consumers(self) -> list[Subscriber]:
+        """Everyone at this node who gets what is published on it, or a share of it."""
+        return [*self.subscribers, *(one for team in self.teams for one in team.subscribers.values())]
 
     def queue(self, group: str) -> Queue | None:
         """Return the queue of a group, None if nobody is in it."""

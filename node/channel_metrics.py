@@ -36,6 +36,7 @@ def channel_series(exchange: Exchange, names: Collection[str] = ()) -> Iterator[
     subscribers = _family("channel_subscribers", "Local subscriptions.")
     in_flight = _family("channel_in_flight", "Messages that subscriptions to it were handed, and have not done.")
     buffered = _family("channel_buffered", "Messages that wait behind those, since no credit is left.")
+    pressure = _family("channel_pressure_score", "How full consumers are.")
     held = _Held(exchange)
     for name, channels in series:
         published.add_metric((name,), sum(channel.sequence for channel in channels))
@@ -43,7 +44,10 @@ def channel_series(exchange: Exchange, names: Collection[str] = ()) -> Iterator[
         of = [held.by(channel) for channel in channels]
         for family, value in zip((subscribers, in_flight, buffered), map(sum, zip(*of, strict=True)), strict=True):
             family.add_metric((name,), value)
-    yield from (published, crashes, subscribers, in_flight, buffered)
+        scores = [channel.press.pressure.score for channel in channels if channel.press is not None]
+        if scores:
+            pressure.add_metric((name,), max(scores))
+    yield from (published, crashes, subscribers, in_flight, buffered, pressure)
 
 
 class _Held:

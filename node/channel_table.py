@@ -5,7 +5,7 @@ A channel is made when it is first used, from the configuration that covers its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ from .subscribers import Group, Subscriber
 from .values import Gap
 
 if TYPE_CHECKING:
+    from .pressing import Pressing
+    from .pressure import Score
     from .supervision import Guard, Supervisor
 
 __all__ = ["ChannelTable"]
@@ -50,6 +52,9 @@ class ChannelTable:
         """Up to where origins' publishes on channels that are not in use were told as lost."""
         self.supervisor: Supervisor | None = None
         """Is told of channels that come into use, and go."""
+        self.press: Callable[[Channel], Pressing] | None = None
+        """Looks after the pressure of a channel that has policies for it."""
+        self._scores: dict[str, Score] = {}
 
     def settings(self, name: str) -> ChannelSettings:
         """Return what the configuration says of an exact name or a pattern.
@@ -131,8 +136,7 @@ class ChannelTable:
         self._spare -= not is_pattern(name)
         for channel in closing:
             channel.close()
-            if self.supervisor is not None:
-                self.supervisor.end(channel)
+            self._end(channel)
 
     def declared_as(self, name: str) -> ChannelSettings:
         """Return the declaration of exactly this name or pattern.
@@ -173,8 +177,7 @@ class ChannelTable:
 
     def _reopen(self, channel: Channel, settings: ChannelSettings) -> None:
         channel.reopen(settings)
-        if self.supervisor is not None:
-            self.supervisor.begin(channel)
+        self._begin(channel)
 
     def no_room(self, name: str, origin: NodeId, first: int, last: int, guard: Guard) -> None:
         """Tell whoever waits for a channel that is not in use of remote publishes on it: there was no room for it."""
@@ -187,6 +190,22 @@ class ChannelTable:
         for group in self._covering(name):
             for subscriber in tuple(group.subscribers.values()):
                 guard(subscriber, partial(subscriber.note_gap, origin, gap))
+
+    def score(self, configured: str, score: Score | None) -> None:
+        """Let a function make the scores of the channels that one entry of the configuration covers; None ends that."""
+        if score is None:
+            self._scores.pop(configured, None)
+        else:
+            self._scores[configured] = score
+        for channel in self.channels.values():
+            if channel.press is not None and channel.settings.name == configured:
+                channel.press.score_of = score
+
+    def stop(self) -> None:
+        """Let everybody go who waits for a channel."""
+        for channel in self.channels.values():
+            if channel.press is not None:
+                channel.press.close()
 
     def forget(self, origin: NodeId) -> None:
         """A run of a node is over for good: drop what was kept of its numbers."""
@@ -246,7 +265,8 @@ class ChannelTable:
         channel.teams = tuple(self.teams[name] for name in self._queues.covering(channel.name))
         channel.subscribers = tuple(one for group in channel.groups for one in group.subscribers.values())
         channel.rejecting = tuple(one for one in channel.subscribers if one.inbox.overflow == "reject")
-        channel.choosy = bool(channel.rejecting) or channel.settings.schema is not None
+        shedding = channel.press is not None and channel.press.shedding
+        channel.choosy = bool(channel.rejecting) or channel.settings.schema is not None or shedding
 
     def matching(self, pattern: str) -> Iterable[Channel]:
         """Return the channels in use that a pattern or an exact name covers."""
@@ -263,8 +283,7 @@ class ChannelTable:
             if unused and not kept and not self._waited_for(channel.name):
                 del self.channels[channel.name]
                 self._spare += 1
-                if self.supervisor is not None:
-                    self.supervisor.end(channel)
+                self._end(channel)
 
     def _place(self, subscriber: Subscriber) -> tuple[str, dict[str, Group]]:
         if subscriber.queue:
@@ -285,6 +304,21 @@ class ChannelTable:
             self._spare -= 1
         channel = self.channels[name] = Channel(name, settings)
         channel.heads.update(self._passed.pop(name, {}))
+        self._begin(channel)
+        return channel
+
+    def _begin(self, channel: Channel) -> None:
+        """A channel comes into use."""
+        if channel.settings.pressure and self.press is not None:
+            channel.press = self.press(channel)
+            channel.press.score_of = self._scores.get(channel.settings.name)
         if self.supervisor is not None:
             self.supervisor.begin(channel)
-        return channel
+
+    def _end(self, channel: Channel) -> None:
+        """It is not in use any more."""
+        press, channel.press = channel.press, None
+        if press is not None:
+            press.close()
+        if self.supervisor is not None:
+            self.supervisor.end(channel)

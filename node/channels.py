@@ -13,6 +13,7 @@ from .declaring import channel_settings
 from .values import ChannelInfo
 
 if TYPE_CHECKING:
+    from .pressure import Score
     from .runtime import Runtime
 
 __all__ = ["Channels"]
@@ -84,6 +85,25 @@ class Channels:
         """
         self._run.channels.evolve(name, None if schema is None else make_schema(schema), force=force)
         return self._info(name)
+
+    def set_pressure(self, name: str, score: Score | None) -> None:
+        """Let a function make the score of a channel's pressure, instead of the average of how full its consumers are.
+
+        It is called whenever the score is looked at, in the loop, and has to be quick. If it raises, or returns what is
+        no number, the average stands in, and the log tells once in a while; a score below 0 is 0, one above 1 is 1.
+
+        Args:
+            name: of a channel, or of a family, as it is declared.
+            score: takes a ``Consumption`` for each subscription of this node to the channel; None takes it back.
+
+        Raises:
+            ChannelNotConfigured: nothing of exactly this name is declared.
+            ValueError: it was declared without ``pressure``, so that no score is ever made.
+        """
+        table = self._run.hub.exchange.channels
+        if not table.declared_as(name).pressure:
+            raise ValueError(f"channel {name!r} has no pressure in its configuration: there is nothing to score for")
+        table.score(name, score)
 
     def _info(self, name: str) -> ChannelInfo:
         return next(one for one in self.list() if one.name == name)

@@ -17,6 +17,7 @@ from liminal_mesh.cluster import Address, parse_address, parse_dns_server, parse
 
 from .config_checks import problems_between
 from .config_limits import LimitsConfig
+from .config_pressure import PressureConfig
 from .config_types import (
     Advertise,
     ChannelName,
@@ -43,6 +44,7 @@ __all__ = [
     "LimitsConfig",
     "LogConfig",
     "NodeConfig",
+    "PressureConfig",
     "RestartConfig",
 ]
 
@@ -194,6 +196,8 @@ with catch_warnings():
         """What becomes of the channel when a delivery on it crashes."""
         dedup: DedupConfig = DedupConfig()
         """How publishes with keys are told from their retries."""
+        pressure: Items[PressureConfig] = ()
+        """What is done when its consumers are full, by how full they are."""
 
         @field_validator("durable")
         @classmethod

@@ -312,5 +312,6 @@ class Connection:
         self._over, self.state = True, "closed"
         self.errands.close()
         self._guests.close()
+        self._intake.close()
         self._server.left(self)
         self.wire.close(reason)

@@ -36,15 +36,17 @@ def decide(in_flight: int, max_in_flight: int, buffered: int, max_buffered: int)
 
 def pressure_of(inbox: Inbox, size: int = 1) -> Pressure:
     """Return the decision that a message of so many bytes would meet at an inbox now, and its four numbers."""
-    held = len(inbox)
-    in_flight = min(held, inbox.credit)
-    return Pressure(DECISIONS[rank(inbox, size)], in_flight, inbox.credit, held - in_flight, inbox.messages)
+    return _pressure(inbox, rank(inbox, size))
 
 
 def worst_pressure(inboxes: Iterable[Inbox], size: int = 1) -> Pressure:
     """Return the worst of several; where decisions are equal, that of the fullest. Without inboxes it is an accept."""
-    worst = max(inboxes, key=lambda one: (rank(one, size), len(one)), default=None)
-    return Pressure() if worst is None else pressure_of(worst, size)
+    worst, decision, held = None, ACCEPT, -1
+    for one in inboxes:  # no key function: this stands in front of every publish that is awaited
+        its = rank(one, size)
+        if its > decision or (its == decision and one.queued + one.lent > held):
+            worst, decision, held = one, its, one.queued + one.lent
+    return Pressure() if worst is None else _pressure(worst, decision)
 
 
 def rank(inbox: Inbox, size: int) -> int:
@@ -54,6 +56,14 @@ def rank(inbox: Inbox, size: int) -> int:
     """
     if inbox.overflowed or inbox.bytes + size > inbox.size:
         return REJECT
-    held = len(inbox)
-    in_flight = min(held, inbox.credit)
-    return decide(in_flight, inbox.credit, held - in_flight, inbox.messages)
+    held, credit = inbox.queued + inbox.lent, inbox.credit
+    buffered = held - credit
+    if buffered < 0:
+        return decide(held, credit, 0, inbox.messages)
+    return decide(credit, credit, buffered, inbox.messages)
+
+
+def _pressure(inbox: Inbox, decision: int) -> Pressure:
+    held, credit = inbox.queued + inbox.lent, inbox.credit
+    in_flight = min(held, credit)
+    return Pressure(DECISIONS[decision], in_flight, credit, held - in_flight, inbox.messages)

@@ -40,6 +40,7 @@ def channel_settings(config: ChannelConfig, limits: LimitsConfig, schema: Schema
         config.dedup.window,
         config.durable,
         schema,
+        pressure=tuple(rule.policy for rule in config.pressure),
     )
 
 

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from liminal_mesh.cluster import Envelope, Pid
 from liminal_mesh.storage import Refused
 
 from .acks import check_ack
-from .batch import Batch
+from .batch import BUSY_RETRY_S, Batch
 from .causal import CausalBounds
 from .channel import Channel
-from .errors import OutcomeUnknown
+from .errors import Busy, OutcomeUnknown
 from .hub import Hub
 from .inbox import Inbox
+from .passage import writable
 from .predicate import Where
 from .publisher import Publisher
 from .route import Pending, missing_receipts
 from .subscribers import Subscriber
 from .subscription import Subscription
 
-__all__ = ["FuturePending", "NodePublisher", "NodeSubscription", "posted"]
+__all__ = ["FuturePending", "NodePublisher", "NodeSubscription", "busy", "posted"]
 
 
 class NodeSubscription(Subscription):
@@ -85,11 +87,22 @@ def posted(hub: Hub, channel: Channel) -> Batch:
         # Looked at again, since interest may have changed; it was admitted, and only the channel's end can refuse it.
         if channel.ended:
             hub.shared.statistics.rejected += len(envelopes)
-        else:
-            hub.exchange.accept(hub.exchange.resolve(channel.name), envelopes, hub.pid.number)
+            return
+        resolved = hub.exchange.resolve(channel.name)
+        step = 1 if resolved.choosy else len(envelopes)
+        for start in range(0, len(envelopes), step):
+            with suppress(Refused):  # it was not choosy when they were published; they are counted
+                hub.exchange.accept(resolved, envelopes[start : start + step], hub.pid.number)
 
     channel.posted = Batch(channel, submit, hub.loop.call_soon)
     return channel.posted
+
+
+def busy(channel: Channel) -> Busy:
+    """Return why a publish on a crowded channel is not taken now, and when to try again."""
+    if channel.held and channel.press is not None:
+        return Busy(max(BUSY_RETRY_S, channel.press.wait_s), f"the pressure on channel {channel.name!r}")
+    return Busy(BUSY_RETRY_S, "the lane to a peer")
 
 
 class FuturePending(Pending):
@@ -122,10 +135,11 @@ class NodePublisher(Publisher):
         self._hub.check(envelope)
 
     async def _wait_writable(self) -> None:
-        await self._hub.writable(self._hub.exchange.resolve(self.channel))
+        await writable(self._hub, self._hub.exchange.resolve(self.channel))
 
     def _crowded(self) -> bool:
-        return self._hub.exchange.resolve(self.channel).crowded
+        channel = self._hub.exchange.resolve(self.channel)
+        return channel.crowded or channel.held
 
     def _submit(self, envelopes: list[Envelope]) -> None:
         hub = self._hub

@@ -50,8 +50,8 @@ class Exchange:
         self._stamp = 0
         self._version = (-1, -1)
         self._queues = Queues(shared.me, shared.registry, self._routes)
-        self.offers = Offers(shared, self._routes, self._current)
-        self.arrivals = Arrivals(shared, channels, self._current)
+        self.offers = Offers(shared, self._routes, self.current)
+        self.arrivals = Arrivals(shared, channels, self.current)
         shared.tables.append(channels)
 
     # --- publishes of this node ---
@@ -93,14 +93,13 @@ class Exchange:
 
         Raises:
             LimitExceeded, SchemaRejected: as :meth:`examine`; nothing happened.
-            Rejected: a local subscriber with the policy ``reject`` has no room; nothing happened.
+            Rejected: a subscriber with the policy ``reject`` has no room, or this is shed; nothing happened.
         """
         if channel.holder is not None:
             channel.holder.flush()
         if channel.choosy:
             self.examine(channel, items)
-            if channel.rejecting:
-                self._ask_room(channel, Run(channel.name, self.me, items))
+            self._ask(channel, Run(channel.name, self.me, items))
         self._number(channel, items, publisher)
         run = Run(channel.name, self.me, items)
         local = self._deliver(channel, run) if channel.subscribers else 0
@@ -108,9 +107,11 @@ class Exchange:
             pending.message_id, pending.local = items[0].id, local
             pending.nodes.update(dict.fromkeys(channel.lost, "lost"))
         if channel.queues:
-            return local + self.offers.publish(channel, run, pending, receipts)
-        if channel.routes:
+            local += self.offers.publish(channel, run, pending, receipts)
+        elif channel.routes:
             self._forward(channel, run, pending, receipts)
+        if channel.press is not None:
+            channel.press.published(len(items))
         return local
 
     def accept_once(self, channel: Channel, item: Envelope, publisher: int, pending: Pending) -> None:
@@ -194,14 +195,14 @@ class Exchange:
                 if pending is not None:
                     pending.nodes[route.name] = "dropped"
 
-    def _ask_room(self, channel: Channel, run: Run) -> None:
+    def _ask(self, channel: Channel, run: Run) -> None:
+        if channel.press is not None:
+            channel.press.ask(run.items)
         for one in channel.rejecting:
             if not one.room(run):
                 self.statistics.rejected += len(run.items)
-                pressure = replace(
-                    pressure_of(one.inbox_for(run.size), run.size), decision="reject"
-                )  # of the whole run
-                raise Rejected(f"{one} is full", pressure)
+                pressure = pressure_of(one.inbox_for(run.size), run.size)  # of the whole run
+                raise Rejected(f"{one} is full", replace(pressure, decision="reject"))
 
     # --- subscriptions of this node ---
 
@@ -310,7 +311,7 @@ class Exchange:
             one.name: one.sequence for one in self.channels.matching(pattern) if one.sequence or one.name == pattern
         }
 
-    def _current(self, channel: Channel) -> None:
+    def current(self, channel: Channel) -> None:
         """See to it that the channel knows whom it serves now."""
         if channel.stamp == self._stamp:
             return

@@ -34,3 +34,4 @@ class ExchangeStatistics:
     """For groups: given up, since no member took it."""
     offers_unknown: int = 0
     """For groups: under way when a link ended, and perhaps taken."""
+    shed: int = 0

@@ -42,7 +42,6 @@ from liminal_mesh.cluster import (
 from liminal_mesh.cluster import Interest as InterestGained
 from liminal_mesh.storage import LiminalError
 
-from .channel import Channel
 from .channel_table import ChannelTable
 from .declarations import Declarations
 from .environment import Environment
@@ -57,6 +56,7 @@ from .key_sweep import KeySweep
 from .keyed import Keys
 from .member_news import MemberNews
 from .permission import PUBLISH_VERBS, Permit
+from .pressing import Pressing
 from .processes import SHUTDOWN, ProcessTable
 from .route import Pending, Route
 from .shared import Shared
@@ -121,6 +121,7 @@ class Hub:
             me, registry, environment.wall_ns, Budget(inbox_bytes), self.supervisor, keys(self.events), sizes
         )
         self.exchange = Exchange(self.shared, channels)
+        channels.press = partial(Pressing, self)
         self.groups = Exchange(self.shared, groups, GROUP_SCOPE)
         self._exchanges = {CHANNEL_SCOPE: self.exchange, GROUP_SCOPE: self.groups}
         self.mesh: Mesh | None = None
@@ -157,6 +158,7 @@ class Hub:
         self.member_watches.close()
         self._awaited.close()
         self._key_sweep.close()
+        self.exchange.channels.stop()
         self.lane_room()
 
     def end_processes(self, *kinds: str) -> None:
@@ -239,10 +241,6 @@ class Hub:
     def expect(self, pending: Pending, timeout_s: float) -> None:
         """Expire a pending publish when its time is up."""
         pending.forget = partial(self._awaited.remove, pending, self._awaited.add(pending, timeout_s))
-
-    async def writable(self, channel: Channel) -> None:
-        """Wait until no peer that keeps up holds publishers on the channel back, as links stand now."""
-        await self.room.until(lambda: not self.exchange.resolve(channel.name).crowded)
 
     # --- what the mesh calls ---
 

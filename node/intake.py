@@ -14,6 +14,7 @@ from liminal_mesh.storage import LiminalError
 from .acks import check_ack
 from .backing import Backing
 from .channel import Channel
+from .deferred import Deferred
 from .errors import OutcomeUnknown
 from .exchange import Exchange
 from .keyed import has_key
@@ -44,6 +45,8 @@ class Intake:
         self._number = connection.pid.number
         self._reading = True
         self._confirms: list[tuple[int, int, int]] = []
+        self._deferred: Deferred | None = None
+        """What waits on channels that are slowed; None as long as nothing ever did."""
 
     def publish(self, frame: ClientPublish) -> None:
         """Take a batch."""
@@ -53,6 +56,9 @@ class Intake:
             special = self._check_sizes(frame.items)
             asked = check_ack(frame.channel, frame.ack)
             channel = self._resolve(exchange, frame.channel)
+            if channel.slowed or (self._deferred is not None and self._deferred.has(channel)):
+                self._defer(frame, channel)
+                return
         except LiminalError as error:
             self._connection.fail(frame.ref, error, len(frame.items))
             return
@@ -60,18 +66,42 @@ class Intake:
         keyed = special and frame.scope == CHANNEL_SCOPE and has_key(frame.items)
         step = 1 if keyed or channel.choosy else len(frame.items)
         for start in range(0, len(frame.items), step):
-            items, ref = frame.items[start : start + step], frame.ref + start
-            try:
-                if keyed and has_key(items):
-                    self._publish_once(frame, items[0], ref)
-                else:
-                    self._publish_items(frame, items, ref, receipts)
-            except LiminalError as error:  # the refusal of these is none of the others'
-                self._connection.fail(ref, error, len(items))
-        if self._reading and channel.crowded:
-            self._reading = False
-            self._connection.wire.pause_reading()
-            self._hub.room.then(self._resume)
+            self._publish(frame, start, start + step, receipts, keyed)
+        self._look_at_lanes(channel)
+
+    def close(self) -> None:
+        """The connection is gone."""
+        if self._deferred is not None:
+            self._deferred.close()
+
+    def _defer(self, frame: ClientPublish, channel: Channel) -> None:
+        """Let publishes wait for their turn on a channel that is slowed."""
+        if self._deferred is None:
+            self._deferred = Deferred(self._publish_later)
+        self._deferred.add(frame, channel)
+
+    def _publish_later(self, frame: ClientPublish, index: int) -> None:
+        """Publish what has waited for its turn."""
+        try:
+            self._hub.admit(self._connection.pid, PUBLISH_VERBS[frame.scope], frame.channel)
+            channel = self._hub.in_scope(frame.scope).resolve(frame.channel)
+        except LiminalError as error:
+            self._connection.fail(frame.ref + index, error)
+            return
+        receipts = (check_ack(frame.channel, frame.ack) or channel.settings.ack) == "nodes"
+        self._publish(frame, index, index + 1, receipts, frame.scope == CHANNEL_SCOPE)
+        self._look_at_lanes(channel)
+
+    def _publish(self, frame: ClientPublish, start: int, stop: int, receipts: bool, keyed: bool) -> None:
+        """Publish a part of a frame, and answer for it."""
+        items, ref = frame.items[start:stop], frame.ref + start
+        try:
+            if keyed and has_key(items):
+                self._publish_once(frame, items[0], ref)
+            else:
+                self._publish_items(frame, items, ref, receipts)
+        except LiminalError as error:  # the refusal of these is none of the others'
+            self._connection.fail(ref, error, len(items))
 
     @staticmethod
     def _resolve(exchange: Exchange, name: str) -> Channel:
@@ -91,6 +121,13 @@ class Intake:
                 self._hub.check(item)
                 special = True
         return special
+
+    def _look_at_lanes(self, channel: Channel) -> None:
+        """Read no more, while a lane is crowded that this client publishes into."""
+        if self._reading and channel.crowded:
+            self._reading = False
+            self._connection.wire.pause_reading()
+            self._hub.room.then(self._resume)
 
     def _resume(self) -> None:
         """Read again, since the lanes have room."""

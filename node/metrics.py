@@ -128,6 +128,7 @@ def _publishes(run: Runtime) -> Iterator[Metric]:
         ("overflow", counts.overflowed + sum(one.inbox.dropped for one in run.hub.exchange.channels.everyone())),
         ("duplicate", counts.duplicates),
         ("no-subscriber", counts.stale_forward),
+        ("shed", counts.shed),
     ]
     yield _counter("dropped", "Messages that were let go, by reason.", lost, "reason")
     yield _counter("unmatched_completions", "Times that a client finished more than it was sent.", counts.unmatched)

@@ -21,16 +21,14 @@ from liminal_mesh.cluster import (
 )
 
 from .acks import check_ack
-from .batch import BUSY_RETRY_S
 from .bus import Ack, Wait
 from .causal import CausalBounds
 from .config import NodeConfig
 from .config_sources import LoadedConfig, load_config
-from .embedded import FuturePending, NodePublisher, NodeSubscription, posted
+from .embedded import FuturePending, NodePublisher, NodeSubscription, busy, posted
 from .embedded_processes import NodeMonitor
 from .embedded_watches import NodeGroupWatch, NodeMemberWatch
 from .environment import REAL, Environment
-from .errors import Busy
 from .identity_store import choose_epoch, choose_name, store_identity
 from .in_force import InForce
 from .inbox import MESSAGE_OVERHEAD_BYTES
@@ -41,6 +39,7 @@ from .message import Message, encode_headers, give_key, give_parent
 from .monitor import Monitor
 from .names import check_name
 from .node_only import NodeOnly
+from .passage import let_pass, writable
 from .payload import RAW, encode_payload
 from .permission import PUBLISH_VERBS, allow_all
 from .predicate import Where
@@ -207,6 +206,10 @@ class Node(NodeOnly):
         hub.check(envelope)
         asked = check_ack(name, ack)
         resolved = exchange.resolve(name)
+        if resolved.held:
+            await let_pass(hub, resolved, timeout)
+            hub.admit(hub.pid, PUBLISH_VERBS[scope], name)
+            resolved = exchange.resolve(name)
         pending = FuturePending(asyncio.get_running_loop().create_future())
         receipts = (asked or resolved.settings.ack) == "nodes"
         pressure = resolved.pressure(envelope)
@@ -241,8 +244,8 @@ class Node(NodeOnly):
         resolved = hub.exchange.resolve(channel)
         batch = resolved.posted or posted(hub, resolved)
         # Looked at once a batch: until it is handed over, no lane gets fuller.
-        if not batch.items and resolved.crowded:
-            raise Busy(BUSY_RETRY_S, "the lane to a peer")
+        if not batch.items and (resolved.crowded or resolved.held):
+            raise busy(resolved)
         envelope = self._envelope(payload, headers, parent)
         if len(envelope.body) > hub.sizes.small_bytes or envelope.options:
             hub.check(envelope)
@@ -254,7 +257,7 @@ class Node(NodeOnly):
     async def writable(self, channel: str) -> None:
         """Wait until :meth:`publish_nowait` has room."""
         hub = self.running.hub
-        await hub.writable(hub.exchange.resolve(channel))
+        await writable(hub, hub.exchange.resolve(channel))
 
     def publisher(self, channel: str, *, window: int = 4096, ack: Ack | None = None, timeout: float = 5.0) -> Publisher:
         """Return a windowed publisher; see :meth:`.Bus.publisher`."""

@@ -207,6 +207,7 @@ def channels(run: Runtime) -> Document:
                 ],
                 "keys": _keys(run, one.name),
                 "disagrees": disagrees.get(one.name, []),
+                "pressure": _pressure(run, one.name),
             }
             for one in found
             if one.state != "family"
@@ -231,6 +232,20 @@ def _disagrees(run: Runtime) -> dict[str, list[Document]]:
         entry = {"node": one.node, "durable": one.their_durable, "schema": one.their_schema}
         found.setdefault(one.channel, []).append(entry)
     return found
+
+
+def _pressure(run: Runtime, channel: str) -> Document | None:
+    """Return the score of a channel and what is done about it; None where nothing is to be done in any case."""
+    used = run.hub.exchange.channels.channels.get(channel)
+    if used is None or used.press is None:
+        return None
+    pressure = used.press.pressure
+    return {
+        "score": round(pressure.score, 3),
+        "reached": [policy.at for policy in pressure.reached],
+        "slow": pressure.slow,
+        "shed_below": pressure.shed_below,
+    }
 
 
 def _keys(run: Runtime, channel: str) -> Document:

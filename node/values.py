@@ -11,6 +11,7 @@ from liminal_mesh.cluster import Member, Pid
 __all__ = [
     "ChannelInfo",
     "ClientConnection",
+    "Consumption",
     "Down",
     "Gap",
     "GroupSnapshot",
@@ -35,6 +36,17 @@ class Pressure(Struct, frozen=True, gc=False):
     max_in_flight: int = 0
     buffered: int = 0
     max_buffered: int = 0
+
+
+class Consumption(Struct, frozen=True, gc=False):
+    """How full one consumer of a channel is at its node: from 0 to 1, and the four numbers as in :class:`Pressure`."""
+
+    pid: Pid
+    utilisation: float
+    in_flight: int
+    max_in_flight: int
+    buffered: int
+    max_buffered: int
 
 
 class Gap(Struct, frozen=True, gc=False):

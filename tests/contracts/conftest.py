@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from liminal_mesh.node.config import ChannelConfig, InboxConfig
+from liminal_mesh.node.config import ChannelConfig, InboxConfig, PressureConfig
 from liminal_mesh.node.node import Node
 
 from ..nodes import mesh, node_config
@@ -56,6 +56,12 @@ def channels() -> tuple[ChannelConfig, ...]:
         ChannelConfig(name="orders", schema=ORDER),
         ChannelConfig(name="typed.*", schema=ORDER),
         ChannelConfig(name="full-orders", schema=ORDER, inbox=InboxConfig(messages=4, overflow="reject")),
+        ChannelConfig(
+            name="shed",
+            inbox=InboxConfig(messages=6),
+            pressure=[PressureConfig(at=0.5, shed_below=5, signal="scale-out"), PressureConfig(at=0.9, shed_below=8)],
+        ),
+        ChannelConfig(name="brake", inbox=InboxConfig(messages=996), pressure=[PressureConfig(at=0.02, slow=4.0)]),
         *small,
     )
 

@@ -76,7 +76,8 @@ def written(rows: set[Row]) -> str:
 
 async def test_what_is_measured_is_what_the_page_says() -> None:
     """Dashboards and alerts are built on it: names may be added to the page, none may go, nor change type or labels."""
-    async with mesh(2) as (a, _):
+    watched = {"name": "ticks", "pressure": [{"at": 0.5, "alert": "info"}]}
+    async with mesh(2, channels=[watched]) as (a, _):
         a.running.server.refusals["handshake"] = 1
         peering = a.running.peering
         assert peering is not None

@@ -155,6 +155,7 @@ async def test_channels_are_those_configured_by_name_and_those_in_use() -> None:
             "state": "open",
             "reason": "",
             "restarts": 0,
+            "pressure": None,
             "pid": str(process),
             "keys": {"remembered": 1, "in_flight": 0},
         }

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 
 
-@pytest.mark.parametrize("page", ["keys.md", "testing.md", "subscriptions.md"])
+@pytest.mark.parametrize("page", ["keys.md", "testing.md", "pressure.md", "subscriptions.md"])
 def test_the_examples_can_be_copied(tmp_path: Path, page: str) -> None:
     """Into a file of its own, where nothing of this project's settings holds."""
     example = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL))

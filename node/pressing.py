@@ -1,0 +1,201 @@
+"""What the pressure of a channel brings about at its node: publishers that wait, publishes that are shed, and news.
+
+The score is looked at whenever something was published on the channel, and now and then as long as a policy applies,
+since consumers go on while nobody publishes. A channel without policies has none of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from liminal_mesh.cluster import Envelope, Notices
+
+from .errors import Rejected
+from .pressure import ChannelPressure, Pace, PressureChange, Score, consumption_of, utilisation
+
+if TYPE_CHECKING:
+    from .channel import Channel
+    from .hub import Hub
+    from .logs import Level
+
+__all__ = ["Pressing"]
+
+LOOK_S: Final = 0.1
+"""How often a channel is looked at on which a policy applies."""
+
+LOOKS: Final = 16
+"""How many consumers one publish may cost a look, on the average."""
+
+HOLD_S: Final = 0.002
+"""For less than this nobody is held back: a timer is not that exact."""
+
+
+class Pressing:
+    """The pressure of one channel.
+
+    Args:
+        hub: the node's middle.
+        channel: it must have policies.
+    """
+
+    def __init__(self, hub: Hub, channel: Channel) -> None:
+        self.pressure = ChannelPressure(channel.settings.pressure)
+        self.score_of: Score | None = None
+        """The user's, instead of the average."""
+        self._hub = hub
+        self._channel = channel
+        self._pace = Pace()
+        self._notices = Notices()
+        self._unseen = 0
+        """Publishes since the last look."""
+        self._look_timer: asyncio.TimerHandle | None = None
+        self._gate: asyncio.Handle | None = None
+        """Opens, while publishers wait or may have to."""
+        self._queue: deque[Callable[[], None]] = deque()
+
+    def published(self, count: int) -> None:
+        """So many were published at this node, or, with 0, some came from another one."""
+        now = self._hub.loop.time()
+        self._pace.count(count, now)
+        self._unseen += 1
+        if self._unseen * LOOKS >= len(self._channel.subscribers):
+            self._look(now)
+        elif self._look_timer is None:
+            self._look_timer = self._hub.loop.call_later(LOOK_S, self._look_again)
+        if self._channel.slowed:
+            self._hold(now)
+
+    def ask(self, items: Sequence[Envelope]) -> None:
+        """Refuse publishes of which one is not important enough for the pressure there is.
+
+        Raises:
+            Rejected: nothing was done.
+        """
+        if any(map(self.pressure.sheds, items)):
+            self._hub.shared.statistics.rejected += len(items)
+            reason = f"channel {self._channel.name!r} sheds what has a priority below {self.pressure.shed_below}"
+            raise Rejected(reason, replace(self._channel.pressure(items[0]), decision="reject"))
+
+    def sheds(self, envelope: Envelope) -> bool:
+        """Whether a publish is not important enough for the pressure there is."""
+        return self.pressure.sheds(envelope)
+
+    @property
+    def shedding(self) -> bool:
+        """Whether each publish is to be asked about."""
+        return self.pressure.shed_below > 0
+
+    @property
+    def wait_s(self) -> float:
+        """For how long a publisher should wait now, in seconds."""
+        return self._pace.wait(self._hub.loop.time())
+
+    def close(self) -> None:
+        """The channel is not in use any more: nobody waits for it, and nothing is told of it."""
+        if self._look_timer is not None:
+            self._look_timer.cancel()
+            self._look_timer = None
+        self._let_go()
+
+    # --- looks ---
+
+    def _look(self, now: float) -> None:
+        self._unseen = 0
+        changes = self.pressure.look(self._score(), now)
+        if changes:
+            for change in changes:
+                self._tell(change)
+            self._pace.slow(self.pressure.slow, now)
+            self._channel.slowed = self.pressure.slow > 1.0
+            self._channel.stamp = -1  # whether it is choosy may be another matter now
+            if self.pressure.slow == 1.0:
+                self._let_go()
+        if self.pressure.reached and self._look_timer is None:
+            self._look_timer = self._hub.loop.call_later(LOOK_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._look_timer = None
+        self._hub.exchange.current(self._channel)  # consumers that are gone do not count
+        self._look(self._hub.loop.time())
+
+    def _score(self) -> float:
+        consumers = self._channel.consumers
+        if not consumers:
+            return 0.0
+        if self.score_of is not None:
+            try:
+                score = self.score_of([consumption_of(one.inbox, one.pid) for one in consumers])
+                if not math.isnan(score):
+                    return max(0.0, min(1.0, score))
+                raise ValueError("the score is not a number")
+            except Exception as error:  # noqa: BLE001 - it is the user's; the average stands in
+                self._broken(error)
+        return sum([utilisation(one.inbox) for one in consumers]) / len(consumers)
+
+    def _broken(self, error: Exception) -> None:
+        """Tell of an error of the user's function, unless the like was told just now."""
+        notice = self._notices.take("error", "pressure_score_failed", "", self._hub.loop.time())
+        if notice is not None:
+            self._hub.events.broke("pressure_score_failed", error, channel=self._channel.name, **notice.fields)
+
+    def _tell(self, change: PressureChange) -> None:
+        policy = change.policy
+        facts: dict[str, object] = {
+            "channel": self._channel.name,
+            "threshold": policy.at,
+            "score": round(change.score, 3),
+        }
+        facts |= {
+            name: value
+            for name in ("slow", "shed_below", "signal", "alert")
+            if (value := getattr(policy, name)) is not None
+        }
+        if not change.reached:
+            self._hub.note("pressure_over", "info", **facts)
+            return
+        level: Level = "info"
+        if policy.alert is not None:
+            level = "error" if policy.alert == "critical" else policy.alert
+        self._hub.note("pressure_reached", level, **facts)
+
+    # --- slowed publishers ---
+
+    def queue_up(self, go_on: Callable[[], None]) -> None:
+        """Call ``go_on`` once, when a publisher may go on: in turn, and one at a time."""
+        self._queue.append(go_on)
+        if self._gate is None:
+            self._gate = self._hub.loop.call_soon(self._open)
+
+    def _let_go(self) -> None:
+        """Hold nobody back any more."""
+        self._pace.slow(1.0, 0.0)
+        self._channel.slowed = False
+        if self._gate is not None:
+            self._gate.cancel()
+            self._open()
+
+    def _hold(self, now: float) -> None:
+        """Let publishers wait until what was published had its time."""
+        wait_s = self._pace.wait(now)
+        if wait_s >= HOLD_S:
+            self._channel.held = True
+            if self._gate is None:
+                self._gate = self._hub.loop.call_later(wait_s, self._open)
+
+    def _open(self) -> None:
+        """Let the next publisher go on; what it publishes holds the others back again."""
+        self._gate = None
+        self._hold(self._hub.loop.time())
+        if self._gate is not None:
+            return
+        self._channel.held = False
+        if self._queue:
+            self._queue.popleft()()
+        if self._gate is None and self._queue:  # whoever it was has this turn of the loop
+            self._gate = self._hub.loop.call_soon(self._open)

@@ -1,0 +1,252 @@
+"""Publishers that are slowed by pressure, in virtual time, where a rate is exact."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import NamedTuple
+
+import pytest
+
+from liminal_mesh.node.bus import Bus
+from liminal_mesh.node.config import ChannelConfig, InboxConfig, PressureConfig
+from liminal_mesh.node.errors import Busy, ChannelClosed, DeadlineExceeded
+from liminal_mesh.node.node import Node
+from liminal_mesh.node.subscription import Subscription
+from liminal_mesh.testing import Cluster
+
+RATE = 100
+FACTOR = 4.0
+CHANNELS = [
+    ChannelConfig(name="brake", inbox=InboxConfig(messages=9900), pressure=[PressureConfig(at=0.02, slow=FACTOR)]),
+    ChannelConfig(name="other"),
+]
+
+
+class Braked(NamedTuple):
+    """A channel of which 200 messages wait, and whose publishers are slowed to a quarter of what they did."""
+
+    cluster: Cluster
+    bus: Bus
+    node: Node
+    subscription: Subscription
+    rate: float
+    """Publishes a second, as they are to be now."""
+
+    @property
+    def published(self) -> int:
+        """How many were published on it so far."""
+        return self.node.running.hub.exchange.channels.channels["brake"].sequence
+
+    @property
+    def slowed(self) -> bool:
+        """Whether its publishers are slowed."""
+        return self.node.running.hub.exchange.resolve("brake").slowed
+
+
+@asynccontextmanager
+async def braked(kind: str) -> AsyncIterator[Braked]:
+    """Hold such a channel."""
+    async with AsyncExitStack() as stack:
+        cluster = await stack.enter_async_context(Cluster(nodes=1, channels=CHANNELS))
+        node = cluster["a"]
+        bus = node if kind == "node" else await stack.enter_async_context(cluster.client("a", name="publisher"))
+        subscription = await stack.enter_async_context(node.subscribe("brake", max_in_flight=100))
+        begun = cluster.now
+        for _ in range(200):
+            assert not node.running.hub.exchange.resolve("brake").slowed
+            await bus.publish("brake", b"")
+            await asyncio.sleep(1 / RATE)
+        held = Braked(cluster, bus, node, subscription, 200 / (cluster.now - begun) / FACTOR)
+        assert held.slowed
+        yield held
+
+
+async def one_by_one(bus: Bus) -> None:
+    """Publish as fast as before, if one could."""
+    while True:
+        await bus.publish("brake", b"", timeout=60)
+        await asyncio.sleep(0.9 / RATE)
+
+
+async def without_waiting(bus: Bus) -> None:
+    """The same without an answer."""
+    while True:
+        try:
+            bus.publish_nowait("brake", b"")
+        except Busy:
+            await bus.writable("brake")
+            continue
+        await asyncio.sleep(1 / RATE)
+
+
+async def windowed(bus: Bus) -> None:
+    """The same, with a few in flight."""
+    async with bus.publisher("brake", window=8, timeout=60) as publisher:
+        while True:
+            await publisher.send(b"")
+
+
+async def many(bus: Bus) -> None:
+    """The same, from many tasks."""
+    await asyncio.gather(*(one_by_one(bus) for _ in range(7)))
+
+
+@pytest.mark.parametrize("kind", ["node", "client"])
+@pytest.mark.parametrize("publish", [one_by_one, without_waiting, windowed, many])
+async def test_publishers_are_slowed_to_a_part_of_their_rate(kind: str, publish: object) -> None:
+    """PR3: however they publish, and however many they are; afterwards they are as fast as they like."""
+    async with braked(kind) as held:
+        before = held.published
+        publishing = asyncio.create_task(publish(held.bus))  # type: ignore[operator]
+        await asyncio.sleep(8)
+        assert 8 * held.rate * 0.9 <= held.published - before <= 8 * held.rate * 1.1 + 8
+        publishing.cancel()
+        await asyncio.wait([publishing])
+        while held.slowed or held.subscription.statistics.waiting:  # what still waits goes on, too
+            await asyncio.sleep(1)
+            while held.subscription.statistics.waiting:
+                await anext(held.subscription)
+        begun = held.cluster.now
+        for _ in range(100):
+            await held.bus.publish("brake", b"")
+        assert held.cluster.now - begun < 1
+
+
+@pytest.mark.parametrize("kind", ["node", "client"])
+async def test_nothing_else_is_held_up(kind: str) -> None:
+    """PR3: other channels, and requests on the same connection, pass what waits; order is kept."""
+    async with braked(kind) as held, held.node.subscribe("other") as other:
+        flood = [asyncio.create_task(held.bus.publish("brake", number, timeout=60)) for number in range(100)]
+        await asyncio.sleep(0.1)
+        begun = held.cluster.now
+        await held.bus.publish("other", 1)
+        assert len(await held.bus.members()) == 1
+        await anext(other)
+        assert held.cluster.now - begun < 0.1
+        assert not all(task.done() for task in flood)
+        await asyncio.gather(*flood)
+        assert 95 / held.rate < held.cluster.now - begun < 105 / held.rate
+        items = [await anext(held.subscription) for _ in range(300)]
+
+    assert [item.payload for item in items[200:]] == list(range(100))  # type: ignore[union-attr]
+
+
+async def test_clients_share_what_there_is() -> None:
+    """PR3: one that floods takes nothing from one that does not, nor from the node's own program."""
+    async with braked("client") as held, held.cluster.client("a", name="flood") as flooding:
+        for _ in range(3000):
+            flooding.publish_nowait("brake", b"flood")
+        await asyncio.sleep(0.1)
+        for bus in (held.bus, held.node, held.bus, held.node):
+            begun = held.cluster.now
+            await bus.publish("brake", b"")
+            assert held.cluster.now - begun < 0.25
+
+
+async def test_a_publish_whose_time_is_up_was_not_sent() -> None:
+    """PR3: said by the error, and nothing of it comes later."""
+    async with braked("node") as held:
+        tasks = [asyncio.create_task(held.bus.publish("brake", b"", timeout=60)) for _ in range(100)]
+        await asyncio.sleep(0)
+        with pytest.raises(DeadlineExceeded) as error:
+            await held.bus.publish("brake", b"", timeout=0.5)
+        assert not error.value.sent
+        await asyncio.gather(*tasks)
+        await asyncio.sleep(5)
+        assert held.published == 300
+
+
+@pytest.mark.parametrize("kind", ["node", "client"])
+async def test_stopping_ends_who_waits(kind: str) -> None:
+    """PR3: nobody waits for a node that stops."""
+    async with braked(kind) as held:
+        tasks = [asyncio.create_task(held.bus.publish("brake", b"", timeout=60)) for _ in range(50)]
+        await asyncio.sleep(0.5)
+        await held.cluster.stop("a")
+        async with asyncio.timeout(5):
+            done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert sum(isinstance(one, Exception) for one in done) > 10
+
+
+async def flood(bus: Bus) -> None:
+    """Publish much more than may wait."""
+    for _ in range(20):
+        await bus.writable("brake")
+        bus.publish_nowait("brake", b"x" * 900_000)
+        await asyncio.sleep(0.002)
+
+
+async def test_so_much_of_a_client_waits_and_no_more() -> None:
+    """PR3: then it is refused, and hears of that at its next call; what waits goes on, and so does the connection."""
+    async with braked("client") as held:
+        with pytest.raises(Busy, match="pressure on channel 'brake'") as error:
+            await flood(held.bus)
+        assert error.value.retry_after >= 0.01
+        assert len(await held.bus.members()) == 1
+        await asyncio.sleep(5)
+        assert 209 <= held.published <= 215
+        with suppress(Busy):  # of what was on its way when the first refusal came
+            await held.bus.writable("brake")
+        for _ in range(6):  # there is room again
+            held.bus.publish_nowait("brake", b"x" * 900_000)
+            await held.bus.writable("brake")
+        await asyncio.sleep(1)
+        await held.bus.writable("brake")
+
+
+async def test_what_waits_of_a_client_that_is_gone_was_not_published() -> None:
+    """PR3: its connection took it with it, and nobody else waits any longer for that."""
+    async with braked("node") as held, held.cluster.client("a", name="hasty") as hasty:
+        for _ in range(500):
+            hasty.publish_nowait("brake", b"")
+        await hasty.members()
+        [connection] = held.node.connections()
+        await held.node.disconnect(connection.pid)
+        await asyncio.sleep(1)
+        before = held.published
+        await asyncio.sleep(5)
+        assert held.published == before < 300
+        await held.bus.publish("brake", b"")
+
+
+async def test_a_fan_out_is_looked_at_now_and_then() -> None:
+    """PR3: a score over many consumers is not made at each publish; and it is not missed when nobody publishes."""
+    rule = PressureConfig(at=0.5, alert="warning")
+    wide = ChannelConfig(name="wide", inbox=InboxConfig(messages=6), pressure=[rule])
+    async with Cluster(nodes=1, channels=[wide]) as cluster, AsyncExitStack() as stack:
+        node = cluster["a"]
+        for _ in range(100):
+            await stack.enter_async_context(node.subscribe("wide", max_in_flight=4))
+        press = node.running.hub.exchange.resolve("wide").press
+        assert press is not None
+        for _ in range(5):
+            await node.publish("wide", b"")
+        assert press.pressure.score == 0.0
+        await asyncio.sleep(0.2)
+        assert press.pressure.score == 0.5
+        assert [event["kind"] for event in node.running.hub.events if event["level"] == "warning"] == [
+            "pressure_reached"
+        ]
+        for _ in range(5):
+            await node.publish("wide", b"")
+        await asyncio.sleep(0.2)
+        assert press.pressure.score == 1.0
+
+
+@pytest.mark.parametrize("kind", ["node", "client"])
+async def test_closing_a_channel_refuses_what_waits(kind: str) -> None:
+    """PR3: at once, whoever it is of; when it is declared again, nobody is slowed."""
+    async with braked(kind) as held:
+        tasks = [asyncio.create_task(held.bus.publish("brake", b"", timeout=60)) for _ in range(300)]
+        await asyncio.sleep(0.5)
+        await held.node.channels.close("brake")
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert sum(isinstance(one, ChannelClosed) for one in done) > 250
+        await held.node.channels.create(CHANNELS[0])
+        begun = held.cluster.now
+        for _ in range(100):
+            await held.bus.publish("brake", b"")
+        assert held.cluster.now - begun < 1
+        assert not held.slowed
