@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgpack
 
 from liminal_mesh.cluster import (
+    CHANNEL_SCOPE,
     CLIENT_CODEC,
     CLIENT_FRAMES,
     CLIENT_PROTO,
@@ -40,6 +41,7 @@ from .errands import Errands
 from .error_wire import to_wire
 from .errors import LimitExceeded, NoProcess
 from .guests import Guests
+from .heirs import hand_down
 from .intake import Intake
 from .interests import wait_s
 from .names import check_name
@@ -194,7 +196,7 @@ class Connection:
         except LiminalError:
             self.deliveries.remove(delivery)
             raise
-        delivery.pid = subscriber.pid
+        delivery.pid, delivery.group = subscriber.pid, group
         stands = Subscribed(frame.ref, frame.subscription, delivery.pid.number, schema or "")
         if frame.wait == "cluster":
             self.errands.run(self._barrier(frame, delivery, stands))
@@ -247,6 +249,8 @@ class Connection:
             delivery.ready()
             return
         self.deliveries.remove(delivery)
+        if delivery.group and delivery.inbox is not None:
+            hand_down(self._bus.shared, self._bus.in_scope(CHANNEL_SCOPE), delivery.group, delivery.inbox)
         if self.state == "open" and not delivery.told:
             self.send(Ended(delivery.number))
 

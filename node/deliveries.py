@@ -42,6 +42,8 @@ class Delivery:
         self.pid: Pid | None = None
         """The process whose inbox it is, once there is one."""
         self.inbox: Inbox | None = None
+        self.group = ""
+        """With whose other members the client shares what comes, if with any."""
         self.farewell = b""
         """The frame that says why it is over, once everything that waits was written."""
         self.told = False

@@ -64,7 +64,8 @@ class Pressing:
         now = self._hub.loop.time()
         self._pace.count(count, now)
         self._unseen += 1
-        if self._unseen * LOOKS >= len(self._channel.subscribers):
+        sharing = sum([len(queue.members) for queue in self._channel.queues])
+        if self._unseen * LOOKS >= len(self._channel.subscribers) + sharing:
             self._look(now)
         elif self._look_timer is None:
             self._look_timer = self._hub.loop.call_later(LOOK_S, self._look_again)

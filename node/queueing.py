@@ -6,7 +6,7 @@ must not keep others' work waiting. A burst is shared evenly, in runs, and waits
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from enum import IntEnum
 from hashlib import blake2b
 from itertools import islice, pairwise
@@ -91,6 +91,10 @@ class Turns:
     def ready(self, node: str) -> bool:
         """Whether the members of a node have credit, as far as it has said."""
         return node not in self._busy
+
+    def keep(self, nodes: Container[str]) -> None:
+        """Forget what other nodes than these have said."""
+        self._busy = {node: left for node, left in self._busy.items() if node in nodes}
 
     def heard(self, node: str, ready: bool) -> None:
         """Note what a node's answer says of its members."""

@@ -57,6 +57,7 @@ class Queue:
         # Each node has an order of its own, so that what many nodes publish first does not all go to one.
         order = sorted(peers, key=lambda name: crc32(f"{self._me.name} {name}".encode()))
         self._peers = {name: peers[name] for name in order}
+        self._turns.keep(self._peers)
 
     def __str__(self) -> str:
         return f"group {self.group}"

@@ -53,6 +53,7 @@ NODE_CORES = {
     "errors",
     "events",
     "exchange",
+    "heirs",
     "goodbyes",
     "in_force",
     "inbox",

@@ -239,3 +239,39 @@ async def test_members_on_all_nodes_get_even_parts_of_a_window_at_any_node() -> 
         assert taken(workers) == Counter(range(8000))
         assert all(abs(len(worker.got) - 2000) < 50 for worker in workers)
         assert all(worker.got == sorted(worker.got) for worker in workers)
+
+
+@pytest.mark.parametrize("how", ["leaves", "is closed", "is lost"])
+async def test_what_a_client_was_never_sent_is_for_the_other_members_at_its_node(how: str) -> None:
+    """At most once: what was sent to it stays its own; no other node gets what came from one."""
+    async with Cluster(nodes=2) as cluster, cluster.client("b", name="one") as client:
+        first = client.subscribe(CHANNEL, group="g", max_in_flight=4, wait="cluster")
+        await first.__aenter__()
+        for number in range(20):
+            assert (await cluster["a"].publish(CHANNEL, number, ack="nodes")).delivered
+        heir = await Worker(cluster["b"]).begin()
+        await known(cluster, 2)
+        if how == "leaves":
+            await first.__aexit__(None, None, None)
+        elif how == "is closed":
+            await client.close()
+        else:
+            cluster.partition("one", {"a", "b"})
+        await known(cluster, 1, timeout=120.0)
+        await asyncio.sleep(1)
+
+        taken_first = [item.payload async for item in first if isinstance(item, Message)] if how != "is lost" else []
+        assert heir.got == list(range(4, 20))
+        assert set(taken_first) <= {0, 1, 2, 3}
+        assert heir.gaps == []
+
+
+async def test_what_nobody_inherits_is_given_up_and_counted() -> None:
+    """The last member of a group leaves with messages that it was never sent."""
+    async with Cluster(nodes=1) as cluster, cluster.client("a") as client:
+        async with client.subscribe(CHANNEL, group="g", max_in_flight=4):
+            for number in range(20):
+                await cluster["a"].publish(CHANNEL, number)
+            await client.members()
+        await known(cluster, 0)
+        assert cluster["a"].running.hub.exchange.statistics.untaken == 16
