@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import faults, features, keys, liminal_clients, liminal_embedded, nats_peer, pipe, registry
+from . import faults, features, keys, liminal_clients, liminal_embedded, nats_peer, pipe, registry, schemas
 from .result import Contender, Figure
 
 __all__ = ["CONTENDERS", "FIGURES"]
@@ -53,6 +53,7 @@ FIGURES = [
     Figure("a predicate, CPU a message", features.predicate, "us", 1.5),
     Figure("causal order, CPU a message", features.causal, "us", 8.0),
     Figure("a key, CPU a publish", keys.once, "us", 20.0),
+    Figure("a schema, CPU a publish", schemas.checked, "us", 15.0),
     Figure("a group at two nodes, CPU a message", features.sharing, "us", 2.0),
     # The bounds are what was measured when the registry was designed.
     Figure("20,000 joins of groups, CPU", registry.joins, "ms", 57.0, core=True),

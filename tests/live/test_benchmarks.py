@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import features, keys, stuck
+from benchmarks import features, keys, schemas, stuck
 from benchmarks.__main__ import main
 from benchmarks.contenders import CONTENDERS, FIGURES
 from benchmarks.liminal_embedded import link_ratio
@@ -65,6 +65,10 @@ async def test_the_cost_of_each_feature_is_told(monkeypatch: pytest.MonkeyPatch)
     cost, told = await keys.once()
     assert cost < 500
     assert set(told) == {"without", "a duplicate", "a key remembered"}
+    monkeypatch.setattr(schemas, "BURSTS", 2)
+    cost, told = await schemas.checked()
+    assert cost < 200
+    assert set(told) == {"without", "putting in a default", "refusing one"}
     cost, told = await features.sharing()
     assert cost < 100
     assert set(told) == {"without", "one member", "one at a time"}
