@@ -65,7 +65,9 @@ class Bus(Protocol):
             timeout: how long to wait for receipts, in seconds; one that is missing then reads ``unknown``.
 
         Raises:
+            Busy: on a client, when too much of it waits for a channel that slows its publishers.
             ChannelNotConfigured: no configuration covers the channel.
+            DeadlineExceeded: the channel slows its publishers, and this one's turn has not come within ``timeout``.
             Draining: the node leaves.
             InFlight: another publish with the same key is under way.
             KeyReused: the key was given to another payload.
@@ -74,7 +76,8 @@ class Bus(Protocol):
             NotAuthorized: the caller may not.
             OutcomeUnknown: of a publish with a key nobody is known to have taken it, and not every node has answered:
                 publish again with the same key.
-            Rejected: a local subscriber with the policy ``reject`` has no room.
+            Rejected: a local subscriber with the policy ``reject`` has no room, or the channel sheds what is no more
+                important.
             SchemaRejected: the payload is not what the channel's schema demands.
             TypeError: the payload, the key or a header cannot be encoded, or the parent is no message.
             ValueError: the key is empty.

@@ -29,16 +29,18 @@ class _Part(NamedTuple):
     frame: ClientPublish
     place: int
     size: int
+    until: float
+    """After which it is not published any more, in seconds of the loop."""
 
 
 class Deferred:
     """The publishes of one connection that wait.
 
     Args:
-        publish: takes one publish of a frame, whose channel may go on.
+        publish: takes one publish of a frame, whose channel may go on, and the moment after which it is too late.
     """
 
-    def __init__(self, publish: Callable[[ClientPublish, int], None]) -> None:
+    def __init__(self, publish: Callable[[ClientPublish, int, float], None]) -> None:
         self._publish = publish
         self._waiting: dict[str, deque[_Part]] = {}
         self._size = 0
@@ -47,19 +49,20 @@ class Deferred:
         """Whether publishes on a channel have to queue up behind others."""
         return channel.name in self._waiting
 
-    def add(self, frame: ClientPublish, channel: Channel) -> None:
-        """Let the publishes of a frame wait.
+    def add(self, frame: ClientPublish, channel: Channel, until: float) -> None:
+        """Let the publishes of a frame wait, until a moment in seconds of the loop.
 
         Raises:
             Busy: too much of this client waits; none of these does.
         """
-        assert channel.press is not None, "only pressure slows a channel"
-        parts = [_Part(frame, index, weight(item)) for index, item in enumerate(frame.items)]
+        parts = [_Part(frame, index, weight(item), until) for index, item in enumerate(frame.items)]
         size = sum(part.size for part in parts)
         if self._size + size > BYTES_MAX:
-            raise Busy(max(BUSY_RETRY_S, channel.press.wait_s), f"the pressure on channel {channel.name!r}")
+            wait_s = channel.press.wait_s if channel.press is not None else 0.0
+            raise Busy(max(BUSY_RETRY_S, wait_s), f"the pressure on channel {channel.name!r}")
         self._size += size
         if channel.name not in self._waiting:
+            assert channel.press is not None, "only pressure slows a channel"
             self._waiting[channel.name] = deque()
             channel.press.queue_up(partial(self._go_on, channel))
         self._waiting[channel.name].extend(parts)
@@ -80,7 +83,7 @@ class Deferred:
             self._size -= part.size
             if not waiting:
                 del self._waiting[channel.name]
-            self._publish(part.frame, part.place)
+            self._publish(part.frame, part.place, part.until)
             if not waiting:
                 return
             if channel.held:

@@ -6,6 +6,7 @@ publisher's own lane; a peer that is too slow to wait for exerts none.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from liminal_mesh.cluster import CHANNEL_SCOPE, ClientOutcome, ClientPublish, Confirm, Envelope, ProtocolError
@@ -15,7 +16,7 @@ from .acks import check_ack
 from .backing import Backing
 from .channel import Channel
 from .deferred import Deferred
-from .errors import OutcomeUnknown
+from .errors import DeadlineExceeded, OutcomeUnknown
 from .exchange import Exchange
 from .keyed import has_key
 from .permission import PUBLISH_VERBS
@@ -78,11 +79,14 @@ class Intake:
         """Let publishes wait for their turn on a channel that is slowed."""
         if self._deferred is None:
             self._deferred = Deferred(self._publish_later)
-        self._deferred.add(frame, channel)
+        waits_s = inf if frame.mode == _CONFIRM else frame.timeout_ms / 1000
+        self._deferred.add(frame, channel, self._hub.loop.time() + waits_s)
 
-    def _publish_later(self, frame: ClientPublish, index: int) -> None:
-        """Publish what has waited for its turn."""
+    def _publish_later(self, frame: ClientPublish, index: int, until: float) -> None:
+        """Publish what has waited for its turn, if somebody still waits for it."""
         try:
+            if self._hub.loop.time() > until:
+                raise DeadlineExceeded("publish", node=self._connection.pid.node, sent=False)
             self._hub.admit(self._connection.pid, PUBLISH_VERBS[frame.scope], frame.channel)
             channel = self._hub.in_scope(frame.scope).resolve(frame.channel)
         except LiminalError as error:
