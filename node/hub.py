@@ -332,6 +332,8 @@ class Hub:
         """Tell who watches. A node that was dead for long is forgotten: what was counted of it is dropped too."""
         self.member_watches.tell(None, change)
         self.member_news.changed(change)
+        if change.after is not None and change.after.name in self._routes:
+            self._routes[change.after.name].stalled = change.after.stalled
         if change.after is None and (gone := change.before) is not None:
             self.declarations.forget(gone.name)
             for exchange in self._exchanges.values():

@@ -148,13 +148,15 @@ class Route:
         wake: tells the link that there is something to write.
     """
 
-    __slots__ = ("_awaited", "_offers", "_owed", "expected", "lane", "name", "offered_bytes", "peer", "wake")
+    __slots__ = ("_awaited", "_offers", "_owed", "expected", "lane", "name", "offered_bytes", "peer", "stalled", "wake")
 
     def __init__(self, peer: NodeId, lane: PeerLane, wake: Callable[[], None]) -> None:
         self.peer = peer
         self.name = peer.name
         self.lane = lane
         self.wake = wake
+        self.stalled = False
+        """Whether the peer's main loop hangs, as membership shows it."""
         self.offered_bytes = 0
         """What was offered to the peer, and not answered."""
         self.expected = 1
@@ -184,8 +186,8 @@ class Route:
 
     @property
     def open(self) -> bool:
-        """Whether an offer would be on its way at once, as far as is known."""
-        return not (self.crowded or self.lane.stalled or self.lane.expired)
+        """Whether an offer would be answered at once, as far as is known."""
+        return not (self.stalled or self.crowded or self.lane.stalled or self.lane.expired)
 
     def offer(
         self, run: Run, claims: tuple[tuple[str, int], ...], plain: bool, awaited: Pending | None, first: int

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
-from liminal_mesh.cluster import QUEUE_SCOPE
+from liminal_mesh.cluster import QUEUE_SCOPE, MemberChanged
+from liminal_mesh.cluster.membership import MeshMembership
 from liminal_mesh.node.bus import Bus
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.subscription import Subscription
@@ -275,3 +277,30 @@ async def test_what_nobody_inherits_is_given_up_and_counted() -> None:
             await client.members()
         await known(cluster, 0)
         assert cluster["a"].running.hub.exchange.statistics.untaken == 16
+
+
+async def test_a_node_that_hangs_is_passed_over_until_it_goes_on() -> None:
+    """A member there would get its messages late; those at other nodes get all meanwhile."""
+    async with Cluster(nodes=3, channels=[CHANNEL]) as cluster:
+        workers = {name: await Worker(cluster[name]).begin() for name in "bc"}
+        await known(cluster, 2)
+        peering = cluster["a"].running.peering
+        assert peering is not None
+        membership = peering.membership
+        assert isinstance(membership, MeshMembership)
+
+        def says(stalled: bool) -> None:
+            shown = membership.get("b")
+            assert shown is not None
+            membership.gossiped(MemberChanged(shown, replace(shown, stalled=stalled)))
+
+        says(stalled=True)
+        for number in range(20):
+            await cluster["a"].publish(CHANNEL, number, ack="nodes")
+        assert (workers["b"].got, len(workers["c"].got)) == ([], 20)
+
+        says(stalled=False)
+        for number in range(20, 40):
+            await cluster["a"].publish(CHANNEL, number, ack="nodes")
+        assert set(taken(workers.values())) == set(range(40))
+        assert workers["b"].got
