@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, NodeId
+from liminal_mesh.cluster import CHANNEL_SCOPE, Eagerness, NodeId
 from liminal_mesh.node.channel import Channel
 from liminal_mesh.node.channel_table import ChannelTable
 from liminal_mesh.node.dedup import Dedup
 from liminal_mesh.node.inbox import Inbox, Notes, Run
 from liminal_mesh.node.queueing import Fate
-from liminal_mesh.node.queues import Queue
+from liminal_mesh.node.queues import MemberCrashed, Queue
 from liminal_mesh.node.route import Pending, Route
 from liminal_mesh.node.subscribers import Subscriber
+from liminal_mesh.node.supervision import Crashed
 
 __all__ = ["DEFECTS"]
 
 HOARD = 300
 """How many megabytes are hoarded: more than the limits of a recorded run allow, and less than would be a nuisance."""
+
+
+def plant(owner: type, name: str, defect: Callable[..., Any]) -> None:
+    """Let a method do something else in this process.
+
+    It has to take what the shipped one takes: else it would crash, and be found for that.
+    """
+    shipped, planted = (list(signature(one).parameters) for one in (getattr(owner, name), defect))
+    assert planted == shipped, f"{owner.__name__}.{name} takes {shipped}, and the defect {planted}"
+    setattr(owner, name, defect)
 
 
 def silent_overflow() -> None:
@@ -27,7 +39,7 @@ def silent_overflow() -> None:
     def lose(self: Inbox, notes: Notes, run: Run, start: int, stop: int) -> None:
         self.dropped += stop - start
 
-    setattr(Inbox, "_lose", lose)  # noqa: B010 - of this process alone, here and below
+    plant(Inbox, "_lose", lose)
 
 
 def delivered_twice() -> None:
@@ -38,7 +50,7 @@ def delivered_twice() -> None:
         offer(self, run)
         return offer(self, run)
 
-    setattr(Inbox, "offer", twice)  # noqa: B010
+    plant(Inbox, "offer", twice)
 
 
 def delivered_backwards() -> None:
@@ -48,7 +60,7 @@ def delivered_backwards() -> None:
     def backwards(self: Inbox, run: Run) -> int:
         return offer(self, Run(run.channel, run.origin, run.items[::-1]))
 
-    setattr(Inbox, "offer", backwards)  # noqa: B010
+    plant(Inbox, "offer", backwards)
 
 
 def sent_twice() -> None:
@@ -59,7 +71,7 @@ def sent_twice() -> None:
         publish(self, run, awaited, scope, first)
         return publish(self, run, None, scope)
 
-    setattr(Route, "publish", twice)  # noqa: B010
+    plant(Route, "publish", twice)
 
 
 def silent_link() -> None:
@@ -72,17 +84,21 @@ def silent_link() -> None:
             return len(run.items)
         return publish(self, run, awaited, scope, first)
 
-    def silent(self: Channel, origin: NodeId, last: int, reason: str) -> int:
+    def silent(self: Channel, origin: NodeId, last: int, reason: str, crashed: Crashed) -> int:
         self.heads[origin] = max(last, self.heads.get(origin, 0))
         return 0
 
-    setattr(Route, "publish", forgetful)  # noqa: B010
-    setattr(Channel, "pass_over", silent)  # noqa: B010
+    plant(Route, "publish", forgetful)
+    plant(Channel, "pass_over", silent)
 
 
 def forgetful() -> None:
     """A node does not remember which keys its subscribers have taken."""
-    setattr(Dedup, "delivered", lambda *_: None)  # noqa: B010
+
+    def delivered(self: Dedup, channel: str, key: str, now: float) -> None:
+        return None
+
+    plant(Dedup, "delivered", delivered)
 
 
 def hoarded() -> None:
@@ -94,7 +110,7 @@ def hoarded() -> None:
             kept.append(b"x" * 1_000_000)
         return offer(self, run)
 
-    setattr(Inbox, "offer", hoard)  # noqa: B010
+    plant(Inbox, "offer", hoard)
 
 
 def remembered() -> None:
@@ -103,18 +119,18 @@ def remembered() -> None:
     def keep(self: ChannelTable, subscriber: Subscriber) -> bool:
         return True
 
-    setattr(ChannelTable, "unsubscribe", keep)  # noqa: B010
+    plant(ChannelTable, "unsubscribe", keep)
 
 
 def shared_twice() -> None:
     """What is for one member of a group at a node is given to two."""
     give = Queue.give
 
-    def twice(self: Queue, *asked: Any) -> list[tuple[int, Fate]]:
-        give(self, *asked)
-        return give(self, *asked)
+    def twice(self: Queue, run: Run, eagerness: Eagerness, crashed: MemberCrashed) -> list[tuple[int, Fate]]:
+        give(self, run, eagerness, crashed)
+        return give(self, run, eagerness, crashed)
 
-    setattr(Queue, "give", twice)  # noqa: B010
+    plant(Queue, "give", twice)
 
 
 DEFECTS: dict[str, Callable[[], None]] = {

@@ -18,8 +18,8 @@ from .proxy import Proxy
 __all__ = ["CHANNELS", "RecordedMesh"]
 
 CHANNELS = ("t.x", "t.y", "t.deep.z")
-REST_S = 20.0
-SETTLE_S = 30.0
+PATIENCE_S = 30.0
+"""How long everything may take that the end of a run waits for."""
 
 
 class RecordedMesh:
@@ -29,14 +29,18 @@ class RecordedMesh:
         fleet: whose processes they are.
         folder: where histories go; a new one.
         proxies: by the name of the node behind it; entered already.
+        patience_s: how long the end waits for what should come, and perhaps never does.
         options: for every node.
     """
 
-    def __init__(self, fleet: Fleet, folder: Path, proxies: dict[str, Proxy], **options: Any) -> None:
+    def __init__(
+        self, fleet: Fleet, folder: Path, proxies: dict[str, Proxy], patience_s: float = PATIENCE_S, **options: Any
+    ) -> None:
         folder.mkdir()
         self.folder = folder
         self.proxies = proxies
         self.workers: dict[str, Worker] = {}
+        self._patience_s = patience_s
         self._fleet = fleet
         self._options = options
         self._procs: dict[Worker, str] = {}
@@ -95,10 +99,10 @@ class RecordedMesh:
         await self.linked()
         self.note("all is quiet")
         done = await asyncio.gather(*(one.call("last", channels=CHANNELS) for one in self._nodes().values()))
-        await self.all("settle", last=[message for messages in done for message in messages], timeout=SETTLE_S)
+        await self.all("settle", last=[message for messages in done for message in messages], timeout=self._patience_s)
         await self._rest()
         await self.all("leave_all")
-        await self.all("give_back", timeout=REST_S)
+        await self.all("give_back", timeout=self._patience_s)
         for names in (set(self.workers) - set(self._nodes()), set(self._nodes())):
             await asyncio.gather(*(self.workers[name].call("stop") for name in names))
         return check(History.read(sorted(self.folder.glob("*.jsonl"))))
@@ -106,7 +110,7 @@ class RecordedMesh:
     async def _rest(self) -> None:
         """Wait until all nodes see each other alive, and write down that from here on what they hold must be true."""
         nodes = self._nodes()
-        await asyncio.gather(*(one.sees(REST_S, **dict.fromkeys(nodes, "alive")) for one in nodes.values()))
+        await asyncio.gather(*(one.sees(PATIENCE_S, **dict.fromkeys(nodes, "alive")) for one in nodes.values()))
         self._recorder.write(Rest(t_mono_ns=self._recorder.now(), proc="test"))
 
     def _nodes(self) -> dict[str, Worker]:

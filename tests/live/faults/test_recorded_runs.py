@@ -18,7 +18,7 @@ from tests.history.events import Gap
 
 from .fleet import Fleet
 from .proxy import Proxy
-from .recording import CHANNELS, RecordedMesh
+from .recording import CHANNELS, PATIENCE_S, RecordedMesh
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(400)]
 
@@ -37,11 +37,12 @@ KEYED = "k"
 
 @asynccontextmanager
 async def recorded(fleet: Fleet, folder: Path, *names: str, **told: Any) -> AsyncIterator[RecordedMesh]:
-    """Run recorded nodes that are linked through proxies."""
+    """Run recorded nodes that are linked through proxies; whoever has a defect is not waited for as long."""
     async with AsyncExitStack() as stack:
         proxies = {name: await stack.enter_async_context(Proxy()) for name in names}
         options = {"inbox": INBOX, "limits": LIMITS, "channels": [{"name": KEYED, "inbox": INBOX}]}
-        mesh = RecordedMesh(fleet, folder / "history", proxies, **options)
+        patience_s = 5.0 if "defect" in told else PATIENCE_S
+        mesh = RecordedMesh(fleet, folder / "history", proxies, patience_s, **options)
         await mesh.nodes(*names, **told)
         yield mesh
 
