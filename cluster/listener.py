@@ -1,29 +1,28 @@
 """A listener that accepts only as many newcomers at once as may be served.
 
 Whoever comes while all permits are taken waits in the network's backlog and is not refused; a newcomer that has had
-some time makes room for it (:mod:`.newcomers`). Running out of file descriptors pauses the listener and does not end
-it.
+some time makes room for it (:mod:`.newcomers`). When the machine has no file descriptor or no memory for one more, the
+listener rests: whoever is connected already is served on, and whoever comes waits in the backlog, too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 from collections.abc import Callable
 from typing import Final
 
+from .effects import Notice
 from .errors import AddressInUse
 from .identity import Address
 from .network import Network, Port
 from .newcomers import Newcomers
+from .notices import Notices
 
 __all__ = ["Listener"]
 
-log = logging.getLogger("liminal.listener")
-
 PAUSE_S: Final = 1.0
-"""How long accepting rests when the machine has no descriptors left."""
+"""How long accepting rests when the machine has no room for a connection: else it would fail over and over."""
 
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -52,6 +51,9 @@ class Listener:
         self._drops: dict[int, Callable[[], None]] = {}
         """How to part with each of them."""
         self._port: Port | None = None
+        self._notices = Notices()
+        self.exhausted = 0
+        """How often the machine had no room for one more."""
 
     def open(self) -> Address:
         """Listen; return the real address.
@@ -74,8 +76,13 @@ class Listener:
         """Whether it is open."""
         return self._port is not None
 
-    async def run(self, factory: Callable[[], asyncio.Protocol]) -> None:
-        """Accept until :meth:`close`; each connection holds a permit until :meth:`release`."""
+    async def run(self, factory: Callable[[], asyncio.Protocol], noticed: Callable[[Notice], None]) -> None:
+        """Accept until :meth:`close`; each connection holds a permit until :meth:`release`.
+
+        Args:
+            factory: makes what a connection is handed to.
+            noticed: told when the machine has no room for one more, once in a while.
+        """
         while (port := self._port) is not None:
             await self._permit(port)
             if not self.listening:
@@ -87,11 +94,19 @@ class Listener:
                     return
                 if error.errno not in _EXHAUSTED:
                     raise
-                log.warning("%s listener: %s; accepting rests for %s s", self.name, error.strerror, PAUSE_S)
+                self._rests(error, noticed)
                 await asyncio.sleep(PAUSE_S)
                 accepted = False
             if not accepted:
                 self._permits.release()
+
+    def _rests(self, error: OSError, noticed: Callable[[Notice], None]) -> None:
+        self.exhausted += 1
+        facts = {"listener": self.name, "why": error.strerror, "rests_s": PAUSE_S}
+        now = asyncio.get_running_loop().time()
+        notice = self._notices.take("warning", "accept_exhausted", self.name, now, **facts)
+        if notice is not None:
+            noticed(notice)
 
     def hold(self, key: int, source: str, drop: Callable[[], None]) -> None:
         """Note who holds a permit, so that it can make room for others.

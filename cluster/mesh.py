@@ -98,7 +98,7 @@ class Mesh:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                tasks.create_task(self._listener.run(self._accepted), name="mesh-accept")
+                tasks.create_task(self._listener.run(self._accepted, self.mesh_noticed), name="mesh-accept")
                 tasks.create_task(self._control.run(), name="control")
                 effects = self._core.start(self._loop.time())
                 self._first.begin(effects)

@@ -12,6 +12,8 @@ from typing import Final
 
 from liminal_mesh.cluster import DnsResolver, Network, Resolver, TcpNetwork
 
+from .descriptors import allow_descriptors
+
 __all__ = ["REAL", "Environment"]
 
 
@@ -33,6 +35,8 @@ class Environment:
     """Whether membership has a thread of its own; without one all is on one loop, and can be repeated."""
     host_name: Callable[[], str] = socket.gethostname
     """The name of the machine, or of the container."""
+    descriptors: Callable[[int], int] = allow_descriptors
+    """Lets this process have so many file descriptors, if it may; returns how many it may have."""
     http: bool = True
     """Whether HTTP is served."""
 

@@ -24,6 +24,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 if TYPE_CHECKING:
+    from liminal_mesh.cluster import Notice
+
     from .logs import Level
 
 __all__ = ["EVENTS_MAX", "Event", "Events", "Tail"]
@@ -86,6 +88,10 @@ class Events:
             facts: what there is to know about it.
         """
         self._note(kind, level, None, facts)
+
+    def notice(self, notice: Notice) -> None:
+        """Note what was noticed at the network."""
+        self._note(notice.event, notice.level, None, notice.fields)
 
     def broke(self, kind: str, error: BaseException, /, **facts: object) -> None:
         """Do the same for a defect, whose traceback belongs into the log."""

@@ -326,7 +326,7 @@ class Hub:
 
     def mesh_noticed(self, notice: Notice) -> None:
         """Something happened in the mesh that is worth telling."""
-        self.note(notice.event, level=notice.level, **notice.fields)
+        self.events.notice(notice)
 
     def _member_changed(self, change: MemberChanged) -> None:
         """Tell who watches. A node that was dead for long is forgotten: what was counted of it is dropped too."""

@@ -7,6 +7,7 @@ from typing import Final
 from liminal_mesh.cluster import Listener
 
 from .config import NodeConfig
+from .descriptors import check_descriptors
 from .environment import Environment
 
 __all__ = ["PATIENCE", "open_listeners"]
@@ -20,6 +21,7 @@ def open_listeners(config: NodeConfig, environment: Environment) -> dict[str, Li
 
     Raises:
         AddressInUse: another program listens at one of the addresses.
+        ConfigError: this process may not have as many file descriptors as the node may need.
         OSError: an address is not one of this machine's.
     """
     limits = config.limits
@@ -28,6 +30,7 @@ def open_listeners(config: NodeConfig, environment: Environment) -> dict[str, Li
         wanted["http"] = config.http.address
     if config.cluster is not None:
         wanted["mesh"] = config.cluster.address
+    check_descriptors(limits, len(wanted), "mesh" in wanted, environment.descriptors)
     listeners: dict[str, Listener] = {}
     try:
         for name, address in wanted.items():

@@ -255,6 +255,9 @@ def _clients(run: Runtime) -> Iterator[Metric]:
     cut = Counter({**run.peering.refusals} if run.peering is not None else {})
     cut += Counter({**control.refusals} if control is not None else {})
     yield _counter("peer_refusals", "Connections of peers that were refused or cut off.", list(cut.items()), "reason")
+    rests = [(name, listener.exhausted) for name, listener in run.listeners.items()]
+    text = "Times that a listener rested, since the machine had no descriptor or no memory for one more connection."
+    yield _counter("accept_exhausted", text, rests, "listener")
     yield _counter("unknown_frames", "Frames of types that this version does not know.", unknown, "sender")
 
 

@@ -88,6 +88,7 @@ class Node(NodeOnly):
 
         Raises:
             AddressInUse: a listener's address is taken.
+            ConfigError: a file that it needs cannot be used, or its process may have too few file descriptors.
             NameInUse: the mesh has a live node of this name.
             StaleEpoch: the mesh knows a later run of this name (after this node took the next epoch, and it still did).
         """

@@ -75,7 +75,7 @@ class Server:
     async def run(self) -> None:
         """Accept clients until cancelled."""
         try:
-            await self._listener.run(self._accepted)
+            await self._listener.run(self._accepted, self.bus.events.notice)
         finally:
             self.close("the node stops")
 
@@ -155,7 +155,7 @@ class Server:
         facts = {"code": code, "from": connection.wire.peer_address, "why": reason}
         notice = self._notices.take("warning", "client_refused", code, self.loop.time(), **facts)
         if notice is not None:
-            self.bus.events.note(notice.event, level=notice.level, **notice.fields)
+            self.bus.events.notice(notice)
 
     # --- the wires' events ---
 

@@ -300,7 +300,9 @@ class Cluster:
         def wall_ns() -> int:
             return MIDNIGHT_NS + round(clock.time() * 1e9)
 
-        return Environment(host, lambda _: host, wall_ns, clock.time, chance.randbytes, threads=False, http=False), host
+        return Environment(
+            host, lambda _: host, wall_ns, clock.time, chance.randbytes, threads=False, descriptors=int, http=False
+        ), host
 
     def _run(self, name: str) -> tuple[VirtualNode, PipeHost]:
         self._place(name)

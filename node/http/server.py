@@ -48,6 +48,7 @@ class HttpServer:
     def __init__(self, run: Runtime, listener: Listener, timeout_s: float = TIMEOUT_S) -> None:
         self.metrics = Metrics(run)
         self._listener = listener
+        self._noticed = run.hub.events.notice
         self._timeout_s = timeout_s
         self._guards: set[Guard] = set()
         self._runner = web.AppRunner(
@@ -70,7 +71,7 @@ class HttpServer:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.metrics.run(), name="event-loop-lag")
-                await self._listener.run(self._accepted)
+                await self._listener.run(self._accepted, self._noticed)
         finally:
             self._listener.close()
             await self._runner.cleanup()

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from liminal_mesh.cluster import Address, AddressInUse, Listener, TcpNetwork
+from liminal_mesh.cluster import Address, AddressInUse, Listener, Notice, TcpNetwork
 
 
 class Echo(asyncio.Protocol):
@@ -23,6 +23,10 @@ class Echo(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Send it back."""
         self.transport.write(data)
+
+
+def nobody(_: Notice) -> None:
+    """Nobody looks."""
 
 
 def listener(name: str, permits: int = 8) -> Listener:
@@ -57,7 +61,7 @@ async def test_a_listener_that_was_closed_while_it_accepted_leaves_its_descripto
     closed.open()
     address = other.open()
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
-        running = [tasks.create_task(one.run(Echo)) for one in (closed, other)]
+        running = [tasks.create_task(one.run(Echo, nobody)) for one in (closed, other)]
         assert await echoed(address) == b"hello"
         closed.close()
         assert await echoed(address) == b"hello"
@@ -81,7 +85,7 @@ async def test_a_connection_that_broke_in_the_backlog_does_not_end_the_listener(
 
     monkeypatch.setattr(socket.socket, "accept", faulty)
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
-        task = tasks.create_task(one.run(Echo))
+        task = tasks.create_task(one.run(Echo, nobody))
         assert await echoed(address) == b"hello"
         assert not errors
         one.close()
@@ -110,7 +114,7 @@ async def test_no_more_newcomers_than_permits_are_let_in_at_once() -> None:
     one, kept = listener("client", permits=2), keeper()
     address = one.open()
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
-        task = tasks.create_task(one.run(kept))
+        task = tasks.create_task(one.run(kept, nobody))
         writers = [(await asyncio.open_connection(*address))[1] for _ in range(4)]
         connections = [await kept.accepted.get() for _ in range(2)]
         for _ in range(10):
@@ -135,7 +139,7 @@ async def test_a_newcomer_makes_room_once() -> None:
     one = Listener("client", Address("127.0.0.1", 0), 16, 1, TcpNetwork(), 0.3)
     address = one.open()
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
-        task = tasks.create_task(one.run(kept))
+        task = tasks.create_task(one.run(kept, nobody))
         came, writers = [], []
         for number in range(4):
             writers.append((await asyncio.open_connection(*address))[1])
@@ -153,12 +157,13 @@ async def test_a_newcomer_makes_room_once() -> None:
             writer.transport.abort()
 
 
-async def test_running_out_of_descriptors_is_a_rest_and_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waits in the backlog meanwhile is served afterwards."""
+async def test_cn5_running_out_of_descriptors_or_memory_is_a_rest_and_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits in the backlog meanwhile is served afterwards; each rest is counted, and told once in a while."""
+    told: list[Notice] = []
     monkeypatch.setattr("liminal_mesh.cluster.listener.PAUSE_S", 0.01)
     one = listener("client", permits=1)
     address = one.open()
-    accept, errors = socket.socket.accept, [errno.EMFILE, errno.ENFILE]
+    accept, errors = socket.socket.accept, [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
 
     def exhausted(sock: socket.socket) -> tuple[socket.socket, object]:
         if errors:
@@ -167,8 +172,12 @@ async def test_running_out_of_descriptors_is_a_rest_and_no_end(monkeypatch: pyte
 
     monkeypatch.setattr(socket.socket, "accept", exhausted)
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
-        task = tasks.create_task(one.run(Echo))
+        task = tasks.create_task(one.run(Echo, told.append))
         assert await echoed(address) == b"hello"
+        assert not errors
+        assert one.exhausted == 4
+        facts = {"listener": "client", "why": "no more", "rests_s": 0.01}
+        assert told == [Notice("warning", "accept_exhausted", facts)]
         one.close()
         task.cancel()
 
@@ -190,7 +199,7 @@ async def test_one_that_comes_in_the_turn_in_which_the_listener_closes_is_not_ta
     monkeypatch.setattr("liminal_mesh.cluster.tcp._arrived", arrived)
     first = asyncio.ensure_future(kept.accepted.get())
     async with asyncio.timeout(10):
-        running = asyncio.create_task(one.run(kept))
+        running = asyncio.create_task(one.run(kept, nobody))
         with socket.create_connection(address):
             await first
             with socket.create_connection(address):
@@ -204,7 +213,7 @@ async def test_who_was_accepted_stays_when_the_listener_closes() -> None:
     one, kept = listener("client"), keeper()
     address = one.open()
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
-        task = tasks.create_task(one.run(kept))
+        task = tasks.create_task(one.run(kept, nobody))
         reader, writer = await asyncio.open_connection(*address)
         connection = await kept.accepted.get()
         connection.transport.write(b"welcome")

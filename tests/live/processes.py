@@ -26,12 +26,17 @@ class Process:
     """A running command, whose lines on stdout and stderr can be waited for.
 
     Its standard input is a pipe that ends with us, so that a node started with ``--until-eof`` does not outlive us.
+
+    Args:
+        words: the command's.
+        env: what to add to its environment.
+        started_by: the words of a command that becomes it.
     """
 
-    def __init__(self, *words: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, *words: str, env: dict[str, str] | None = None, started_by: Sequence[str] = ()) -> None:
         self.words = words
         self.process = subprocess.Popen(
-            [*LIMINAL, *words],
+            [*started_by, *LIMINAL, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -132,10 +137,12 @@ class Process:
 class Serve(Process):
     """A node process. All its ports are free ones unless told otherwise."""
 
-    def __init__(self, name: str, *words: str, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, *words: str, env: dict[str, str] | None = None, started_by: Sequence[str] = ()
+    ) -> None:
         self.name = name
         ports = [word for option in ("--client", "--http") if option not in words for word in (option, "127.0.0.1:0")]
-        super().__init__("serve", "--until-eof", "--name", name, *ports, *words, env=env)
+        super().__init__("serve", "--until-eof", "--name", name, *ports, *words, env=env, started_by=started_by)
         self.addresses: dict[str, str] = {}
 
     def __enter__(self) -> Self:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import os
 
 import msgspec
 import pytest
@@ -33,10 +36,27 @@ async def test_a_first_frame_that_is_no_hello_ends_its_connection_alone(body: by
         assert await hub.noted.until(lambda: "protocol_error" in {event["kind"] for event in hub.events}, deadline)
 
 
+async def test_cn5_a_control_link_for_which_there_is_no_descriptor_ends_and_can_be_dialled_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It needs a second descriptor on its way to the other thread; nothing breaks for want of it."""
+
+    def exhausted(_: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async with mesh(2) as (a, _b):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "dup", exhausted)
+            with pytest.raises(asyncio.IncompleteReadError):
+                await welcomed(a)
+        await welcomed(a)
+        assert a.running.hub.failure is None
+
+
 async def welcomed(node: Node) -> None:
     """Assert that a node's membership takes connections still."""
     reader, writer = await asyncio.open_connection(*node.addresses["mesh"])
     writer.write(CONTROL_CODEC.encode(msgspec.structs.replace(hello("z"), capabilities=[CONTROL])))
-    async with asyncio.timeout(DEADLINE_S):
-        assert (await reader.readexactly(HEADER_BYTES))[-1] == CONTROL_HELLO + 1, "a Welcome"
-    writer.close()
+    with contextlib.closing(writer):
+        async with asyncio.timeout(DEADLINE_S):
+            assert (await reader.readexactly(HEADER_BYTES))[-1] == CONTROL_HELLO + 1, "a Welcome"
