@@ -81,7 +81,7 @@ class Delivery:
             case (run, start, stop):
                 fields = (self.number, self._next, run.channel, *run.origin)
                 self._next += stop - start
-                return CLIENT_CODEC.encode_batch(Deliver, fields, run.parts(start, stop), stop - start)
+                return CLIENT_CODEC.encode_batch(Deliver, fields, (run.part(start, stop),), stop - start)
 
     def _end(self, inbox: Inbox) -> bytes | None:
         """Return what ends it for the client, when it is over and nothing waits any more."""

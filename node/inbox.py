@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from liminal_mesh.cluster import Envelope, NodeId, encode_envelope, encode_envelopes
+from liminal_mesh.cluster import Envelope, NodeId, encode_envelopes
 
 from .values import Gap
 
@@ -49,16 +49,15 @@ class Run:
         size: their weight in bytes.
     """
 
-    __slots__ = ("_encoded", "_single", "channel", "items", "origin", "size")
+    __slots__ = ("_encoded", "_part", "channel", "items", "origin", "size")
 
     def __init__(self, channel: str, origin: NodeId, items: list[Envelope]) -> None:
         self.channel = channel
         self.origin = origin
         self.items = items
-        self.size = sum([_content(item) if item.options else len(item.body) for item in items])
-        self.size += MESSAGE_OVERHEAD_BYTES * len(items)
+        self.size = _weights(items)
         self._encoded = b""
-        self._single: list[bytes] = []
+        self._part = (0, 0, b"")
 
     def encoded(self) -> bytes:
         """Return the envelopes' bytes, made once for all peers and clients that get the run."""
@@ -66,13 +65,20 @@ class Run:
             self._encoded = encode_envelopes(self.items)
         return self._encoded
 
-    def parts(self, start: int, stop: int) -> list[bytes]:
-        """Return the bytes of some of the envelopes, made once for all clients that get a part of the run."""
+    def part(self, start: int, stop: int) -> bytes:
+        """Return the bytes of some of the envelopes, made once for all clients that get the same part next."""
         if stop - start == len(self.items):
-            return [self.encoded()]
-        if not self._single:
-            self._single = [encode_envelope(item) for item in self.items]
-        return self._single[start:stop]
+            return self.encoded()
+        if self._part[:2] != (start, stop):
+            self._part = start, stop, encode_envelopes(self.items[start:stop])
+        return self._part[2]
+
+
+def _weights(envelopes: list[Envelope]) -> int:
+    """Return what they count together: the sum of their weights, without a call for each."""
+    return MESSAGE_OVERHEAD_BYTES * len(envelopes) + sum(
+        [_content(item) if item.options else len(item.body) for item in envelopes]
+    )
 
 
 def weight(envelope: Envelope) -> int:
@@ -233,7 +239,7 @@ class Inbox:
 
     def _consume(self, run: Run, start: int, stop: int) -> None:
         """Take ``start`` to ``stop`` off the run at the head of the queue."""
-        self._charge(-sum([weight(item) for item in run.items[start:stop]]))
+        self._charge(-_weights(run.items[start:stop]))
         if stop == len(run.items):
             self._queue.popleft()
         else:
