@@ -37,7 +37,7 @@ async def part(server: Server, bus: Backing, reason: str, deadline: float) -> bo
     Returns:
         Whether everybody had gone by then.
     """
-    server.stop_listening()
+    server.stop_listening(reason)
     gone = await _see_off(server, bus, reason, deadline)
     if not gone:
         await _cut_off(server, bus, reason)
@@ -79,7 +79,9 @@ async def _cut_off(server: Server, bus: Backing, reason: str) -> None:
     _note_late(bus, late)
     await bus.until(lambda: server.empty, bus.loop.time() + LAST_S)
     server.close(reason)
-    await bus.until(lambda: server.empty, bus.loop.time() + LAST_S)
+    if not await bus.until(lambda: server.empty, bus.loop.time() + LAST_S):
+        server.abort()
+        await bus.until(lambda: server.empty, bus.loop.time() + LAST_S)
 
 
 def _note_late(bus: Backing, late: list[Connection]) -> None:

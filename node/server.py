@@ -58,8 +58,8 @@ class Server:
         self.refusals: dict[str, int] = {}
         self.connections: dict[int, Connection] = {}
         """The clients that are here, by the tags of their wires."""
-        self._wires: set[int] = set()
-        """The tags of all wires that stand, also of those whose last words are still being written."""
+        self._wires: dict[int, Wire] = {}
+        """All wires that stand, also those whose last words are still being written, by their tags."""
         self._listener = listener
         self._verbs = verbs
         self._vigil = Vigil(self.connections, limits.handshake_timeout, limits.write_deadline)
@@ -71,24 +71,33 @@ class Server:
         }
         self._notices = Notices()
         self._tags = 0
+        self._closed = ""
+        """Why nobody new is taken any more."""
 
     async def run(self) -> None:
-        """Accept clients until cancelled."""
+        """Accept clients, and serve them until cancelled."""
         try:
             await self._listener.run(self._accepted, self.bus.events.notice)
+            await self.loop.create_future()  # it may end before those do whom it has accepted
         finally:
             self.close("the node stops")
 
-    def stop_listening(self) -> None:
-        """Take nobody new."""
+    def stop_listening(self, reason: str) -> None:
+        """Take nobody new; who is being accepted in this moment is told the reason."""
+        self._closed = self._closed or reason
         self._listener.close()
 
     def close(self, reason: str) -> None:
         """End every connection, with a reason."""
-        self._listener.close()
+        self.stop_listening(reason)
         for connection in tuple(self.connections.values()):
             connection.close("draining", reason, SHUTDOWN, self.bus.others())
         self._alarm.close()
+
+    def abort(self) -> None:
+        """Break off what still stands, whatever is left to be written."""
+        for wire in tuple(self._wires.values()):
+            wire.abort("it did not take its last words in time")
 
     @property
     def empty(self) -> bool:
@@ -117,7 +126,7 @@ class Server:
             named = [str(connection.pid) for connection in connections[:NAMED_MAX]]
             self.bus.events.note("clients_disconnected", reason=reason, count=len(connections), clients=named)
         tags = {connection.wire.tag for connection in connections}
-        await self.bus.until(lambda: not (tags & self._wires), self.loop.time() + FORCE_S)
+        await self.bus.until(lambda: not (tags & self._wires.keys()), self.loop.time() + FORCE_S)
         return len(connections)
 
     def left(self, connection: Connection) -> None:
@@ -169,13 +178,15 @@ class Server:
         """A client has connected."""
         now = self.bus.environment.wall_ns() / 1e9
         connection = Connection(self, wire, now, self.loop.time())
-        self._wires.add(wire.tag)
+        self._wires[wire.tag] = wire
         self.connections[wire.tag] = connection
         self._listener.hold(wire.tag, wire.peer_host, partial(self._crowded_out, connection))
         self._vigil.arrived(wire.tag, self.loop.time())
         self._alarm.set(self._vigil.next_at)
         refusal = self._full(wire)
-        if refusal is not None:
+        if self._closed:
+            connection.close("draining", self._closed, SHUTDOWN, self.bus.others())
+        elif refusal is not None:
             connection.refuse(refusal.name, str(refusal))
 
     def wire_heard(self, wire: Wire) -> None:
@@ -203,7 +214,7 @@ class Server:
         connection = self.connections.get(wire.tag)
         if connection is not None:
             connection.end(NO_CONNECTION)
-        self._wires.discard(wire.tag)
+        self._wires.pop(wire.tag, None)
         self.bus.changed()
         log.debug("client gone", extra={"fields": {"from": wire.peer_address, "why": reason}})
 

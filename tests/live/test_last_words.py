@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
 from liminal_mesh.cluster import (
     ClientPublish,
     Confirm,
+    Credit,
+    Deliver,
     Disconnect,
     Envelope,
     KeepAlive,
@@ -20,7 +23,7 @@ from liminal_mesh.cluster import (
 from liminal_mesh.cluster.frame import Frame
 from liminal_mesh.node.node import Node
 
-from ..nodes import DEADLINE_S
+from ..nodes import DEADLINE_S, node_config
 from .hostile.clients import goodbye, greeted, served
 from .raw_peer import RawClient, header
 
@@ -117,6 +120,39 @@ async def test_cn4_nothing_follows_the_last_word() -> None:
         connection.send(KeepAliveReply(1))
         connection.close("draining", "it leaves", "shutdown")
         assert await raw.ended() == [Disconnect("version", "it is too old")]
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_hc3_who_comes_as_the_node_is_told_to_stop_keeps_nobody_from_being_seen_off(turns: int) -> None:
+    """Whether it is being accepted in that moment or was just before: it is told at once, and the others in their time.
+
+    Which of these it is depends on how many turns of the loop its connection is old.
+    """
+    async with Node(node_config("a")) as a, greeted(a) as raw:
+        raw.send(Subscribe(1, 1, "ticks", 1, "", 0))
+        await raw.expect(Subscribed)
+        for number in range(2):
+            await a.publish("ticks", number)
+        coming = asyncio.create_task(_come(a))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        stopping = asyncio.create_task(a.stop("maintenance"))
+        assert await coming in ([], [Disconnect("draining", "maintenance")])
+
+        await raw.expect(Deliver)
+        raw.send(Credit(1, 1))
+        rest = [await raw.receive(), await raw.receive()]
+        assert [type(frame) for frame in rest] == [Deliver, Disconnect]
+        await raw.close()
+        assert await stopping
+
+
+async def _come(node: Node) -> list[Frame]:
+    """Connect, and return what the node says until it closes; nothing if it never accepts."""
+    with contextlib.suppress(ConnectionError):
+        async with RawClient.to(node.addresses["client"]) as raw:
+            return await raw.ended()
+    return []
 
 
 async def test_cn8_a_refusal_is_the_last_word(caplog: pytest.LogCaptureFixture) -> None:

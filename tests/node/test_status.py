@@ -256,7 +256,7 @@ async def test_unmet_conditions_come_in_a_fixed_order() -> None:
         run = a.running
         run.hub.mesh_failed(RuntimeError("another node has this name"))
         run.hub.draining = True
-        run.server.stop_listening()
+        run.server.stop_listening("it leaves")
         ready = status.ready(run)
         assert ready["unmet"] == ["listeners", "membership", "draining", "failed"]
         assert ready["conditions"][1]["closed"] == ["client"]
