@@ -86,10 +86,10 @@ async def run_node(config: LoadedConfig, load: Callable[[], LoadedConfig], until
     await _first_of(failure, requests.first)
     if failure.done():
         log.error("node_failed", error=str(failure.result()))
-        await node.stop("the node failed")
-        return Code.FAILED
+        why = "the node failed"
+        return await _drain(node, requests, why, why) or Code.FAILED
     failure.cancel()
-    return await _drain(node, requests)
+    return await _drain(node, requests, "shutdown", requests.first.result())
 
 
 async def _first_of(*futures: asyncio.Future[Any]) -> None:
@@ -110,15 +110,18 @@ async def _failure(node: Node) -> Exception:
     return hub.failure
 
 
-async def _drain(node: Node, requests: Requests) -> int:
-    reason = requests.first.result()
-    stop = asyncio.create_task(node.stop())
+async def _drain(node: Node, requests: Requests, reason: str, why: str) -> int:
+    """Let the node leave, unless it is told a second time to end; return the exit code.
+
+    Its clients and its peers hear the reason, and the log says why.
+    """
+    stop = asyncio.create_task(node.stop(reason))
     await _first_of(stop, requests.second)
     if not stop.done():
         log.warning("stopped", why=f"{requests.second.result()} while draining", drained=False)
         return Code.INTERRUPTED
     drained = stop.result()
-    (log.info if drained else log.warning)("stopped", why=reason, drained=drained)
+    (log.info if drained else log.warning)("stopped", why=why, drained=drained)
     return Code.OK if drained else Code.FAILED
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
+from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
-from .processes import Process, Serve, mesh_words
+from liminal_mesh.cluster import ClientPublish, Confirm, Envelope, Subscribe, parse_address
+from liminal_mesh.cluster.frames import Refusal
+
+from .processes import COOKIE, Process, Serve, mesh_words
+from .raw_peer import RawClient, RawPeer, hello
 
 pytestmark = pytest.mark.live
 
@@ -48,6 +53,44 @@ def test_a_node_that_is_told_to_stop_drains_and_exits_0(number: signal.Signals, 
         node.signal(number)
         assert node.wait() == 0, str(node)
         assert node.event("stopped")["why"] == number.name
+
+
+async def keep_it(address: str, stack: AsyncExitStack) -> None:
+    """Be a client for whom the node has a message that it does not take, so that the node has to wait for it."""
+    raw = await stack.enter_async_context(RawClient.to(parse_address(address)))
+    await raw.greet()
+    raw.send(Subscribe(1, 1, "t.x", 1, "", 0))
+    raw.send(ClientPublish(1, 1, "t.x", "", 0, [Envelope(0, 0, 0, 0, 0, b"x")] * 2))
+    await raw.expect(Confirm)
+
+
+@pytest.mark.parametrize("ends", ["told", "failed"])
+async def test_hc3_a_node_that_drains_ends_at_once_when_it_is_told_so_again(ends: str, tmp_path: Path) -> None:
+    """Whether it was told to stop, or could not go on in its mesh: with the code of what was interrupted."""
+    async with AsyncExitStack() as stack:
+        node = stack.enter_context(Serve("a", *mesh_words(tmp_path)))
+        await keep_it(node.addresses["client"], stack)
+        if ends == "failed":
+            peer = await stack.enter_async_context(RawPeer.to(parse_address(node.addresses["mesh"])))
+            await peer.shake_hands(hello("z"), COOKIE.encode())
+            peer.send(Refusal("stale-epoch", "there is a later run", 1 << 60))
+            node.event("node_failed")
+        node.signal(signal.SIGTERM)
+        node.event("draining")
+        assert node.process.poll() is None
+        node.signal(signal.SIGINT)  # two of one kind may arrive as one
+        assert node.wait(15) == 130, str(node)
+        assert node.event("stopped")["drained"] is False
+
+
+async def test_hc3_a_node_that_fails_drains_and_its_exit_code_says_so(tmp_path: Path) -> None:
+    """Its clients are told and go; the code is that of a failure, however well it drained."""
+    with Serve("a", *mesh_words(tmp_path)) as node:
+        async with RawPeer.to(parse_address(node.addresses["mesh"])) as peer:
+            await peer.shake_hands(hello("z"), COOKIE.encode())
+            peer.send(Refusal("stale-epoch", "there is a later run", 1 << 60))
+            assert node.wait() == 1, str(node)
+        assert node.event("stopped") == node.event("stopped", why="the node failed", drained=True)
 
 
 def test_a_hang_up_reloads_the_level_of_the_log_and_the_seeds(tmp_path: Path) -> None:
