@@ -82,7 +82,8 @@ class Connection:
         self._intake = Intake(self, server.bus)
         self._guests = Guests(self, server.bus, server.limits)
         limits = server.limits
-        self.errands = Errands(partial(server.answer, self.pid), self.send, self.fail, limits.waits_per_connection)
+        ask, waits_max = partial(server.answer, self.pid), limits.waits_per_connection
+        self.errands = Errands(ask, self.send, self.fail, self.crashed, waits_max)
 
     @property
     def blocked_since(self) -> float | None:
@@ -271,8 +272,9 @@ class Connection:
             self._server.refused(code, self, reason)
             self.close(code, reason, f"error: {code}: {reason}")
 
-    def crashed(self, error: Exception) -> None:
-        """Something that the client sent met a defect of ours: this connection ends, and no other."""
+    def crashed(self, error: Exception, **facts: object) -> None:
+        """Something that the client asked for met a defect of ours: this connection ends, and no other."""
+        self._bus.events.broke("connection_crashed", error, pid=str(self.pid), **facts)
         self.close("internal", "the node met a defect, and logged it", error_reason(error))
 
     def close(self, code: str, reason: str, exit_reason: str, others: Sequence[str] = ()) -> None:

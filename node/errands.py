@@ -22,6 +22,7 @@ class Errands:
         ask: answers a request by its verb and its arguments; the answer may be awaitable.
         send: sends a control frame to the client.
         fail: tells the client that a request of this number ended with an error.
+        broken: hears of a defect of ours that ended an errand.
         waits_max: how many may be under way.
     """
 
@@ -30,11 +31,13 @@ class Errands:
         ask: Callable[[str, bytes], object],
         send: Callable[[ClientFrame], None],
         fail: Callable[[int, LiminalError], None],
+        broken: Callable[[Exception], None],
         waits_max: int,
     ) -> None:
         self._ask = ask
         self._send = send
         self._fail = fail
+        self._broken = broken
         self._waits_max = waits_max
         self._waits: set[asyncio.Task[None]] = set()
 
@@ -51,7 +54,7 @@ class Errands:
         """Run something until it or the connection ends; :meth:`check` comes before it."""
         task = asyncio.get_running_loop().create_task(waiting)
         self._waits.add(task)
-        task.add_done_callback(self._waits.discard)
+        task.add_done_callback(self._done)
         return task
 
     def request(self, frame: Request) -> None:
@@ -83,6 +86,12 @@ class Errands:
         """The connection is over: nobody waits for an answer any more."""
         for task in self._waits:
             task.cancel()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._waits.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._broken(error)
 
     async def _reply(self, ref: int, result: Coroutine[None, None, object]) -> None:
         try:

@@ -201,8 +201,7 @@ class Server:
         except ProtocolError:
             raise
         except Exception as error:  # noqa: BLE001 - a defect of ours costs this connection, and no other
-            self.bus.events.broke("connection_crashed", error, pid=str(connection.pid), frame=f"{kind:#04x}")
-            connection.crashed(error)
+            connection.crashed(error, frame=f"{kind:#04x}")
 
     def wire_broken(self, wire: Wire, error: ProtocolError) -> None:
         """The client broke the protocol."""

@@ -22,6 +22,7 @@ from liminal_mesh.cluster import (
     KeepAliveReply,
     Listener,
     Pid,
+    Request,
     Subscribe,
     Subscribed,
     Unsubscribe,
@@ -82,6 +83,12 @@ class Failing:
             raise self.flushes
 
 
+async def fail_later() -> None:
+    """Meet a defect after a while."""
+    await asyncio.sleep(1)
+    raise Defect("it broke")
+
+
 class World:
     """A server of clients with a bus behind it that can be made to fail."""
 
@@ -92,7 +99,8 @@ class World:
         here = cluster._network.host("127.0.0.1")
         listener = Listener("client", Address("127.0.0.1", 0), 16, 8, here, 1.0)
         self.address = listener.open()
-        self.server = Server(cast("Backing", self.bus), listener, cluster["a"].config.limits, {}, "test")
+        verbs = {"fail": lambda _who, _arguments: fail_later()}
+        self.server = Server(cast("Backing", self.bus), listener, cluster["a"].config.limits, verbs, "test")
         self.outside = cluster._network.host("127.0.0.99")
 
     @asynccontextmanager
@@ -149,6 +157,17 @@ async def test_cn10_a_publish_that_meets_a_defect_costs_that_connection(world: W
         world.bus.publish = None
         other.send(PUBLISH)
         assert (await other.expect(Deliver)).items[0].body == b"x"
+
+
+async def test_cn10_a_request_that_meets_a_defect_later_costs_that_connection(world: World) -> None:
+    """Nobody waits for an answer that cannot come; another one goes on."""
+    async with world.client() as raw, world.client() as other:
+        raw.send(Request(7, "fail", b""), KeepAlive(1))
+        assert [type(frame) for frame in await raw.ended()] == [KeepAliveReply, Disconnect]
+        [crash] = world.noted("connection_crashed")
+        assert world.bus.hub.processes.reason(Pid.parse(crash["pid"])) == "error: Defect: it broke"
+        other.send(KeepAlive(2))
+        await other.expect(KeepAliveReply)
 
 
 async def test_cn10_an_unsubscribe_that_fails_ends_that_subscription_all_the_same(
