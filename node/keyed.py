@@ -20,6 +20,7 @@ from .channel import Channel
 from .dedup import Claim, Dedup, Original
 from .errors import KeyReused, LimitExceeded, OutcomeUnknown
 from .events import Events
+from .options import read
 from .route import Pending, missing_receipts
 
 __all__ = ["Keyed", "Keys", "digest_of", "has_key", "key_of"]
@@ -163,10 +164,7 @@ def key_of(item: Envelope) -> str:
         ProtocolError: it is no text, or empty.
     """
     assert item.options is not None
-    try:
-        key = _key.decode(item.options[_KEY])
-    except msgspec.MsgspecError as error:
-        raise ProtocolError(f"a key that is no text: {error}") from error
+    key = read(_key, item.options[_KEY], "key")
     if not key:
         raise ProtocolError("a key without a character")
     return key

@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
-from liminal_mesh.cluster import Envelope, OptionKey, Pid, ProtocolError
+from liminal_mesh.cluster import Envelope, OptionKey, Pid
 
 from .inbox import Run
+from .options import headers_of, read
 from .payload import convert_payload, decode_payload
 from .reference import Reference, encode_parent, parent_of
 from .trace import TraceContext, trace_of
@@ -18,7 +19,7 @@ __all__ = ["Message", "Nacked", "alone", "encode_headers", "give_key", "give_par
 
 T = TypeVar("T")
 
-_headers = msgspec.msgpack.Decoder(dict[str, str])
+_text = msgspec.msgpack.Decoder(str)
 
 
 class Nacked(Protocol):
@@ -100,13 +101,7 @@ class Message(msgspec.Struct, eq=False, repr_omit_defaults=True):
         Raises:
             ProtocolError: they are not a map of texts.
         """
-        raw = (self._envelope.options or {}).get(OptionKey.HEADERS)
-        if raw is None:
-            return {}
-        try:
-            return _headers.decode(raw)
-        except msgspec.MsgspecError as error:
-            raise ProtocolError(f"bad headers: {error}") from error
+        return headers_of(self._envelope)
 
     @property
     def trace(self) -> TraceContext | None:
@@ -127,12 +122,7 @@ class Message(msgspec.Struct, eq=False, repr_omit_defaults=True):
             ProtocolError: it is no text.
         """
         raw = (self._envelope.options or {}).get(OptionKey.SCHEMA)
-        if raw is None:
-            return None
-        try:
-            return msgspec.msgpack.decode(raw, type=str)
-        except msgspec.MsgspecError as error:
-            raise ProtocolError(f"bad schema: {error}") from error
+        return None if raw is None else read(_text, raw, "schema")
 
     @property
     def causal(self) -> Reference | None:

@@ -13,11 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-import msgspec
-
-from liminal_mesh.cluster import Envelope, OptionKey, Pid
+from liminal_mesh.cluster import Envelope, Pid, ProtocolError
 
 from .inbox import Inbox
+from .options import headers_of
 from .values import Consumption
 
 __all__ = [
@@ -51,8 +50,6 @@ Severity = Literal["info", "warning", "error", "critical"]
 
 Score: TypeAlias = Callable[[Sequence[Consumption]], float]
 """Makes a score from 0 to 1 out of how full the consumers of a channel are."""
-
-_headers = msgspec.msgpack.Decoder(dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +85,9 @@ def utilisation(inbox: Inbox) -> float:
 
 def priority_of(envelope: Envelope) -> int:
     """Return the priority that a publish bears, from 0 to 9; 5 when it bears none, or one that is none."""
-    raw = None if envelope.options is None else envelope.options.get(OptionKey.HEADERS)
-    if raw is None:
-        return PRIORITY_DEFAULT
     try:
-        said = _headers.decode(raw).get(PRIORITY_HEADER, "")
-    except msgspec.MsgspecError:  # another program's; whoever reads the headers hears of that
+        said = headers_of(envelope).get(PRIORITY_HEADER, "")
+    except ProtocolError:  # another program's; whoever reads the headers hears of that
         return PRIORITY_DEFAULT
     return int(said) if len(said) == 1 and said in "0123456789" else PRIORITY_DEFAULT
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope, OptionKey, ProtocolError
+from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope, OptionKey
+
+from .options import read
 
 __all__ = ["Reference", "encode_parent", "parent_of"]
 
@@ -40,9 +42,4 @@ def parent_of(envelope: Envelope) -> Reference | None:
         ProtocolError: what it names is no reference.
     """
     raw = None if envelope.options is None else envelope.options.get(OptionKey.PARENT)
-    if raw is None:
-        return None
-    try:
-        return _decoder.decode(raw)
-    except msgspec.MsgspecError as error:
-        raise ProtocolError(f"bad causal parent: {error}") from error
+    return None if raw is None else read(_decoder, raw, "causal parent")

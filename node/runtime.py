@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from types import ModuleType
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
 import msgspec
 
@@ -32,7 +32,6 @@ from liminal_mesh.cluster import (
     Peering,
     PeeringOptions,
     Pid,
-    ProtocolError,
     Registry,
     derive_key,
 )
@@ -51,6 +50,7 @@ from .in_force import InForce
 from .interests import wait_s
 from .keyed import Keys
 from .listening import PATIENCE
+from .options import read
 from .permission import Permit
 from .server import Server
 from .sizes import Sizes
@@ -290,23 +290,13 @@ class Runtime:
             return [MemberEntry.of(member) for member in self.members()]
 
         def group_members(who: Pid, arguments: bytes) -> object:
-            scope, group = _decode(_GROUP, arguments)
+            scope, group = read(_GROUP, arguments, "arguments of a request")
             hub.permit(who, "group_members", group)
             return self.registry.members(scope, group)
 
         def ready(who: Pid, arguments: bytes) -> object:
-            timeout_s = _decode(_TIMEOUT, arguments)
+            timeout_s = read(_TIMEOUT, arguments, "arguments of a request")
             hub.permit(who, "ready", "")
             return hub.interests.ready(wait_s(timeout_s))
 
         return {"members": members, "group_members": group_members, "ready": ready}
-
-
-Arguments = TypeVar("Arguments")
-
-
-def _decode(decoder: msgspec.msgpack.Decoder[Arguments], arguments: bytes) -> Arguments:
-    try:
-        return decoder.decode(arguments)
-    except msgspec.MsgspecError as error:
-        raise ProtocolError(f"the arguments of a request: {error}") from error

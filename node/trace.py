@@ -20,7 +20,9 @@ from typing import Final
 
 import msgspec
 
-from liminal_mesh.cluster import Envelope, OptionKey
+from liminal_mesh.cluster import Envelope, OptionKey, ProtocolError
+
+from .options import headers_of
 
 __all__ = ["TRACEPARENT", "TRACESTATE", "TraceContext", "drop_bad_trace", "trace_of"]
 
@@ -35,8 +37,6 @@ _SPAN_ID: Final = re.compile(r"(?!0{16})[0-9a-f]{16}")
 _PARENT: Final = re.compile(rf"([0-9a-f]{{2}})-({_TRACE_ID.pattern})-({_SPAN_ID.pattern})-([0-9a-f]{{2}})(-.*)?")
 _KEY: Final = r"[a-z0-9][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13}"
 _MEMBER: Final = re.compile(rf"({_KEY})=[ -+\--<>-~]{{0,255}}[!-+\--<>-~]")
-
-_headers: Final = msgspec.msgpack.Decoder(dict[str, str])
 
 
 class TraceContext(msgspec.Struct, frozen=True):
@@ -100,8 +100,8 @@ def drop_bad_trace(envelope: Envelope) -> bool:
     if options is None or raw is None or b"trace" not in bytes(raw):
         return False
     try:
-        headers = _headers.decode(raw)
-    except msgspec.MsgspecError:
+        headers = headers_of(envelope)
+    except ProtocolError:
         return False  # whoever reads them is told
     if trace_of(headers) is None:
         bad = {TRACEPARENT, TRACESTATE}

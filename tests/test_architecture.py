@@ -66,6 +66,7 @@ NODE_CORES = {
     "monitors",
     "names",
     "offers",
+    "options",
     "orders",
     "payload",
     "predicate",

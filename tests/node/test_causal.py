@@ -207,7 +207,7 @@ def test_a_circle_of_parents_ends() -> None:
     assert order.waiting == 0
 
 
-@pytest.mark.parametrize("raw", [b"\xc0", b"\x01", b"\x90"])
+@pytest.mark.parametrize("raw", [b"\xc0", b"\x01", b"\x90", b"\x95\xa1\xff\xa1x\x01\x01\x01"])
 def test_a_parent_that_is_none_holds_nothing_back(raw: bytes) -> None:
     """CO2: another program's mistake."""
     one = message(Spot("a", 1))

@@ -368,9 +368,9 @@ def test_a_key_that_is_none_is_refused(value: object) -> None:
     """A node that gives such a key breaks the protocol; so does a client, whose publish claims nothing."""
     bench = Bench()
     bench.subscribe()
-    with pytest.raises(ProtocolError, match="a key"):
+    with pytest.raises(ProtocolError, match="key"):
         bench.exchange.arrivals.receive(PEER, Publish(1, "c", 1, [raw_key(value)]))
-    with pytest.raises(ProtocolError, match="a key"):
+    with pytest.raises(ProtocolError, match="key"):
         bench.exchange.accept_once(bench.channel(), raw_key(value), 1, Ended())
 
     assert bench.dedup.statistics.fresh == 0

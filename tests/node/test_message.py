@@ -85,7 +85,9 @@ def test_a_reference_of_a_later_version_can_be_read() -> None:
     assert [message({OptionKey.PARENT: msgspec.Raw(raw)}).causal for raw in (longer, shorter)] == [expected] * 2
 
 
-@pytest.mark.parametrize("raw", [b"\xc0", b"\x01", b"\x81\xa1h\x01"], ids=["nil", "number", "no text"])
+@pytest.mark.parametrize(
+    "raw", [b"\xc0", b"\x01", b"\x81\xa1h\x01", b"\x81\xa1\xff\xa0"], ids=["nil", "number", "no text", "bytes"]
+)
 def test_bad_headers_of_another_program_are_a_protocol_error(raw: bytes) -> None:
     """The rest of the message can still be read."""
     one = message({OptionKey.HEADERS: msgspec.Raw(raw)})
@@ -95,7 +97,9 @@ def test_bad_headers_of_another_program_are_a_protocol_error(raw: bytes) -> None
     assert one.payload == "hello"
 
 
-@pytest.mark.parametrize("raw", [b"\xa1x", b"\x4c", b"\x90", b"\xc0", b"\x95\xa1x\x01\x01\x01\x01"])
+@pytest.mark.parametrize(
+    "raw", [b"\xa1x", b"\x4c", b"\x90", b"\xc0", b"\x95\xa1x\x01\x01\x01\x01", b"\x95\xa1\xff\xa1x\x01\x01\x01"]
+)
 def test_a_bad_parent_of_another_program_is_a_protocol_error(raw: bytes) -> None:
     """As bad headers are."""
     with pytest.raises(ProtocolError, match="parent"):

@@ -125,9 +125,10 @@ def test_a_priority_is_a_header(said: str | None, priority: int) -> None:
     assert priority_of(envelope({} if said is None else {"liminal-priority": said})) == priority
 
 
-def test_bad_headers_have_the_usual_priority() -> None:
+@pytest.mark.parametrize("raw", [b"\xc0", b"\x81\xa1\xff\xa10", b"\x81\xb0liminal-priority\xa1\xff", b"\x81\xa1h"])
+def test_bad_headers_have_the_usual_priority(raw: bytes) -> None:
     """PR3: another program's mistake is no reason to shed anything, nor to spare it."""
-    bad = Envelope(1, 1, 0, 1, 0, b"", {OptionKey.HEADERS: msgspec.Raw(b"\xc0")})
+    bad = Envelope(1, 1, 0, 1, 0, b"", {OptionKey.HEADERS: msgspec.Raw(raw)})
     assert priority_of(bad) == 5
 
 

@@ -228,7 +228,8 @@ def test_a_message_that_had_nothing_else_has_no_options_left() -> None:
     assert one.options is None
 
 
-def test_headers_that_are_none_are_left_to_whoever_reads_them() -> None:
+@pytest.mark.parametrize("raw", [msgspec.msgpack.encode(["traceparent"]), b"\x81\xabtraceparent\xa1\xff"])
+def test_headers_that_are_none_are_left_to_whoever_reads_them(raw: bytes) -> None:
     """They are told as bad headers there."""
-    one = Envelope(0, 0, 0, 0, 0, b"", {OptionKey.HEADERS.value: msgspec.Raw(msgspec.msgpack.encode(["traceparent"]))})
+    one = Envelope(0, 0, 0, 0, 0, b"", {OptionKey.HEADERS.value: msgspec.Raw(raw)})
     assert not drop_bad_trace(one)
