@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope, OptionKey
@@ -9,6 +11,10 @@ from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope, OptionKey
 from .options import read
 
 __all__ = ["Reference", "encode_parent", "parent_of"]
+
+
+_Name = Annotated[str, msgspec.Meta(max_length=256)]
+"""As long as any name: what is remembered of parents must not grow with what programs make up."""
 
 
 class Reference(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -19,8 +25,8 @@ class Reference(msgspec.Struct, frozen=True, array_like=True, gc=False):
     the group's name as its channel.
     """
 
-    channel: str
-    origin: str
+    channel: _Name
+    origin: _Name
     epoch: int
     id: int
     sequence: int
