@@ -1,0 +1,19 @@
+"""Histories made by hand, a module for each family of invariants, bad ones first."""
+
+from ..telling import BAD, GOOD, Tell
+from . import accounting, bounds, content, fanout, keys, membership, operations, order, sharing
+
+__all__ = [
+    "BAD",
+    "GOOD",
+    "Tell",
+    "accounting",
+    "bounds",
+    "content",
+    "fanout",
+    "keys",
+    "membership",
+    "operations",
+    "order",
+    "sharing",
+]
