@@ -35,6 +35,7 @@ class Report:
         attempts: publishes with keys, which are in none of the numbers before.
         keys: contents that were published under keys; ``once`` of them some subscription got.
         delivered: deliveries, each subscription's own.
+        filtered: messages that the predicates of subscriptions did not want.
         told: messages that subscriptions were told of as lost.
         violations: the oldest first.
     """
@@ -48,6 +49,7 @@ class Report:
     keys: int
     once: int
     delivered: int
+    filtered: int
     told: int
     violations: tuple[Violation, ...]
 
@@ -72,6 +74,7 @@ class Report:
             "keys": self.keys,
             "keys delivered": self.once,
             "delivered": self.delivered,
+            "filtered": self.filtered,
             "told as lost": self.told,
             **{kind: self.count(kind) for kind in KINDS},
         }
@@ -106,6 +109,7 @@ def check(history: History, names: Iterable[str] = ()) -> Report:
     plain = (one for one in history.publications.values() if one.key not in history.keyed)
     outcomes = [(one.outcome, one.key in got) for one in plain]
     streams = [items for one in history.subscriptions.values() for items in one.streams.values()]
+    came = [item.wanted for one in history.subscriptions.values() for item in (*one.firsts, *one.repeats)]
     told = sum(item.count for items in streams for item in items if isinstance(item, Gap))
     return Report(
         history,
@@ -116,7 +120,8 @@ def check(history: History, names: Iterable[str] = ()) -> Report:
         attempts=len(history.attempts),
         keys=len(history.keyed),
         once=len(history.keyed & got),
-        delivered=sum(len(one.firsts) + len(one.repeats) for one in history.subscriptions.values()),
+        delivered=came.count(True),
+        filtered=came.count(False),
         told=told,
         violations=tuple(violations),
     )

@@ -109,12 +109,14 @@ class Attempt(Event, tag="attempt"):
 class Subscribe(Event, tag="subscribe"):
     """A subscription; its other events bear its ``id``. ``wait`` is the barrier that it asked for.
 
-    With the others of its ``group`` it shares what is published.
+    With the others of its ``group`` it shares what is published. ``where`` is what its predicate wants of each client's
+    publishes: a number and a rest; on those that leave no rest it raises.
     """
 
     pattern: str = ""
     wait: str = ""
     group: str = ""
+    where: tuple[int, int] | None = None
     error: str = ""
 
 
@@ -135,7 +137,7 @@ class Settle(Event, tag="settle"):
 
 
 class Deliver(Event, tag="deliver"):
-    """A message was taken from a subscription.
+    """A message was taken from a subscription; or, if it is not ``wanted``, its predicate was asked, and said no.
 
     ``message`` is its id and ``publisher`` the number of its publisher's process, both of the origin; ``client``,
     ``n`` and ``nonce`` are read from its content, and ``hash`` is made from all of it.
@@ -151,6 +153,7 @@ class Deliver(Event, tag="deliver"):
     n: int = 0
     nonce: str = ""
     hash: str = ""
+    wanted: bool = True
 
 
 class Gap(Event, tag="gap"):

@@ -108,7 +108,8 @@ class SubscriptionRecord:
     Attributes:
         answered: the end of its subscribe; ``stood`` is the same if that was well.
         settled: when it began to wait for the last messages; ``unsettled`` says that it waited in vain.
-        firsts: deliveries of what it had not got before; ``repeats`` are the others.
+        firsts: what came to it and had not come before, wanted or not; ``repeats`` are the others.
+        insisted: what was handed out although its predicate had not wanted it.
         streams: what it was handed, by stream.
         got: the keys of all that it got.
         peers: the runs that were linked with its node all through its barrier.
@@ -123,10 +124,12 @@ class SubscriptionRecord:
     unsettled: Settle | None = None
     firsts: list[Deliver] = field(default_factory=list)
     repeats: list[Deliver] = field(default_factory=list)
+    insisted: list[Deliver] = field(default_factory=list)
     streams: dict[Stream, list[Item]] = field(default_factory=dict)
     got: set[Key] = field(default_factory=set)
     peers: frozenset[NodeRun] = frozenset()
     _messages: set[tuple[str, int, int]] = field(default_factory=set)
+    _unwanted: set[tuple[str, int, int]] = field(default_factory=set)
 
     @property
     def home(self) -> NodeRun | None:
@@ -152,6 +155,11 @@ class SubscriptionRecord:
         items.append(item)
         if isinstance(item, Deliver):
             message, key = (item.origin, item.origin_epoch, item.message), (item.client, item.n)
+            if item.wanted and message in self._unwanted:
+                self.insisted.append(item)
+                return
+            if not item.wanted:
+                self._unwanted.add(message)
             if message in self._messages or (key in self.got and not keyed):
                 self.repeats.append(item)
             else:

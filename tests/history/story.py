@@ -155,9 +155,14 @@ class StoryNode:
             self.story.add(Attempt(**self.at, **place, type=type, **answer))
         return message
 
-    def subscribe(self, pattern: str = "c", wait: str = "", group: str = "") -> StorySubscription:
+    def subscribe(
+        self, pattern: str = "c", wait: str = "", group: str = "", where: tuple[int, int] | None = None
+    ) -> StorySubscription:
         """Subscribe, embedded or as a client: nothing here tells them apart."""
-        return StorySubscription(self, next(self._numbers), pattern, wait, group)
+        asked = Subscribe(
+            **self.at, id=next(self._numbers), type="invoke", pattern=pattern, wait=wait, group=group, where=where
+        )
+        return StorySubscription(self, asked)
 
     def link(self, peer: StoryNode, *, up: bool = True) -> None:
         """See a link begin or end."""
@@ -193,17 +198,21 @@ class StoryNode:
 class StorySubscription:
     """A subscription."""
 
-    def __init__(self, node: StoryNode, number: int, pattern: str, wait: str, group: str) -> None:
+    def __init__(self, node: StoryNode, asked: Subscribe) -> None:
         self._node = node
-        self._at = {**node.at, "id": number}
-        node.story.add(Subscribe(**self._at, type="invoke", pattern=pattern, wait=wait, group=group))
-        node.story.add(Subscribe(**self._at, type="ok", wait=wait))
+        self._at = {**node.at, "id": asked.id}
+        node.story.add(asked)
+        node.story.add(Subscribe(**self._at, type="ok", wait=asked.wait))
 
     def got(self, *messages: Deliver, **changes: Any) -> None:
         """Take messages, perhaps not as they were published."""
         at = {name: value for name, value in self._at.items() if name != "t_mono_ns"}
         for message in messages:
             self._node.story.add(replace(message, **{**at, **changes}))
+
+    def refused(self, *messages: Deliver) -> None:
+        """Do not want messages."""
+        self.got(*messages, wanted=False)
 
     def gap(self, *messages: Deliver, **changes: Any) -> None:
         """Be told of messages as lost."""

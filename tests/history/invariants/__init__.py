@@ -6,7 +6,7 @@ Another one is a function from a history to violations, in the module of its fam
 from __future__ import annotations
 
 from ..violation import Check
-from . import accounting, bounds, content, fanout, keys, membership, operations, order, sharing
+from . import accounting, bounds, content, fanout, keys, membership, operations, order, predicates, sharing
 
 __all__ = ["INVARIANTS"]
 
@@ -17,6 +17,7 @@ INVARIANTS: dict[str, Check] = {
     "E4": accounting.e4,
     "E5": content.e5,
     "E6": sharing.e6,
+    "E7": predicates.e7,
     "I2": keys.i2,
     "I3": keys.i3,
     "O1": order.o1,

@@ -1,7 +1,7 @@
 """Histories made by hand, a module for each family of invariants, bad ones first."""
 
 from ..telling import BAD, GOOD, Tell
-from . import accounting, bounds, content, fanout, keys, membership, operations, order, sharing
+from . import accounting, bounds, content, fanout, keys, membership, operations, order, predicates, sharing
 
 __all__ = [
     "BAD",
@@ -15,5 +15,6 @@ __all__ = [
     "membership",
     "operations",
     "order",
+    "predicates",
     "sharing",
 ]

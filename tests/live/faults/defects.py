@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import signature
+from itertools import count
 from typing import Any
 
 from liminal_mesh.cluster import CHANNEL_SCOPE, Eagerness, NodeId
@@ -11,6 +12,8 @@ from liminal_mesh.node.channel import Channel
 from liminal_mesh.node.channel_table import ChannelTable
 from liminal_mesh.node.dedup import Dedup
 from liminal_mesh.node.inbox import Inbox, Notes, Run
+from liminal_mesh.node.message import Message
+from liminal_mesh.node.predicate import Predicate
 from liminal_mesh.node.queueing import Fate
 from liminal_mesh.node.queues import MemberCrashed, Queue
 from liminal_mesh.node.route import Pending, Route
@@ -122,6 +125,27 @@ def remembered() -> None:
     plant(ChannelTable, "unsubscribe", keep)
 
 
+def unsifted() -> None:
+    """A predicate is asked, and what it does not want is handed out all the same."""
+    wants = Predicate.wants
+
+    def asked(self: Predicate, message: Message) -> bool:
+        wants(self, message)
+        return True
+
+    plant(Predicate, "wants", asked)
+
+
+def oversifted() -> None:
+    """Some of what a predicate wants is taken for unwanted."""
+    wants, calls = Predicate.wants, count(1)
+
+    def asked(self: Predicate, message: Message) -> bool:
+        return wants(self, message) and next(calls) % 5 != 0
+
+    plant(Predicate, "wants", asked)
+
+
 def shared_twice() -> None:
     """What is for one member of a group at a node is given to two."""
     give = Queue.give
@@ -145,5 +169,7 @@ DEFECTS: dict[str, Callable[[], None]] = {
         hoarded,
         remembered,
         shared_twice,
+        unsifted,
+        oversifted,
     )
 }

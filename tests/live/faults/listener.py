@@ -27,14 +27,24 @@ class Listener:
         number: of the subscription, in its process.
         pattern: what it covers.
         group: with whose other members it shares that, if with any.
+        where: what its predicate wants, if it has one, as in the history.
 
     Attributes:
         pause: seconds between two items.
     """
 
-    def __init__(self, bus: Node | Client, recorder: Recorder, number: int, pattern: str, group: str = "") -> None:
+    def __init__(
+        self,
+        bus: Node | Client,
+        recorder: Recorder,
+        number: int,
+        pattern: str,
+        group: str = "",
+        where: tuple[int, int] | None = None,
+    ) -> None:
         self.pattern = pattern
         self.group = group
+        self._where = where
         self.pause = 0.0
         self._bus = bus
         self._recorder = recorder
@@ -49,10 +59,14 @@ class Listener:
         """Subscribe, and read from now on."""
         self.pause = pause
         text = wait or ""
-        asked = events.Subscribe(**self._at(), type="invoke", pattern=self.pattern, wait=text, group=self.group)
-        self._recorder.write(asked)
+        self._recorder.write(
+            events.Subscribe(
+                **self._at(), type="invoke", pattern=self.pattern, wait=text, group=self.group, where=self._where
+            )
+        )
+        where = None if self._where is None else self._wants
         subscription = self._bus.subscribe(
-            self.pattern, group=self.group or None, wait=wait, max_in_flight=max_in_flight
+            self.pattern, group=self.group or None, where=where, wait=wait, max_in_flight=max_in_flight
         )
         try:
             self._subscription = await subscription.__aenter__()
@@ -112,13 +126,24 @@ class Listener:
             self._left = True
             self._recorder.write(events.Unsubscribe(**self._at(), type="info", error=str(error)))
 
-    def _message(self, message: Message) -> None:
+    def _wants(self, message: Message) -> bool:
+        """The predicate: what it does not want is written down here, and what it wants when it is handed out."""
+        assert self._where is not None
+        every, wanted = self._where
+        rest = read(message.body)[1] % every
+        if rest != wanted:
+            self._message(message, wanted=False)
+        if rest == 0:
+            raise ValueError("the predicate of a recorded subscription fails, as it should")
+        return rest == wanted
+
+    def _message(self, message: Message, *, wanted: bool = True) -> None:
         client, n, nonce = read(message.body)
         self._recorder.write(
             events.Deliver(
                 **self._at(), channel=message.channel, origin=message.origin, origin_epoch=message.epoch,
                 sequence=message.sequence, message=message.id, publisher=message.publisher.number,
-                client=client, n=n, nonce=nonce, hash=digest(message.body),
+                client=client, n=n, nonce=nonce, hash=digest(message.body), wanted=wanted,
             )
         )  # fmt: skip
         self._got.add((client, n))

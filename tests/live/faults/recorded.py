@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 from itertools import count
 from pathlib import Path
@@ -52,10 +53,12 @@ class RecordedCommands(Commands):
             at |= {"node": self.bus.pid.node, "epoch": self.bus.pid.epoch}
         return at
 
-    async def listen(self, key: str, pattern: str, group: str = "", **options: Any) -> None:
+    async def listen(
+        self, key: str, pattern: str, group: str = "", where: tuple[int, int] | None = None, **options: Any
+    ) -> None:
         """Open a recorded subscription, and read it."""
         self.meter.begin()
-        listener = Listener(self.bus, self.recorder, len(self.listeners) + 1, pattern, group)
+        listener = Listener(self.bus, self.recorder, len(self.listeners) + 1, pattern, group, where)
         self.listeners[key] = listener
         await listener.open(**options)
 
@@ -193,6 +196,7 @@ def note_links(recorder: Recorder) -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("liminal.subscription").disabled = True  # it tells of predicates that raise, as they should here
     story = json.loads(sys.argv[1])
     with Recorder(Path(story["history"]["folder"]), story["history"]["proc"]) as recorder:
         if "defect" in story:

@@ -60,9 +60,10 @@ async def listen(mesh: RecordedMesh, name: str) -> None:
     await asyncio.gather(
         worker.call("listen", key="early", pattern="t.*"),
         worker.call("listen", key="slow", pattern="t.x", wait="cluster", max_in_flight=8, pause=0.02),
+        worker.call("listen", key="some", pattern="t.*", where=(3, 1), wait="cluster", max_in_flight=16, pause=0.002),
         worker.call("listen", key="keyed", pattern=KEYED),
         worker.call("listen", key="shared", pattern="t.x", group="g", wait="cluster", max_in_flight=64),
-        worker.call("listen", key="shares", pattern="t.>", group="g", max_in_flight=4, pause=0.002),
+        worker.call("listen", key="shares", pattern="t.>", group="g", where=(2, 1), max_in_flight=4, pause=0.002),
     )
 
 
@@ -85,7 +86,8 @@ async def come_and_go(mesh: RecordedMesh, name: str, halted: asyncio.Event) -> N
     number = 0
     while not halted.is_set():
         number += 1
-        fields = {"pattern": ("t.x", "t.>")[number % 2], "wait": ("cluster", None)[number % 3 == 0]}
+        fields: dict[str, Any] = {"pattern": ("t.x", "t.>")[number % 2], "wait": ("cluster", None)[number % 3 == 0]}
+        fields["where"] = (None, (5, 2))[number % 2]
         fields["group"] = "" if number % 2 else "g"
         await mesh.workers[name].call("listen", key=f"brief{number}", **fields)
         await asyncio.sleep(0.3)
@@ -187,6 +189,8 @@ async def test_a_recorded_run_under_faults_keeps_the_promises(fleet: Fleet, tmp_
         ("delivered_backwards", {"E3", "F1", "O1"}),
         ("sent_twice", {"F3"}),
         ("shared_twice", {"E6"}),
+        ("unsifted", {"E7"}),
+        ("oversifted", {"E4", "F2"}),
     ],
 )
 async def test_a_recorded_run_of_a_broken_bus_is_rejected(
@@ -196,6 +200,8 @@ async def test_a_recorded_run_of_a_broken_bus_is_rejected(
     async with recorded(fleet, tmp_path, "a", "b", defect=defect) as mesh:
         for name in ("a", "b"):
             await mesh.workers[name].call("listen", key="x", pattern="t.x", wait="cluster", max_in_flight=8)
+            some = {"pattern": "t.*", "where": (3, 1), "wait": "cluster", "max_in_flight": 8}
+            await mesh.workers[name].call("listen", key="some", **some)
             slow = {"pattern": "t.y", "wait": "cluster", "max_in_flight": 8, "pause": 0.01}
             await mesh.workers[name].call("listen", key="y", **slow)
             for key in ("one", "two"):

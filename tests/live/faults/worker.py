@@ -7,6 +7,7 @@ stands. Commands run side by side; an answer bears the number of its command.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
 import resource
 import signal
@@ -298,7 +299,8 @@ async def run(told: dict[str, Any], commands: Callable[[Node | Client], Commands
 
 
 def main(commands: Callable[[dict[str, Any], Node | Client], Commands]) -> None:
-    """Run what the argument says; exits the process."""
+    """Run what the argument says; exits the process. An abort shows its stacks first."""
+    faulthandler.enable()
     told = json.loads(sys.argv[1])
     work = run(told, partial(commands, told))
     if told.get("uvloop"):
