@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from liminal_mesh.cluster import ClientOutcome, Envelope
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Outgoing"]
 
+CHANNELS: Final = 1024
+"""On how many channels a client publishes without waiting before it forgets those where nothing is open."""
+
 
 class Outgoing:
     """The single publishes of one client."""
@@ -30,6 +33,8 @@ class Outgoing:
     def __init__(self, client: ClientSession) -> None:
         self._client = client
         self._nowait: dict[str, Nowait] = {}
+        self._tidy_at = CHANNELS
+        """With so many of them it is looked for those that can be forgotten."""
 
     async def publish(
         self,
@@ -68,7 +73,7 @@ class Outgoing:
         client.raise_if_closed()
         sink = self._nowait.get(channel)
         if sink is None:
-            sink = self._nowait[channel] = Nowait(check_name(channel), client.ledger, client.queue)
+            sink = self._remember(Nowait(check_name(channel), client.ledger, client.queue), channel)
         sink.raise_refusal()
         # Looked at once a batch: until it is handed over, the lane does not get fuller.
         if not sink.batch.items and client.ledger.crowded:
@@ -83,6 +88,14 @@ class Outgoing:
         self._client.raise_if_closed()
         if sink is not None:
             sink.raise_refusal()
+
+    def _remember(self, sink: Nowait, channel: str) -> Nowait:
+        """Keep it for the next publish on its channel; now and then those that nobody needs are forgotten."""
+        if len(self._nowait) >= self._tidy_at:
+            self._nowait = {name: one for name, one in self._nowait.items() if not one.idle}
+            self._tidy_at = 2 * len(self._nowait) + CHANNELS
+        self._nowait[channel] = sink
+        return sink
 
     def _envelope(
         self,

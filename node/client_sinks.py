@@ -125,15 +125,23 @@ class Nowait:
     def __init__(self, channel: str, owner: Holder, queue: Queue) -> None:
         self.batch = Batch(owner, self._submit, asyncio.get_running_loop().call_soon)
         self.refused = 0
+        self._unanswered = 0
         self._key: PublishKey = (CHANNEL_SCOPE, channel, CONFIRM, "accepted", 0)
         self._queue = queue
         self._error: Exception | None = None
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is known here that anybody still has to hear."""
+        return not (self.batch.items or self._unanswered or self._error)
+
     def acknowledged(self, count: int, undelivered: int) -> None:
         """They were accepted."""
+        self._unanswered -= count
 
     def failed(self, error: Exception, count: int) -> None:
         """They were not, or nobody knows."""
+        self._unanswered -= count
         self._error = error
         self.refused += count
 
@@ -144,6 +152,7 @@ class Nowait:
             raise error
 
     def _submit(self, envelopes: list[Envelope]) -> None:
+        self._unanswered += len(envelopes)
         try:
             self._queue(self._key, envelopes, self)
         except LiminalError as error:
