@@ -131,7 +131,7 @@ class Bus(Protocol):
         """Return a subscription, for ``async with``.
 
         Args:
-            channel: an exact name, or a pattern: ``*`` stands for one token, a final ``>`` for the rest.
+            channel: an exact name, or a pattern: ``*`` stands for one token, a final ``>`` for one or more.
             group: the name of a group: of each message on the channel exactly one of the group's live subscriptions
                 gets it, in the whole mesh, wherever it was published; it goes to one that has credit, if there is
                 one. Patterns count: all subscriptions of the group that cover the channel share it. Only what was

@@ -165,7 +165,7 @@ def _dials(facts: Mapping[str, Any], level: Level) -> Iterator[Finding]:
             continue
         kind = _DIALS.get(dial["code"], _NO_HANDSHAKE)
         peer = f" (node {dial['peer']})" if dial["peer"] and dial["code"] != "self" else ""
-        why = dial["detail"] or ("" if kind is not _NO_HANDSHAKE else dial["code"])
+        why = "" if dial["code"] == "self" else dial["detail"] or (dial["code"] if kind is _NO_HANDSHAKE else "")
         yield Finding(kind.name, _level(kind, level), dial["address"] + peer, _told(kind.text, why), kind.advice)
 
 

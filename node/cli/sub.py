@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 def sub(
     channel: Annotated[
-        str, typer.Argument(help="A channel; * stands for one token of its name, a last > for the rest.")
+        str, typer.Argument(help="A channel; * stands for one token of its name, a last > for one or more.")
     ],
     server: ServerOption = None,
     group: Annotated[

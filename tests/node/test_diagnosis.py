@@ -118,10 +118,11 @@ def test_dials_that_were_not_needed_are_no_findings() -> None:
 def test_a_seed_that_is_the_node_itself_is_no_harm_beside_others() -> None:
     """Alone it is."""
     seed = {"seed": "127.0.0.1:7601", "addresses": ["127.0.0.1:7601"], "failure": ""}
-    lonely = facts(seeds=[seed], dials=[dial("127.0.0.1:7601", "self", peer="a")])
+    lonely = facts(seeds=[seed], dials=[dial("127.0.0.1:7601", "self", peer="a", detail="the very node that dialled")])
 
     assert names(lonely, "problem") == ["only-itself"]
-    assert names(lonely, "note") == ["seed-is-itself"]
+    (note,) = (finding for finding in diagnose(lonely) if finding.level == "note")
+    assert (note.name, note.text) == ("seed-is-itself", "this is the node itself")
     both = {**lonely, "members": [member("a"), member("b")]}
     assert (names(both, "problem"), names(both, "note")) == ([], ["found", "seed-is-itself"])
 
