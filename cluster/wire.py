@@ -3,6 +3,10 @@
 Writes are collected and go out once per turn of the loop, control before data, as one ``write`` of up to
 256 KiB (joined: ``writelines`` never pauses on some versions of Python, CVE-2024-12254). Data is pulled from its
 owner only while the transport takes it, so that what waits, waits where it is bounded.
+
+Frames that came in one read are handed on in one turn of the loop, unless that takes long, or what they bring about is
+much to write: then the others have a turn first, and nothing more is read until the rest was handed on. A read may hold
+thirty thousand frames, and some of them cost a thousand times what they weigh.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, Protocol, cast
 
@@ -24,6 +28,9 @@ WRITE_BYTES: Final = 256 * 1024
 HIGH_WATER_BYTES: Final = 64 * 1024
 CLOSE_S: Final = 2.0
 """How long a closed connection may take to hand its last bytes to the kernel."""
+
+TURN_S: Final = 0.005
+"""How long one connection's frames may take in one turn of the loop."""
 
 CONTROL_BYTES_MAX: Final = 8 * 1024 * 1024
 """More control than this in front of a transport that does not take it means that the other side is gone."""
@@ -94,6 +101,13 @@ class Wire(asyncio.Protocol):
         self.late_frames = 0
         """Frames that were read after this side had closed the connection, and were let go."""
         self._deaf = False
+        self._frames: Iterator[tuple[int, memoryview]] | None = None
+        """What was read and is not handed on yet."""
+        self._resting = False
+        """Whether reading rests until it is."""
+        self._held = False
+        """Whether reading rests because the owner says so."""
+        self._lost = False
         self.peer_address = ""
         self.silent = False
         """Whether the connection ended without a word of the other side or of its kernel."""
@@ -142,17 +156,46 @@ class Wire(asyncio.Protocol):
             return
         if not self._closing:
             self.bytes_in += len(data)
-            self._owner.wire_heard(self)
+        self._frames = self.buffer.feed(data)
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Hand on what was read, as much of it as one turn of the loop may take; the rest has the next turn."""
+        assert self._frames is not None
+        done = True
         try:
-            for kind, body in self.buffer.feed(data):
-                if self._closing:
-                    self.late_frames += 1
-                else:
-                    self._owner.wire_frame(self, kind, body)
+            done = self._hand_on_some(self._frames)
         except ProtocolError as error:
             self._deaf = True  # where the next frame begins is not known any more
             if not self._closing:
                 self._owner.wire_broken(self, error)
+        except BaseException:
+            self.abort("a frame met a defect")
+            raise
+        finally:
+            if done:
+                self._frames = None
+                if self._lost:
+                    self._tell_end()
+        if self._resting is done:
+            self._resting = not done
+            self._set_reading()
+        if not done:
+            self._loop.call_soon(self._hand_on)
+
+    def _hand_on_some(self, frames: Iterator[tuple[int, memoryview]]) -> bool:
+        """Hand on frames until this turn has seen enough of them; return whether that was all."""
+        if not self._closing:
+            self._owner.wire_heard(self)
+        until = self._loop.time() + TURN_S
+        for kind, body in frames:
+            if self._closing:
+                self.late_frames += 1
+                continue
+            self._owner.wire_frame(self, kind, body)
+            if self._control_bytes > WRITE_BYTES or self._loop.time() > until:
+                return False
+        return True
 
     def send(self, frame: bytes) -> None:
         """Queue a control frame for the end of this turn."""
@@ -170,13 +213,20 @@ class Wire(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Read no more for now, so that the other side feels it."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
+        self._held = True
+        self._set_reading()
 
     def resume_reading(self) -> None:
         """Read again."""
+        self._held = False
+        self._set_reading()
+
+    def _set_reading(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+            if self._held or self._resting:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
 
     @property
     def paused(self) -> bool:
@@ -192,9 +242,9 @@ class Wire(asyncio.Protocol):
     def _flush(self) -> None:
         self._scheduled = False
         transport = self._transport
+        parts, self._control, self._control_bytes = self._control, [], 0
         if transport is None or transport.is_closing():
             return
-        parts, self._control, self._control_bytes = self._control, [], 0
         if not self._paused and not self._closing:
             data = self._owner.wire_pull(self, WRITE_BYTES)
             if data:
@@ -282,11 +332,16 @@ class Wire(asyncio.Protocol):
         self._control.clear()
         if self._grace is not None:
             self._grace.cancel()
-        reason = self._reason
         self.silent = bool(self._closing) or (error is not None and not isinstance(error, ConnectionError))
         if error is not None and not self._closing:
-            reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-        self._owner.wire_closed(self, reason)
+            text = error.strerror if isinstance(error, OSError) else None
+            self._reason = text or str(error) or type(error).__name__
+        self._lost = True
+        if self._frames is None:  # else what was read before is looked at first
+            self._tell_end()
+
+    def _tell_end(self) -> None:
+        self._owner.wire_closed(self, self._reason)
         watches, self._watches = self._watches, []
         for watch in watches:
             watch.callback()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -30,6 +31,8 @@ class Owner:
         self.frames: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
         self.break_at: int | None = None
         self.close_at: int | None = None
+        self.work: Callable[[Wire], None] = lambda _: None
+        """What each frame brings about."""
 
     def wire_opened(self, wire: Wire) -> None:
         """See :class:`WireOwner`."""
@@ -40,6 +43,7 @@ class Owner:
         if kind == self.break_at:
             raise ProtocolError("not this one")
         self.frames.put_nowait((kind, bytes(body)))
+        self.work(wire)
         if kind == self.close_at:
             wire.send(frame(9))
             wire.close("that was enough")
@@ -333,3 +337,122 @@ async def test_reading_can_rest(connected: Join) -> None:
     wire.pause_reading()
     wire.resume_reading()
     wire.user_timeout(1.0)
+
+
+async def turns_of(owner: Owner, count: int) -> tuple[list[int], list[int]]:
+    """Return in which turn of the loop each of so many frames was handed on, and their types."""
+    loop, turn, turns = asyncio.get_running_loop(), 0, list[int]()
+
+    def next_turn() -> None:
+        nonlocal turn
+        turn += 1
+        if len(turns) < count:
+            loop.call_soon(next_turn)
+
+    work = owner.work
+
+    def note(wire: Wire) -> None:
+        work(wire)
+        turns.append(turn)
+
+    owner.work = note
+    next_turn()
+    async with asyncio.timeout(DEADLINE_S):
+        kinds = [(await owner.frames.get())[0] for _ in range(count)]
+    return turns, kinds
+
+
+def burn(_: Wire) -> None:
+    """Take longer for a frame than a turn may take."""
+    end = time.perf_counter() + 0.006
+    while time.perf_counter() < end:
+        pass
+
+
+async def test_many_frames_of_one_read_are_handed_on_in_one_turn(connected: Join) -> None:
+    """As long as they cost little."""
+    async with connected() as (_, owner, _, writer):
+        writer.write(b"".join(frame(kind) for kind in range(200)))
+        turns, _ = await turns_of(owner, 200)
+        assert len(set(turns)) == 1
+
+
+async def test_frames_that_cost_much_leave_turns_for_others(connected: Join) -> None:
+    """However many came in one read; their order is that in which they came."""
+    async with connected() as (_, owner, _, writer):
+        owner.work = burn
+        writer.write(b"".join(frame(kind) for kind in range(20)))
+        turns, kinds = await turns_of(owner, 20)
+        assert turns == sorted(set(turns))
+        assert kinds == list(range(20))
+
+
+async def test_frames_that_ask_for_much_are_answered_bit_by_bit(connected: Join) -> None:
+    """So that not all the answers to one read are made before the first of them is written."""
+    async with connected() as (_, owner, reader, writer):
+        owner.work = lambda wire: wire.send(frame(9, bytes(100_000)))
+        writer.write(frame(1) * 60)
+        turns, _ = await turns_of(owner, 60)
+        assert max(map(turns.count, turns)) == 3
+        await reader.readexactly(60 * 100_005)
+
+
+async def test_who_asks_for_much_and_reads_nothing_is_gone_before_all_of_it_is_made(connected: Join) -> None:
+    """The bytes that wait for it have an end, however little it takes to ask for them."""
+    async with connected() as (wire, owner, _, writer):
+        owner.work = lambda wire: wire.send(frame(9, bytes(100_000)))
+        writer.write(frame(1) * 10_000)
+        assert await owner.closed == "the other side does not read"
+        assert owner.frames.qsize() < 1000
+        assert wire.late_frames == 10_000 - owner.frames.qsize()
+
+
+async def test_what_was_read_before_the_end_is_handed_on_before_the_end_is_told(connected: Join) -> None:
+    """Even if the connection is reset meanwhile."""
+    async with connected() as (wire, owner, _, writer):
+        owner.work = burn
+        writer.write(frame(1) * 10)
+        await owner.frames.get()
+        wire._transport.abort()  # type: ignore[union-attr]  # as the loop does when a write fails
+        await owner.closed
+        assert owner.frames.qsize() == 9
+
+
+async def test_reading_rests_until_the_owner_wants_it_too(connected: Join) -> None:
+    """An owner that pauses the wire while it is behind is not overruled when it has caught up, nor the wire by it."""
+    async with connected() as (wire, owner, _, writer):
+        owner.work = burn
+        writer.write(frame(1) * 5)
+        await owner.frames.get()
+        wire.pause_reading()
+        wire.resume_reading()
+        assert not wire._transport.is_reading()  # type: ignore[union-attr]
+        wire.pause_reading()
+        for _ in range(4):
+            await owner.frames.get()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert wire._frames is None
+        assert not wire._transport.is_reading()  # type: ignore[union-attr]
+        wire.resume_reading()
+        writer.write(frame(2))
+        assert await owner.frames.get() == (2, b"")
+
+
+async def test_a_defect_in_a_later_turn_ends_the_connection_too(connected: Join) -> None:
+    """And the loop is told of it."""
+    async with connected() as (wire, owner, _, writer):
+        told: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+        def work(wire: Wire) -> None:
+            burn(wire)
+            if owner.frames.qsize() == 3:
+                raise ArithmeticError("planted")
+
+        owner.work = work
+        writer.write(frame(1) * 5)
+        assert await owner.closed == "a frame met a defect"
+        assert owner.frames.qsize() == 3
+        assert [type(one["exception"]) for one in told] == [ArithmeticError]
+        assert wire._frames is None

@@ -274,3 +274,14 @@ async def test_a_client_that_never_gives_credit_holds_its_own_messages_alone() -
         await alive(raw)
         assert got == 4
         assert not [frame for frame in raw.seen if isinstance(frame, Ended)]
+
+
+async def test_a_read_full_of_frames_holds_nobody_else_up() -> None:
+    """ME8: thirty thousand of them, and others are served between."""
+    async with served() as (a, client, _), greeted(a) as raw:
+        (held,) = [one.deliveries.held for one in a.running.server.connections.values() if one.client == "raw"]
+        raw.send(*[KeepAlive(0)] * 30_000, Subscribe(1, 1, "m.x", 1, "", 0))
+        await raw.expect(KeepAliveReply)
+        await client.publish("ticks", "meanwhile")
+        assert not held
+        await raw.expect(Subscribed)
