@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Final, TypeAlias
 
 from liminal_mesh.cluster import Notices
@@ -33,15 +33,18 @@ def check_where(where: object) -> None:
     """Refuse what is no predicate.
 
     Raises:
-        TypeError: it is no function, or an async one.
+        TypeError: it is no function, or one whose answer would always be true: an async one, or a generator.
         ValueError: it is a text.
     """
     if isinstance(where, str):
         raise ValueError(f"where={where!r}: CEL texts are not available in this version; give a function")  # noqa: TRY004
     if not callable(where):
         raise TypeError(f"where={where!r}: give a function of the message that returns whether it is wanted")
-    if inspect.iscoroutinefunction(where) or inspect.iscoroutinefunction(type(where).__call__):
+    called = where, type(where).__call__
+    if any(map(inspect.iscoroutinefunction, called)) or any(map(inspect.isasyncgenfunction, called)):
         raise TypeError(f"where={where!r}: an async function cannot be asked while a message is taken; give a sync one")
+    if any(map(inspect.isgeneratorfunction, called)):
+        raise TypeError(f"where={where!r}: a generator's answer is never false; return it instead of yielding it")
 
 
 class Predicate:
@@ -103,8 +106,8 @@ class Predicate:
 
 
 def _truth(answer: object) -> bool:
-    if isinstance(answer, Awaitable):
-        if inspect.iscoroutine(answer):
-            answer.close()  # it is never awaited, and would say so
-        raise TypeError("the predicate returned something to await: it is asked while a message is taken")
+    if inspect.iscoroutine(answer):
+        answer.close()  # it is never awaited, and would say so
+    if isinstance(answer, Awaitable | AsyncGenerator | Generator):
+        raise TypeError(f"the predicate returned a {type(answer).__name__}, which is never false: it has to be a value")
     return bool(answer)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -89,13 +91,22 @@ async def test_a_predicate_that_raises_has_not_wanted_the_message(held: Held, ca
     assert isinstance(record.exc_info[1], TypeError)
 
 
-async def test_a_predicate_that_returns_something_to_await_has_raised(held: Held) -> None:
-    """CH4: the truth of a coroutine says nothing, and it would pass everything."""
+async def _eventual(one: Message) -> bool:
+    return even(one)
 
-    async def later(one: Message) -> bool:
-        return even(one)
 
-    async with held.bus.subscribe("ticks", where=lambda one: one.payload == "last" or later(one)) as subscription:
+async def _eventually(one: Message) -> AsyncIterator[bool]:
+    yield even(one)
+
+
+def _one_by_one(one: Message) -> Iterator[bool]:
+    yield even(one)
+
+
+@pytest.mark.parametrize("made", [_eventual, _eventually, _one_by_one])
+async def test_a_predicate_that_returns_what_is_never_false_has_raised(held: Held, made: Any) -> None:
+    """CH4: the truth of a coroutine or a generator says nothing, and it would pass everything."""
+    async with held.bus.subscribe("ticks", where=lambda one: one.payload == "last" or made(one)) as subscription:
         for payload in (1, 2, "last"):
             await held.bus.publish("ticks", payload)
 
@@ -234,18 +245,16 @@ async def test_a_text_is_no_predicate_yet(held: Held, where: Any) -> None:
         held.bus.subscribe("ticks", where=where)
 
 
-async def _eventual(one: Message) -> bool:
-    return even(one)
-
-
 class _Eventual:
     async def __call__(self, one: Message) -> bool:
         return even(one)
 
 
-@pytest.mark.parametrize("where", [7, object(), _eventual, _Eventual()])
+@pytest.mark.parametrize(
+    "where", [7, object(), _eventual, _Eventual(), partial(_eventual), _eventually, _one_by_one, partial(_one_by_one)]
+)
 async def test_what_cannot_be_asked_is_no_predicate(held: Held, where: Any) -> None:
-    """CH4: an async function neither, since it would have to be waited for."""
+    """CH4: an async function neither, since it would have to be waited for; nor a generator, which is always true."""
     with pytest.raises(TypeError, match="where="):
         held.bus.subscribe("ticks", where=where)
 

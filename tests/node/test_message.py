@@ -100,7 +100,7 @@ def test_bad_headers_of_another_program_are_a_protocol_error(raw: bytes) -> None
 @pytest.mark.parametrize(
     "raw",
     [b"\xa1x", b"\x4c", b"\x90", b"\xc0", b"\x95\xa1x\x01\x01\x01\x01", b"\x95\xa1\xff\xa1x\x01\x01\x01"]
-    + [msgspec.msgpack.encode(names + [1, 1, 1]) for names in (["x" * 257, "b"], ["x", "b" * 257])],
+    + [msgspec.msgpack.encode([*names, 1, 1, 1]) for names in (["x" * 257, "b"], ["x", "b" * 257])],
 )
 def test_a_bad_parent_of_another_program_is_a_protocol_error(raw: bytes) -> None:
     """As bad headers are."""
