@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 import msgspec
 
-from liminal_mesh.cluster import Envelope, OptionKey, Pid
+from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope, OptionKey, Pid
 
 from .inbox import Run
 from .options import headers_of, read
@@ -15,7 +15,7 @@ from .payload import convert_payload, decode_payload
 from .reference import Reference, encode_parent, parent_of
 from .trace import TraceContext, trace_of
 
-__all__ = ["Message", "Nacked", "alone", "encode_headers", "give_key", "give_parent", "orphan"]
+__all__ = ["Message", "Nacked", "alone", "encode_headers", "give_key", "give_parent", "orphan", "owned"]
 
 T = TypeVar("T")
 
@@ -176,11 +176,30 @@ class _Orphan(Message):
         return True
 
 
+class _Nobody:
+    """Stands for the subscription of a message that was not handed out."""
+
+    scope: ClassVar[int] = CHANNEL_SCOPE
+
+    def note_nack(self) -> None:
+        """Never comes: nobody has it."""
+
+
+_NOBODY: Final = _Nobody()
+
+
 def alone(message: Message) -> tuple[Message, int]:
-    """Return a message that does not keep alive what it came with, and its weight in bytes."""
+    """Return a message that keeps alive neither what it came with nor who will get it, and its weight in bytes."""
     former = message._run  # noqa: SLF001 - the fields are ours
     run = Run(former.channel, former.origin, [message._envelope])  # noqa: SLF001
-    return Message(message._envelope, run, message._subscription), run.size  # noqa: SLF001
+    return Message(message._envelope, run, _NOBODY), run.size  # noqa: SLF001
+
+
+def owned(message: Message, subscription: Nacked) -> Message:
+    """Return a message as one that a subscription hands out."""
+    if message._subscription is subscription:  # noqa: SLF001
+        return message
+    return type(message)(message._envelope, message._run, subscription)  # noqa: SLF001
 
 
 def orphan(message: Message) -> Message:

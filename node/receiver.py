@@ -12,7 +12,7 @@ from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope
 from .bell import Bell
 from .causal import NEVER, CausalOrder
 from .inbox import Anchor, Inbox, Run
-from .message import Message
+from .message import Message, owned
 from .predicate import Predicate
 from .values import Gap, SubscriptionStatistics
 
@@ -184,7 +184,8 @@ class Receiver:
                 order.close()
             else:
                 return None
-        return order.ready.popleft()
+        item = order.ready.popleft()
+        return owned(item, self) if isinstance(item, Message) else item
 
     def _take(self) -> Message | Gap | None:
         """Take the next item, opening the next run when the one in hand is finished."""

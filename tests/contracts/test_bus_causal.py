@@ -169,6 +169,9 @@ async def test_the_end_lets_everything_go(held: Held) -> None:
         await collect(subscription, items)
 
     assert [(item.payload, item.orphaned) for item in items] == [("orphan", True), ("child", False)]
+    for item in items:
+        await item.nack()
+    assert subscription.statistics.nacked == 2
 
 
 async def test_batches_are_in_causal_order_too(held: Held) -> None:

@@ -16,6 +16,7 @@ from liminal_mesh.cluster import Left, Pid
 from liminal_mesh.node.bus import Bus
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
+from liminal_mesh.node.reference import Reference
 from liminal_mesh.node.subscribers import Subscriber
 from liminal_mesh.node.subscription import Subscription
 
@@ -105,6 +106,24 @@ async def test_ch3_a_handle_is_held_by_its_messages(far: Far) -> None:
     messages.clear()
     async with asyncio.timeout(DEADLINE_S):
         await left
+
+
+async def test_ch3_a_handle_is_not_held_by_what_waits_in_it(far: Far) -> None:
+    """CO2: not by a child that waits for its parent, either, which nobody was handed."""
+    handle = [await far.bus.subscribe("ticks", causal=True, wait="cluster").__aenter__()]
+    pid = handle[0].id
+    await far.bus.publish("ticks", "child", parent=Reference("ticks", far.peer.name, far.peer.epoch, 1, 9))
+    await far.bus.publish("ticks", "other")
+    assert await payloads(handle[0], 1) == ["other"]
+    assert handle[0].statistics.waiting == 1
+    left = far.leaving(pid)
+    gc.disable()
+    try:
+        handle.clear()
+        async with asyncio.timeout(DEADLINE_S):
+            await left
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("batches", [False, True], ids=["items", "batches"])
