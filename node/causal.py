@@ -28,6 +28,9 @@ __all__ = ["NEVER", "CausalBounds", "CausalOrder"]
 NEVER: Final = float("inf")
 """When nothing is due."""
 
+ORIGINS_MAX: Final = 1024
+"""Of so many nodes is known where they stand: of more than a mesh has, but not of all that ever were in it."""
+
 Stream: TypeAlias = "tuple[str, str, int]"
 """Channel, origin, epoch."""
 
@@ -90,7 +93,7 @@ class CausalOrder:
         self._covers = covers
         self._bounds = bounds
         self._epochs: dict[str, int] = {}
-        """The run of each origin that was seen last."""
+        """The run of each origin that was seen last; whose run is the oldest news comes first."""
         self._heads: dict[Stream, int] = {}
         """Up to where the streams of these runs have come."""
         self._held: dict[_Place, _Held] = {}
@@ -156,8 +159,11 @@ class CausalOrder:
             return
         _, origin, epoch = stream
         if self._epochs.get(origin, -1) < epoch:
+            self._epochs.pop(origin, None)
             self._epochs[origin] = epoch
             self._end_runs_before(origin, epoch)
+            if len(self._epochs) > ORIGINS_MAX:
+                self._forget(next(iter(self._epochs)))
         self._heads[stream] = last
         if not comes:
             self._give_up(stream, head, last)
@@ -168,6 +174,12 @@ class CausalOrder:
             del self._heads[stream]
         for stream in [one for one in self._awaited if one[1] == origin and one[2] < epoch]:
             self._give_up(stream, 0, 1 << 64)
+
+    def _forget(self, origin: str) -> None:
+        """Know nothing of an origin any more; what waits for it waits on, and what comes of it begins anew."""
+        del self._epochs[origin]
+        for stream in [one for one in self._heads if one[1] == origin]:
+            del self._heads[stream]
 
     def _give_up(self, stream: Stream, after: int, last: int) -> None:
         """Hand out what waits for these numbers of a stream, unless those are held themselves."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liminal_mesh.cluster import CHANNEL_SCOPE, GROUP_SCOPE, Encoding, Envelope, NodeId, OptionKey
-from liminal_mesh.node.causal import NEVER, CausalBounds, CausalOrder
+from liminal_mesh.node.causal import NEVER, ORIGINS_MAX, CausalBounds, CausalOrder
 from liminal_mesh.node.inbox import Run
 from liminal_mesh.node.message import Message, give_parent
 from liminal_mesh.node.reference import Reference
@@ -227,6 +227,22 @@ def test_what_is_held_keeps_nothing_else_alive() -> None:
     assert isinstance(released, Message)
     assert released._run.items == [envelopes[4]]
     assert (released.sequence, released.channel, released.origin, released.orphaned) == (5, "x", "a", False)
+
+
+def test_nodes_that_come_and_go_are_not_remembered_for_ever() -> None:
+    """CO2: in a mesh whose nodes have ever new names; and whoever was forgotten is known by its next message."""
+    order = Order()
+    for number in range(3 * ORIGINS_MAX):
+        for channel in "xz":
+            assert order.takes(message(Spot(f"n{number}", 7, channel))) == [f"n{number}7"]
+    assert len(order._epochs) == ORIGINS_MAX
+    assert len(order._heads) == 2 * ORIGINS_MAX
+    assert order.takes(message(Spot("b", 1), Spot(f"n{3 * ORIGINS_MAX - 1}", 7))) == ["b1"]
+
+    order.take(message(Spot("b", 2), Spot("n0", 7)), 0.0)
+    order.take(message(Spot("b", 3), Spot("n0", 9)), 0.0)
+    assert order.takes(message(Spot("n0", 8))) == ["b2", "n08"]
+    assert order.takes(message(Spot("n0", 9))) == ["n09", "b3"]
 
 
 class Model:
