@@ -247,7 +247,10 @@ class Node(NodeOnly):
         # Looked at once a batch: until it is handed over, no lane gets fuller.
         if not batch.items and (resolved.crowded or resolved.held):
             raise busy(resolved)
-        envelope = self._envelope(payload, headers, parent)
+        if type(payload) is bytes and not headers and parent is None:  # without a call more: this is where it counts
+            envelope = Envelope(0, 0, 0, 0, RAW, payload)
+        else:
+            envelope = self._envelope(payload, headers, parent)
         if len(envelope.body) > hub.sizes.small_bytes or envelope.options:
             hub.check(envelope)
         if resolved.choosy:
@@ -337,8 +340,6 @@ class Node(NodeOnly):
     def _envelope(
         payload: object, headers: Mapping[str, str] | None, parent: Message | Reference | None = None
     ) -> Envelope:
-        if type(payload) is bytes and not headers and parent is None:
-            return Envelope(0, 0, 0, 0, RAW, payload)
         encoding, body = encode_payload(payload)
         envelope = Envelope(0, 0, 0, 0, encoding, body, encode_headers(headers) if headers else None)
         if parent is not None:
