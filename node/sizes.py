@@ -1,12 +1,13 @@
-"""Whether a message fits into a frame."""
+"""Whether a message fits into a frame, and can be read."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from liminal_mesh.cluster import Envelope, encode_envelope
+from liminal_mesh.cluster import Envelope, ProtocolError, encode_envelope
 
 from .errors import LimitExceeded
+from .nesting import NESTING_MAX, nests_deeper
 
 __all__ = ["Sizes"]
 
@@ -36,6 +37,7 @@ class Sizes:
 
         Raises:
             LimitExceeded: it does not.
+            ProtocolError: an option nests too deep.
         """
         if envelope.options or len(envelope.body) > self.small_bytes:
             size = len(encode_envelope(envelope))
@@ -43,3 +45,7 @@ class Sizes:
                 raise LimitExceeded("max_frame", self._frame_max)
             if size - len(envelope.body) > self._envelope_max:
                 raise LimitExceeded("envelope", self._envelope_max)
+        if envelope.options:
+            for value in envelope.options.values():
+                if len(value) > NESTING_MAX and nests_deeper(bytes(value)):
+                    raise ProtocolError(f"an option nests deeper than {NESTING_MAX} arrays and maps")
