@@ -4,6 +4,7 @@ from .auth import check_cookie, derive_key
 from .client_frames import (
     CLIENT_FRAMES,
     CLIENT_PROTO,
+    OTHERS_MAX,
     Anchored,
     ClientFrame,
     ClientGap,
@@ -109,6 +110,7 @@ __all__ = [
     "MEMBERS_MAX",
     "NODE_NAME",
     "OFFER_GROUPS_MAX",
+    "OTHERS_MAX",
     "QUEUE_SCOPE",
     "SCOPES",
     "TEST",

@@ -14,7 +14,7 @@ from .contact import Contact
 from .effects import Close, Failed, Level
 from .errors import NameInUse, StaleEpoch
 from .frames import Adopt, AdoptAck, Hello, Ping, Pong, Redundant, Refusal
-from .ledger import Ledger
+from .ledger import Ledger, safe_words
 from .session import NameCheck, Pair
 from .sessions import Sessions
 
@@ -86,7 +86,7 @@ class Admission:
             if not contact.target:
                 address = contact.hello.address if contact.handshake.peer is not None else ""
                 self._ledger.turned_away(contact.who, address, refusal.code, refusal.reason, now)
-        self.drop(contact, refusal.code, now, refusal.reason)
+        self.drop(contact, safe_words(refusal.code), now, safe_words(refusal.reason))
         if refusal.code == "self":
             self._ledger.dialer.itself(contact.target, now)
 

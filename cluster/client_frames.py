@@ -31,6 +31,7 @@ from .scopes import CHANNEL_SCOPE, Scope
 __all__ = [
     "CLIENT_FRAMES",
     "CLIENT_PROTO",
+    "OTHERS_MAX",
     "Anchored",
     "ClientFrame",
     "ClientGap",
@@ -56,6 +57,9 @@ __all__ = [
 CLIENT_PROTO: Final = (1, 1)
 """The range of client protocol versions that this code speaks: lowest, highest."""
 
+
+OTHERS_MAX: Final = 64
+"""To so many other nodes a client is sent at most."""
 
 FirstRef = Annotated[int, Meta(ge=0, le=2**62)]
 """The number of the first of several requests: there is room above it for the others."""
@@ -90,7 +94,7 @@ class Disconnect(ClientFrame, frozen=True):
 
     code: Name
     reason: Text
-    others: Annotated[list[Name], Meta(max_length=64)] = []
+    others: Annotated[list[Name], Meta(max_length=OTHERS_MAX)] = []
 
 
 class KeepAlive(ClientFrame, frozen=True):

@@ -23,7 +23,7 @@ from .session import Pair
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Ledger", "TurnedAway"]
+__all__ = ["Ledger", "TurnedAway", "safe_words"]
 
 _REASON_MAX = 200
 """How much of a stranger's words goes into a log line."""
@@ -78,14 +78,14 @@ class Ledger:
 
     def notice(self, level: Level, event: str, key: str, now: float, **fields: object) -> None:
         """Tell the log, unless the same was told just now; strangers' words are made safe to print."""
-        safe = {name: _safe(value) if isinstance(value, str) else value for name, value in fields.items()}
+        safe = {name: safe_words(value) if isinstance(value, str) else value for name, value in fields.items()}
         notice = self._notices.take(level, event, key[:_REASON_MAX], now, **safe)
         if notice is not None:
             self.out.append(notice)
 
     def turned_away(self, peer: str, address: str, code: str, reason: str, now: float) -> None:
         """Remember a caller that got no session."""
-        caller = TurnedAway(_safe(peer), _safe(address), _safe(code), _safe(reason), now)
+        caller = TurnedAway(safe_words(peer), safe_words(address), safe_words(code), safe_words(reason), now)
         self._turned_away.pop((caller.peer, caller.code), None)
         self._turned_away[caller.peer, caller.code] = caller
         if len(self._turned_away) > _TURNED_AWAY_MAX:
@@ -161,6 +161,6 @@ class Ledger:
         return [contact for contact in self.contacts.values() if contact.pulse is not None]
 
 
-def _safe(words: str) -> str:
-    """Return a stranger's words as they can be printed."""
+def safe_words(words: str) -> str:
+    """Return another's words as they can be printed and passed on, and not too many of them."""
     return ascii(words[:_REASON_MAX])[1:-1]

@@ -53,7 +53,7 @@ from .frames import (
 )
 from .handshake import Handshake
 from .identity import NodeId
-from .ledger import Ledger, TurnedAway
+from .ledger import Ledger, TurnedAway, safe_words
 from .membership import Member, MemberChanged, Membership
 from .options import PeeringOptions
 from .registry import Registry
@@ -345,4 +345,4 @@ class Peering:
     def _break(self, contact: Contact, error: ProtocolError, now: float) -> None:
         fields = {"conn": contact.conn, "peer": contact.who, "state": contact.state, "reason": error.reason}
         self._ledger.notice("warning", "protocol_error", contact.key, now, **fields)
-        self._admission.cut(contact, "protocol", f"protocol error: {error.reason}", now)
+        self._admission.cut(contact, "protocol", f"protocol error: {safe_words(error.reason)}", now)

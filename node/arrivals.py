@@ -183,8 +183,10 @@ class Arrivals:
         if number < route.expected:
             self.statistics.duplicates += count
             return []
-        if number > route.expected or len(dict(frame.claims)) < len(frame.claims):
-            raise ProtocolError(f"offer {number} to {frame.claims} where {route.expected} was due")
+        if number > route.expected:
+            raise ProtocolError(f"offer {number}, where {route.expected} was due")
+        if len(dict(frame.claims)) < len(frame.claims):
+            raise ProtocolError("an offer to one group twice")
         route.expected += count
         answers: list[Receipt | Taken | NoRoute] = []
         if frame.plain:

@@ -15,6 +15,7 @@ import msgspec
 
 from liminal_mesh.cluster import (
     LAN,
+    OTHERS_MAX,
     SCOPES,
     TEST,
     WAN,
@@ -269,13 +270,13 @@ class Runtime:
             self.hub.mesh.reseed(seeds)
 
     def others(self) -> tuple[str, ...]:
-        """Return where clients of this node can go: where those of the peers connect that are well, in any order."""
+        """Return where clients of this node can go: where those of some peers connect that are well, in any order."""
         if self.peering is None:
             return ()
         well = {member.name for member in self.members() if member.state == "alive" and member.reachable}
         found = [one.clients for name, one in sorted(self.peering.sessions().items()) if name in well and one.clients]
         self.environment.jitter().shuffle(found)
-        return tuple(found)
+        return tuple(found[:OTHERS_MAX])
 
     def members(self) -> tuple[Member, ...]:
         """Return the nodes of the mesh as this one sees them."""

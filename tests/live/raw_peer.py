@@ -13,17 +13,28 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self, TypeVar
 
-from liminal_mesh.cluster import CLIENT_CODEC, Address, Connect, Connected, Network, TcpNetwork, derive_key
+from liminal_mesh.cluster import CLIENT_CODEC, Address, Connect, Connected, Network, NodeId, TcpNetwork, derive_key
 from liminal_mesh.cluster.auth import Role
 from liminal_mesh.cluster.codec import HEADER_BYTES, LINK_CODEC, Codec
 from liminal_mesh.cluster.control_frames import CONTROL_CODEC, CONTROL_HELLO
+from liminal_mesh.cluster.digest import EntryDigest
 from liminal_mesh.cluster.frame import Frame
-from liminal_mesh.cluster.frames import Adopt, AdoptAck, Heartbeat, Hello, LinkFrame
+from liminal_mesh.cluster.frames import Adopt, AdoptAck, Heartbeat, Hello, LinkFrame, Range
 from liminal_mesh.cluster.handshake import NO_FACTS, Handshake
 
 from ..nodes import DEADLINE_S
 
-__all__ = ["NOWHERE", "RawClient", "RawConnection", "RawControl", "RawPeer", "header", "hello", "raw_seed"]
+__all__ = [
+    "NOWHERE",
+    "RawClient",
+    "RawConnection",
+    "RawControl",
+    "RawPeer",
+    "header",
+    "hello",
+    "members",
+    "raw_seed",
+]
 
 NOWHERE = "127.0.0.1:1"
 """What a raw peer says that others shall dial: nobody answers there."""
@@ -39,6 +50,16 @@ def header(size: int, kind: int | None = None) -> bytes:
 def hello(name: str, *, epoch: int = 1, cluster: str = "default", run: bytes | None = None) -> Hello:
     """Return what a peer of this name says first."""
     return Hello(1, 1, cluster, name, epoch, run or secrets.token_bytes(8), secrets.token_bytes(32), NOWHERE)
+
+
+def members(node: NodeId, scope: int, groups: dict[str, list[int]]) -> list[LinkFrame]:
+    """Return what a peer says first of its members in one scope: all of them, and that these are all."""
+    digest, last = EntryDigest(node, scope).of_all(groups), sum(map(len, groups.values()))
+    joins = list(groups.items())
+    return [
+        Range(scope, node.epoch, 1, last, joins, [], digest),
+        Range(scope, node.epoch, last + 1, last, [], [], digest),
+    ]
 
 
 class _Reading(asyncio.StreamReaderProtocol):

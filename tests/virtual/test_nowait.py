@@ -30,7 +30,10 @@ async def test_a_client_forgets_the_channels_on_which_nothing_is_open() -> None:
 
 async def test_a_refusal_is_not_forgotten() -> None:
     """It is raised by the next publish on its channel, however many others came between."""
-    async with Cluster(nodes=1, config={"limits": {"channels": 2 * CHANNELS}}) as cluster, cluster.client("a") as client:
+    async with (
+        Cluster(nodes=1, config={"limits": {"channels": 2 * CHANNELS}}) as cluster,
+        cluster.client("a") as client,
+    ):
         await client.publish("room", b"")
         await _each(client, range(2 * CHANNELS))
         for _ in range(2):
