@@ -282,6 +282,8 @@ class Wire(asyncio.Protocol):
     def _forget(self, watch: _Watch) -> None:
         if watch in self._watches:
             self._watches.remove(watch)
+            if not self._watches and self._transport is not None:
+                self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
 
     def _look(self, transport: asyncio.Transport) -> None:
         """Tell those whose bytes the system has. Until it has, the transport says only when it is empty."""

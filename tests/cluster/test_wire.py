@@ -299,6 +299,24 @@ async def test_what_is_written_is_with_the_system_when_that_is_told(connected: J
         assert not owner.paused.is_set(), "it holds as much as before without being full"
 
 
+async def test_who_gives_up_on_what_is_written_leaves_the_wire_as_it_was(connected: Join) -> None:
+    """It holds as much as before without being full."""
+    async with connected() as (wire, owner, reader, _):
+        owner.data = [bytes(1 << 18)] * 64
+        forget = wire.when_written(lambda: wire.paused, lambda: None)
+        await owner.paused.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        forget()
+        while owner.data or wire.queued_bytes:
+            await reader.read(1 << 20)
+        owner.paused.clear()
+        while not wire.queued_bytes:
+            wire.send(bytes(1 << 14))
+            await asyncio.sleep(0.001)
+        assert not owner.paused.is_set()
+
+
 async def test_the_end_is_told_to_who_waits_for_bytes_to_be_written(connected: Join) -> None:
     """Unless it has given up."""
     async with connected() as (wire, owner, _, _):
