@@ -25,13 +25,10 @@ LATER: Final = frozenset(
         "http.tls",
         "cluster.tls",
         "cluster.members",
-        "cluster.profile",
-        "cluster.fast_death",
         "channels.retention",
         "channels.copies",
         "channels.partitions",
         "channels.partition_by",
-        "channels.restart",
     }
 )
 """Keys that belong to what this version does not do yet: told apart from a misspelling."""

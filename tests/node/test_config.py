@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from liminal_mesh.node.config import ChannelConfig, ClusterConfig, LimitsConfig, NodeConfig
+from liminal_mesh.node.config_problems import LATER, section_at
 from liminal_mesh.node.errors import ConfigError
 
 
@@ -87,6 +88,37 @@ def test_all_problems_are_reported_together_each_with_its_path() -> None:
     assert "cluster.listen" in found
     assert {"limits.peers", "limits.write_deadline", "limits.max_frame"} <= found.keys()
     assert len(found) == 15
+
+
+KEYS = {
+    "": "name data_dir drain_timeout client http log cluster auth channels groups routing_rules limits",
+    "client": "listen tls allow_insecure",
+    "http": "listen tls allow_insecure allowed_hosts",
+    "log": "level format",
+    "cluster": "name listen advertise seeds cookie_file cookie_files expected ready members dial_overrides dns_servers "
+    "profile fast_death allow_insecure_peers tls",
+    "channels": "name durable schema inbox retention dedup copies ack partitions partition_by restart",
+    "channels.inbox": "messages bytes overflow",
+    "channels.dedup": "window mode",
+    "channels.restart": "attempts within",
+}
+"""What programs and files may count on."""
+
+
+@pytest.mark.parametrize(
+    "path", [f"{section}.{key}".strip(".") for section, keys in KEYS.items() for key in keys.split()]
+)
+def test_a_key_is_there_or_is_told_apart_from_a_misspelling(path: str) -> None:
+    """And never both: what is here by now is not announced for later."""
+    *section, name = path.split(".")
+    model = section_at(NodeConfig, section)
+    assert model is not None
+    assert (name in model.model_fields) is not (path in LATER)
+
+
+def test_nothing_else_is_announced() -> None:
+    """A key that only we know of would be a promise."""
+    assert {f"{section}.{key}".strip(".") for section, keys in KEYS.items() for key in keys.split()} >= LATER
 
 
 @pytest.mark.parametrize("name", LimitsConfig.model_fields)
