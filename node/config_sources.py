@@ -7,17 +7,18 @@ a key of ours; other names (such as those that Kubernetes makes for a service ca
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from .config import NodeConfig
 from .config_checks import file_problems, problems_between
+from .config_lines import find_lines
 from .config_problems import Location, path_text, problems_in, section_at, unknown_key
 from .errors import ConfigError, Problem
 
@@ -32,11 +33,8 @@ _FILE_BYTES_MAX: Final = 4 << 20
 _MENDINGS_MAX: Final = 4
 """How often a wrong tree is validated again: what is wrong inside comes out at once, what hides behind it next."""
 
-_HEADING = re.compile(r"\s*(\[\[?)\s*([\w.-]+)\s*\]")
-_KEY = re.compile(r"\s*([\w-]+)\s*=")
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LoadedConfig:
     """A configuration, and where each of its values came from.
 
@@ -51,32 +49,46 @@ class LoadedConfig:
     @classmethod
     def in_code(cls, config: NodeConfig) -> Self:
         """Return a configuration that a program has made; whatever it gave is its own."""
-        return cls(config, {path: "program" for path, given in _values(config) if given}, None)
+        return cls(config, {value.path: "program" for value in _values(config) if value.given}, None)
 
     def origin(self, path: str) -> str:
-        """Return where the value at ``path`` came from."""
-        return _place(self.origins, path) or DEFAULT
+        """Return where the value at ``path`` came from; a section that is written as a value is one, too."""
+        return (_place(self.origins, path) or DEFAULT) if self._given[path] else DEFAULT
 
     def document(self) -> dict[str, Any]:
         """Return every value, and where each came from, as JSON can hold it. Secrets are in files, so none is in it."""
         return {
             "config": self.config.model_dump(mode="json"),
-            "origins": {path: self.origin(path) if given else DEFAULT for path, given in _values(self.config)},
+            "origins": {value.path: self.origin(value.path) for value in _values(self.config) if not value.section},
             "file": None if self.path is None else str(self.path),
         }
 
+    @cached_property
+    def _given(self) -> Mapping[str, bool]:
+        return {value.path: value.given for value in _values(self.config)}
 
-def _values(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, bool]]:
-    """Yield the path of each value, and whether it was given or is a default."""
+
+class _Value(NamedTuple):
+    """A value of a configuration, or a section within another: its path, and whether it was given or is a default."""
+
+    path: str
+    given: bool
+    section: bool = False
+
+
+def _values(section: BaseModel, prefix: str = "") -> Iterator[_Value]:
+    """Yield everything in a section."""
     for name in type(section).model_fields:
-        value, path = getattr(section, name), f"{prefix}{name}"
+        value, path, given = getattr(section, name), f"{prefix}{name}", name in section.model_fields_set
         if isinstance(value, BaseModel):
+            yield _Value(path, given, section=True)
             yield from _values(value, f"{path}.")
         elif isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+            yield _Value(path, given, section=True)
             for index, one in enumerate(value):
                 yield from _values(one, f"{path}[{index}].")
         else:
-            yield path, name in section.model_fields_set
+            yield _Value(path, given)
 
 
 @dataclass(slots=True)
@@ -128,24 +140,14 @@ def _read_file(tree: _Tree, path: Path) -> None:
         said = error.strerror if isinstance(error, OSError) else error
         tree.problems.append(Problem("", f"cannot be read: {said}", str(path)))
         return
-    for where, line, heading in _lines(text):
-        (tree.headings if heading else tree.origins).setdefault(where, f"{path.name}:{line}")
+    for location, number, heading in find_lines(text):
+        place = f"{path.name}:{number}"
+        (tree.headings if heading else tree.origins).setdefault(path_text(location), place)
+        # What stands in a table is of that table's line, too, where the table is a value.
+        for end in range(2, len(location) + 1):
+            if isinstance(location[end - 1], str):
+                tree.origins.setdefault(path_text(location[:end]), place)
     _anchor(tree.values, path.parent)
-
-
-def _lines(text: str) -> Iterator[tuple[str, int, bool]]:
-    """Find the line of each key and heading, by its path; what stands inside a value has the key before it."""
-    counts: dict[str, int] = {}
-    section = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if heading := _HEADING.match(line):
-            section = heading[2]
-            if heading[1] == "[[":
-                counts[section] = counts.get(section, -1) + 1
-                section = f"{section}[{counts[section]}]"
-            yield section, number, True
-        elif key := _KEY.match(line):
-            yield f"{section}.{key[1]}" if section else key[1], number, False
 
 
 def _anchor(values: dict[str, Any], folder: Path) -> None:
@@ -192,7 +194,9 @@ def _put(tree: _Tree, location: tuple[str, ...], value: object, origin: str) -> 
             if not isinstance(section, dict):
                 return  # The file has something else in the section's place, and that is reported.
         section[location[-1]] = _parse(value, kind) if isinstance(value, str) else value
-        tree.origins[path_text(location)] = origin
+        path = path_text(location)
+        tree.origins = {known: place for known, place in tree.origins.items() if not known.startswith(f"{path}.")}
+        tree.origins[path] = origin
 
 
 def _kind_at(location: Location) -> type | None:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from liminal_mesh.node.config_sources import load_config
+from liminal_mesh.node.config_text import to_toml
 from liminal_mesh.node.errors import ConfigError, Problem
 
 FILE = """\
@@ -103,6 +104,64 @@ def test_the_document_has_the_origin_of_every_value(file: Path) -> None:
     assert origins["channels[0].inbox.messages"] == "default"
     assert origins["log.level"] == "LIMINAL_LOG__LEVEL"
     assert origins["cluster.listen"] == "default"
+
+
+WAYS = """\
+client.listen = "127.0.0.1:0"
+http = { listen = "127.0.0.1:0" }
+[cluster]
+name = "c"
+[cluster.dial_overrides]
+b = "127.0.0.1:1"
+[[channels]]
+name = "x"
+[channels.inbox]
+messages = 7
+[[channels.pressure]]
+at = 0.5
+slow = 2
+[[channels]]
+name = "y"
+inbox.messages = 8
+[channels.schema]
+description = \"""
+[limits]
+peers = 3\"""
+[limits]
+peers = 9
+"""
+
+
+def test_a_value_is_of_its_line_however_the_file_is_written(tmp_path: Path) -> None:
+    """Dotted keys, tables within channels, tables that are values; what is beside them is a default."""
+    path = tmp_path / "node.toml"
+    path.write_text(WAYS)
+    loaded = load_config(path, {}, {})
+
+    given = {key: origin for key, origin in loaded.document()["origins"].items() if origin != "default"}
+    assert given == {
+        "client.listen": "node.toml:1",
+        "http.listen": "node.toml:2",
+        "cluster.name": "node.toml:4",
+        "cluster.dial_overrides": "node.toml:5",
+        "channels[0].name": "node.toml:8",
+        "channels[0].inbox.messages": "node.toml:10",
+        "channels[0].pressure[0].at": "node.toml:12",
+        "channels[0].pressure[0].slow": "node.toml:13",
+        "channels[1].name": "node.toml:15",
+        "channels[1].inbox.messages": "node.toml:16",
+        "channels[1].schema": "node.toml:17",
+        "limits.peers": "node.toml:22",
+    }
+    lines = to_toml(loaded.config, loaded.origin).split("\n")
+    shown = {line.split(" = ")[0]: line.rpartition("# ")[2] for line in lines}
+    assert (shown["allowed_hosts"], shown["schema"], shown["restart"]) == ("default", "node.toml:17", "default")
+
+
+def test_a_table_of_the_environment_takes_the_place_of_the_files(file: Path) -> None:
+    """HC2: whatever is wrong with it is wrong there."""
+    [problem] = refused(file, {"LIMINAL_CLUSTER__DIAL_OVERRIDES": "b=nowhere"})
+    assert (problem.path, problem.place) == ("cluster.dial_overrides.b", "LIMINAL_CLUSTER__DIAL_OVERRIDES")
 
 
 def test_the_environment_spells_every_kind_of_value() -> None:
