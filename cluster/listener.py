@@ -8,6 +8,7 @@ listener rests: whoever is connected already is served on, and whoever comes wai
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 from collections.abc import Callable
 from typing import Final
@@ -34,7 +35,7 @@ class Listener:
         name: what it is for, in errors and logs.
         address: where to listen; port 0 takes a free one.
         backlog: how many connections the network keeps for us.
-        permits: how many accepted connections may be unfinished newcomers at once; see :meth:`release`.
+        permits: how many accepted connections may be unfinished newcomers at once; see :meth:`hold`.
         network: whose address it is.
         patience_s: what each newcomer may take although others wait.
     """
@@ -45,11 +46,13 @@ class Listener:
         self.name = name
         self.address = address
         self._backlog = backlog
-        self._permits = asyncio.Semaphore(permits)
+        self._permits = permits
         self._network = network
         self._newcomers = Newcomers(patience_s)
         self._drops: dict[int, Callable[[], None]] = {}
-        """How to part with each of them."""
+        """How to part with each who holds a permit."""
+        self._waiter: asyncio.Future[None] | None = None
+        """Of :meth:`run`, while there is no permit."""
         self._port: Port | None = None
         self._notices = Notices()
         self.exhausted = 0
@@ -77,7 +80,7 @@ class Listener:
         return self._port is not None
 
     async def run(self, factory: Callable[[], asyncio.Protocol], noticed: Callable[[Notice], None]) -> None:
-        """Accept until :meth:`close`; each connection holds a permit until :meth:`release`.
+        """Accept until :meth:`close`; each connection has to :meth:`hold` its permit when it is made.
 
         Args:
             factory: makes what a connection is handed to.
@@ -98,7 +101,7 @@ class Listener:
                 await asyncio.sleep(PAUSE_S)
                 accepted = False
             if not accepted:
-                self._permits.release()
+                self._permits += 1
 
     def _rests(self, error: OSError, noticed: Callable[[Notice], None]) -> None:
         self.exhausted += 1
@@ -109,38 +112,49 @@ class Listener:
             noticed(notice)
 
     def hold(self, key: int, source: str, drop: Callable[[], None]) -> None:
-        """Note who holds a permit, so that it can make room for others.
+        """Note who holds a permit, and can make room for others from now on.
 
         Args:
-            key: a number that no other one has, for :meth:`release`.
+            key: a number that no other one has.
             source: where it comes from.
             drop: ends the connection; its permit is free already.
         """
         self._newcomers.came(key, source, asyncio.get_running_loop().time())
         self._drops[key] = drop
+        self._look()
 
-    def release(self, key: int | None = None) -> None:
-        """A newcomer has been let in, or is gone; None is one that was not noted, and else nothing is done twice."""
-        if key is None or self._newcomers.gone(key):
-            self._permits.release()
-        if key is not None:
-            self._drops.pop(key, None)
+    def serve(self, key: int) -> None:
+        """One that holds a permit is being served, and makes no room until it is noted again with :meth:`hold`."""
+        self._newcomers.gone(key)
+
+    def release(self, key: int) -> None:
+        """One that held a permit has been let in, or is gone; nothing is done twice."""
+        if self._drops.pop(key, None) is not None:
+            self._newcomers.gone(key)
+            self._permits += 1
+            self._look()
 
     async def _permit(self, port: Port) -> None:
         """Take a permit; if there is none, and somebody waits, a newcomer that has had its time makes room."""
-        if self._permits.locked():
+        if not self._permits:
             await port.arrival()
-        while True:
+        loop = asyncio.get_running_loop()
+        while not self._permits:
             first = self._newcomers.next()
-            try:
-                async with asyncio.timeout_at(None if first is None else first.since):
-                    await self._permits.acquire()
-                    return
-            except TimeoutError:
-                assert first is not None
+            if first is not None and first.since <= loop.time():
                 drop = self._drops[first.key]
                 self.release(first.key)
                 drop()
+                continue
+            self._waiter = loop.create_future()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(None if first is None else first.since):
+                    await self._waiter
+        self._permits -= 1
+
+    def _look(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def close(self) -> None:
         """Stop listening; who was accepted stays. The task in :meth:`run` is to be cancelled by its owner."""

@@ -52,7 +52,7 @@ def read_cookies(config: NodeConfig) -> tuple[bytes, ...]:
     """Return the cookies of the ring, the one to dial with first; none when no file is named.
 
     Raises:
-        ConfigError: some cannot be read, are open to others, or are too weak.
+        ConfigError: some cannot be read, or are too weak.
     """
     if config.cluster is None:
         return ()

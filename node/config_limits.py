@@ -27,7 +27,7 @@ class LimitsConfig(Section):
     handshakes: Count = 64
     """Connections of a listener that have not yet said who they are, and HTTP connections; more wait in the backlog."""
     handshake_timeout: Duration = 5.0
-    """How long a connection may take to say who it is; a fifth of that while others wait for its place."""
+    """How long a connection may take to say who it is; a fifth of that, as an idle HTTP one, while others wait."""
     listen_backlog: Count = 1024
     """Connections that the system holds until the node takes them."""
     subscriptions_per_connection: Count = 1024

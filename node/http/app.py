@@ -158,7 +158,9 @@ def _gate(hosts: frozenset[str]) -> Middleware:
     @web.middleware
     async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Refuse what is not for us or too large, answer every error as JSON, and keep the connection's deadline."""
-        _next_phase(request)
+        guard = request.transport.get_protocol() if request.transport is not None else None
+        if isinstance(guard, Guard):
+            guard.serve()
         try:
             response = _refusal(request, hosts) or await handler(request)
         except web.HTTPMethodNotAllowed as error:
@@ -171,7 +173,8 @@ def _gate(hosts: frozenset[str]) -> Middleware:
             log.exception("http_failed", method=request.method, path=request.path)
             response = _error(500, "internal", "the node failed to answer; its log says why")
         response.headers.update(_HEADERS)
-        _next_phase(request)
+        if isinstance(guard, Guard):
+            guard.wait()
         return response
 
     return gate
@@ -190,12 +193,6 @@ def _refusal(request: web.Request, hosts: frozenset[str]) -> web.Response | None
     if (request.content_length or 0) > BODY_MAX:
         return _error(413, "body_too_large", f"a body of more than {BODY_MAX} bytes")
     return None
-
-
-def _next_phase(request: web.Request) -> None:
-    guard = request.transport.get_protocol() if request.transport is not None else None
-    if isinstance(guard, Guard):
-        guard.rearm()
 
 
 def _json(document: object, code: int = 200) -> web.Response:

@@ -12,40 +12,70 @@ __all__ = ["Guard"]
 class Guard(asyncio.Protocol):
     """Stands between a transport and the protocol that serves it, and ends the connection when a phase takes too long.
 
-    A phase ends with :meth:`rearm`: when a request has come, and when its answer is ready. So the head of a request,
-    its handling, and the writing of the answer with the pause after it have as much time each.
+    A connection waits for a request, is served, and waits again. So the head of a request, its handling, and the
+    writing of the answer with the pause after it have as much time each.
 
     Args:
         inner: serves the connection.
         timeout_s: how long a phase may take.
+        waits: called when it begins to wait for a request.
+        served: called when a request has come.
         gone: called once, when the connection is.
     """
 
-    def __init__(self, inner: asyncio.Protocol, timeout_s: float, gone: Callable[[Guard], None]) -> None:
+    def __init__(
+        self,
+        inner: asyncio.Protocol,
+        timeout_s: float,
+        waits: Callable[[Guard], None],
+        served: Callable[[Guard], None],
+        gone: Callable[[Guard], None],
+    ) -> None:
         self._inner = inner
         self._timeout_s = timeout_s
+        self._waits = waits
+        self._served = served
         self._gone = gone
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def rearm(self) -> None:
-        """Begin the next phase."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._transport is not None:
-            self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._transport.abort)
+    @property
+    def host(self) -> str:
+        """The address of the machine at the other end."""
+        peer = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return str(peer[0]) if peer else ""
+
+    def serve(self) -> None:
+        """A request has come: begin to serve."""
+        if self._rearm():
+            self._served(self)
+
+    def wait(self) -> None:
+        """An answer is ready: begin to wait for the next request."""
+        if self._rearm():
+            self._waits(self)
 
     def abort(self) -> None:
         """End the connection at once."""
-        if self._transport is not None:
-            self._transport.abort()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+
+    def _rearm(self) -> bool:
+        """Begin the next phase; return whether the connection stands."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._transport is None:
+            return False
+        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self.abort)
+        return True
 
     # --- called by the loop ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin with the first request's head."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's transports do not inherit from it
-        self.rearm()
+        self.wait()
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import MutableMapping
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
@@ -36,8 +37,8 @@ HEADERS_MAX: Final = 64
 class HttpServer:
     """Serves HTTP.
 
-    Connections hold the listener's permits until they end, so that there are never more of them than that; each ends
-    when it is idle for ``timeout_s``.
+    Connections hold the listener's permits until they end, so that there are never more of them than that. Each ends
+    when it is idle for ``timeout_s``, or makes room for others before that, while it waits for a request.
 
     Args:
         run: the node.
@@ -50,7 +51,9 @@ class HttpServer:
         self._listener = listener
         self._noticed = run.hub.events.notice
         self._timeout_s = timeout_s
-        self._guards: set[Guard] = set()
+        self._guards: dict[Guard, int] = {}
+        """The connections, and their numbers."""
+        self._numbers = count(1)
         self._runner = web.AppRunner(
             make_app(run, self.metrics),
             access_log=None,
@@ -80,13 +83,18 @@ class HttpServer:
 
     def _accepted(self) -> Guard:
         assert self._runner.server is not None
-        guard = Guard(self._runner.server(), self._timeout_s, self._ended)
-        self._guards.add(guard)
+        guard = Guard(self._runner.server(), self._timeout_s, self._waits, self._served, self._ended)
+        self._guards[guard] = next(self._numbers)
         return guard
 
+    def _waits(self, guard: Guard) -> None:
+        self._listener.hold(self._guards[guard], guard.host, guard.abort)
+
+    def _served(self, guard: Guard) -> None:
+        self._listener.serve(self._guards[guard])
+
     def _ended(self, guard: Guard) -> None:
-        self._guards.discard(guard)
-        self._listener.release()
+        self._listener.release(self._guards.pop(guard))
 
 
 class _Quiet(logging.LoggerAdapter[logging.Logger]):

@@ -117,11 +117,13 @@ async def test_no_more_newcomers_than_permits_are_let_in_at_once() -> None:
         task = tasks.create_task(one.run(kept, nobody))
         writers = [(await asyncio.open_connection(*address))[1] for _ in range(4)]
         connections = [await kept.accepted.get() for _ in range(2)]
+        for number, connection in enumerate(connections):
+            one.hold(number, "here", connection.transport.abort)
         for _ in range(10):
             await asyncio.sleep(0)
         assert kept.accepted.empty()
-        for _ in range(2):
-            one.release()
+        for number in range(2):
+            one.release(number)
             connections.append(await kept.accepted.get())
         assert kept.accepted.empty()
 
@@ -153,6 +155,34 @@ async def test_a_newcomer_makes_room_once() -> None:
         one.close()
         task.cancel()
         newcomer.transport.abort()
+        for writer in writers:
+            writer.transport.abort()
+
+
+async def test_who_is_served_makes_no_room_until_it_waits_again() -> None:
+    """However long that takes; then it has its time."""
+    loop, kept = asyncio.get_running_loop(), keeper()
+    one = Listener("http", Address("127.0.0.1", 0), 16, 1, TcpNetwork(), 0.05)
+    address = one.open()
+    dropped: list[float] = []
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+        task = tasks.create_task(one.run(kept, nobody))
+        writers = [(await asyncio.open_connection(*address))[1] for _ in range(2)]
+        first = await kept.accepted.get()
+        one.hold(1, "here", lambda: dropped.append(loop.time()))
+        one.serve(1)
+        await asyncio.sleep(0.2)
+        assert kept.accepted.empty()
+        one.hold(1, "here", lambda: dropped.append(loop.time()))
+        waits = loop.time()
+        second = await kept.accepted.get()
+        assert dropped[0] >= waits + 0.05
+        one.release(1)  # as its owner does when the connection is gone
+
+        one.close()
+        task.cancel()
+        for connection in (first, second):
+            connection.transport.abort()
         for writer in writers:
             writer.transport.abort()
 
@@ -194,14 +224,14 @@ async def test_one_that_comes_in_the_turn_in_which_the_listener_closes_is_not_ta
         came.set_result(None)
         if first.done():
             one.close()
-            one.release()
+            one.release(1)
 
     monkeypatch.setattr("liminal_mesh.cluster.tcp._arrived", arrived)
     first = asyncio.ensure_future(kept.accepted.get())
     async with asyncio.timeout(10):
         running = asyncio.create_task(one.run(kept, nobody))
         with socket.create_connection(address):
-            await first
+            one.hold(1, "here", (await first).transport.abort)
             with socket.create_connection(address):
                 await running
     assert kept.accepted.empty()

@@ -359,6 +359,37 @@ async def test_more_connections_than_may_be_open_wait_for_their_turn() -> None:
         idle.close()
 
 
+ONE: dict[str, Any] = {"limits": {"handshakes": 1, "handshake_timeout": 0.5}}
+
+
+@pytest.mark.parametrize("sent", ["", "GET /health HT", "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+async def test_a_connection_that_dawdles_makes_room_for_one_that_waits(sent: str) -> None:
+    """It has sent nothing, or half a request, or has its answer; long before its own time is over."""
+    async with lone(**ONE) as node, asyncio.timeout(DEADLINE_S / 2):
+        reader, writer = await asyncio.open_connection(*node.addresses["http"])
+        writer.write(sent.encode())
+        if sent.endswith("\n"):
+            await reader.readuntil(b"}")
+        assert (await ask(node, "/health")).status == 200
+        assert await ended(reader) == b""
+        writer.close()
+
+
+async def test_a_request_that_is_being_served_makes_no_room() -> None:
+    """Whoever comes waits until it has its answer."""
+    async with lone(**ONE) as node, asyncio.timeout(DEADLINE_S):
+        hub = node.running.hub
+        served = asyncio.create_task(ask(node, f"/api/v1/events?after={hub.events.last}&wait=5s"))
+        await noted(lambda: hub.noted.waiting == 1)
+        waiting = asyncio.create_task(ask(node, "/health"))
+        await asyncio.sleep(0.3)
+        assert not served.done()
+        assert not waiting.done()
+        hub.note("link_up", peer="x")
+        assert (await served).document["events"]
+        assert (await waiting).status == 200
+
+
 @asynccontextmanager
 async def quick_server(permits: int = 8) -> AsyncIterator[Address]:
     """A second HTTP server of a node, of which each part of a request must come at once."""
