@@ -29,8 +29,16 @@ class _Part(NamedTuple):
     frame: ClientPublish
     place: int
     size: int
+    """What is not kept any more once it is published: all of the frame, if it is the last."""
     until: float
     """After which it is not published any more, in seconds of the loop."""
+
+
+class _Line(NamedTuple):
+    """What waits on one channel, and what takes its turn there."""
+
+    parts: deque[_Part]
+    turn: Callable[[], None]
 
 
 class Deferred:
@@ -42,12 +50,12 @@ class Deferred:
 
     def __init__(self, publish: Callable[[ClientPublish, int, float], None]) -> None:
         self._publish = publish
-        self._waiting: dict[str, deque[_Part]] = {}
+        self._lines: dict[Channel, _Line] = {}
         self._size = 0
 
     def has(self, channel: Channel) -> bool:
         """Whether publishes on a channel have to queue up behind others."""
-        return channel.name in self._waiting
+        return channel in self._lines
 
     def add(self, frame: ClientPublish, channel: Channel, until: float) -> None:
         """Let the publishes of a frame wait, until a moment in seconds of the loop.
@@ -55,38 +63,43 @@ class Deferred:
         Raises:
             Busy: too much of this client waits; none of these does.
         """
-        parts = [_Part(frame, index, weight(item), until) for index, item in enumerate(frame.items)]
-        size = sum(part.size for part in parts)
+        size = sum(map(weight, frame.items))
         if self._size + size > BYTES_MAX:
-            wait_s = channel.press.wait_s if channel.press is not None else 0.0
+            wait_s = channel.press.throttle.wait_s if channel.press is not None else 0.0
             raise Busy(max(BUSY_RETRY_S, wait_s), f"the pressure on channel {channel.name!r}")
         self._size += size
-        if channel.name not in self._waiting:
+        line = self._lines.get(channel)
+        if line is None:
             assert channel.press is not None, "only pressure slows a channel"
-            self._waiting[channel.name] = deque()
-            channel.press.queue_up(partial(self._go_on, channel))
-        self._waiting[channel.name].extend(parts)
+            line = self._lines[channel] = _Line(deque(), partial(self._go_on, channel))
+            channel.press.throttle.queue_up(line.turn)
+        last = len(frame.items) - 1
+        line.parts.extend(_Part(frame, place, size if place == last else 0, until) for place in range(last + 1))
 
     def close(self) -> None:
         """The connection is gone: what waits was never accepted."""
-        self._waiting.clear()
+        for channel, line in self._lines.items():
+            line.parts.clear()
+            if channel.press is not None:
+                channel.press.throttle.leave(line.turn)
+        self._lines.clear()
         self._size = 0
 
     def _go_on(self, channel: Channel) -> None:
         """It is this client's turn on a channel; whatever is left takes its place behind the others."""
-        waiting = self._waiting.get(channel.name)
-        if waiting is None:
+        line = self._lines.get(channel)
+        if line is None:
             return  # the connection is gone
         # All of it, when the channel is closed: each is refused.
-        for _ in range(TURN_MAX if channel.press is not None else len(waiting)):
-            part = waiting.popleft()
+        for _ in range(TURN_MAX if channel.press is not None else len(line.parts)):
+            part = line.parts.popleft()
             self._size -= part.size
-            if not waiting:
-                del self._waiting[channel.name]
+            if not line.parts:
+                del self._lines[channel]
             self._publish(part.frame, part.place, part.until)
-            if not waiting:
+            if not line.parts:
                 return
             if channel.held:
                 break
         if channel.press is not None:
-            channel.press.queue_up(partial(self._go_on, channel))
+            channel.press.throttle.queue_up(line.turn)

@@ -101,7 +101,7 @@ def posted(hub: Hub, channel: Channel) -> Batch:
 def busy(channel: Channel) -> Busy:
     """Return why a publish on a crowded channel is not taken now, and when to try again."""
     if channel.held and channel.press is not None:
-        return Busy(max(BUSY_RETRY_S, channel.press.wait_s), f"the pressure on channel {channel.name!r}")
+        return Busy(max(BUSY_RETRY_S, channel.press.throttle.wait_s), f"the pressure on channel {channel.name!r}")
     return Busy(BUSY_RETRY_S, "the lane to a peer")
 
 

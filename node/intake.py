@@ -78,9 +78,16 @@ class Intake:
     def _defer(self, frame: ClientPublish, channel: Channel) -> None:
         """Let publishes wait for their turn on a channel that is slowed."""
         if self._deferred is None:
-            self._deferred = Deferred(self._publish_later)
+            self._deferred = Deferred(self._go_on)
         waits_s = inf if frame.mode == _CONFIRM else frame.timeout_ms / 1000
         self._deferred.add(frame, channel, self._hub.loop.time() + waits_s)
+
+    def _go_on(self, frame: ClientPublish, index: int, until: float) -> None:
+        """Publish what has waited; nobody is there to hear of a defect, as there is when a frame comes."""
+        try:
+            self._publish_later(frame, index, until)
+        except Exception as error:  # noqa: BLE001 - it costs this connection, and no other
+            self._connection.crashed(error, frame=type(frame).__name__)
 
     def _publish_later(self, frame: ClientPublish, index: int, until: float) -> None:
         """Publish what has waited for its turn, if somebody still waits for it."""

@@ -40,6 +40,9 @@ async def writable(hub: Hub, channel: Channel) -> None:
 async def _turn(channel: Channel) -> None:
     """Wait for this publisher's turn on a channel that is slowed; return at once on any other."""
     while channel.held and channel.press is not None:
-        turn = asyncio.Event()
-        channel.press.queue_up(turn.set)
-        await turn.wait()
+        throttle, turn = channel.press.throttle, asyncio.Event()
+        throttle.queue_up(turn.set)
+        try:
+            await turn.wait()
+        finally:
+            throttle.leave(turn.set)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -17,7 +16,8 @@ from msgspec.structs import replace
 from liminal_mesh.cluster import Envelope, Notices
 
 from .errors import Rejected
-from .pressure import ChannelPressure, Pace, PressureChange, Score, consumption_of, utilisation
+from .pressure import ChannelPressure, PressureChange, Score, consumption_of, utilisation
+from .throttle import Throttle
 
 if TYPE_CHECKING:
     from .channel import Channel
@@ -32,9 +32,6 @@ LOOK_S: Final = 0.1
 LOOKS: Final = 16
 """How many consumers one publish may cost a look, on the average."""
 
-HOLD_S: Final = 0.002
-"""For less than this nobody is held back: a timer is not that exact."""
-
 
 class Pressing:
     """The pressure of one channel.
@@ -46,31 +43,26 @@ class Pressing:
 
     def __init__(self, hub: Hub, channel: Channel) -> None:
         self.pressure = ChannelPressure(channel.settings.pressure)
+        self.throttle = Throttle(hub.loop, channel)
         self.score_of: Score | None = None
         """The user's, instead of the average."""
         self._hub = hub
         self._channel = channel
-        self._pace = Pace()
         self._notices = Notices()
         self._unseen = 0
         """Publishes since the last look."""
         self._look_timer: asyncio.TimerHandle | None = None
-        self._gate: asyncio.Handle | None = None
-        """Opens, while publishers wait or may have to."""
-        self._queue: deque[Callable[[], None]] = deque()
 
     def published(self, count: int) -> None:
         """So many were published at this node, or, with 0, some came from another one."""
         now = self._hub.loop.time()
-        self._pace.count(count, now)
+        self.throttle.count(count, now)
         self._unseen += 1
         sharing = sum([len(queue.members) for queue in self._channel.queues])
         if self._unseen * LOOKS >= len(self._channel.subscribers) + sharing:
             self._look(now)
         elif self._look_timer is None:
             self._look_timer = self._hub.loop.call_later(LOOK_S, self._look_again)
-        if self._channel.slowed:
-            self._hold(now)
 
     def ask(self, items: Sequence[Envelope]) -> None:
         """Refuse publishes of which one is not important enough for the pressure there is.
@@ -92,17 +84,12 @@ class Pressing:
         """Whether each publish is to be asked about."""
         return self.pressure.shed_below > 0
 
-    @property
-    def wait_s(self) -> float:
-        """For how long a publisher should wait now, in seconds."""
-        return self._pace.wait(self._hub.loop.time())
-
     def close(self) -> None:
         """The channel is not in use any more: nobody waits for it, and nothing is told of it."""
         if self._look_timer is not None:
             self._look_timer.cancel()
             self._look_timer = None
-        self._let_go()
+        self.throttle.slow(1.0)
 
     # --- looks ---
 
@@ -112,11 +99,8 @@ class Pressing:
         if changes:
             for change in changes:
                 self._tell(change)
-            self._pace.slow(self.pressure.slow, now)
-            self._channel.slowed = self.pressure.slow > 1.0
+            self.throttle.slow(self.pressure.slow)
             self._channel.stamp = -1  # whether it is choosy may be another matter now
-            if self.pressure.slow == 1.0:
-                self._let_go()
         if self.pressure.reached and self._look_timer is None:
             self._look_timer = self._hub.loop.call_later(LOOK_S, self._look_again)
 
@@ -164,39 +148,3 @@ class Pressing:
         if policy.alert is not None:
             level = "error" if policy.alert == "critical" else policy.alert
         self._hub.note("pressure_reached", level, **facts)
-
-    # --- slowed publishers ---
-
-    def queue_up(self, go_on: Callable[[], None]) -> None:
-        """Call ``go_on`` once, when a publisher may go on: in turn, and one at a time."""
-        self._queue.append(go_on)
-        if self._gate is None:
-            self._gate = self._hub.loop.call_soon(self._open)
-
-    def _let_go(self) -> None:
-        """Hold nobody back any more."""
-        self._pace.slow(1.0, 0.0)
-        self._channel.slowed = False
-        if self._gate is not None:
-            self._gate.cancel()
-            self._open()
-
-    def _hold(self, now: float) -> None:
-        """Let publishers wait until what was published had its time."""
-        wait_s = self._pace.wait(now)
-        if wait_s >= HOLD_S:
-            self._channel.held = True
-            if self._gate is None:
-                self._gate = self._hub.loop.call_later(wait_s, self._open)
-
-    def _open(self) -> None:
-        """Let the next publisher go on; what it publishes holds the others back again."""
-        self._gate = None
-        self._hold(self._hub.loop.time())
-        if self._gate is not None:
-            return
-        self._channel.held = False
-        if self._queue:
-            self._queue.popleft()()
-        if self._gate is None and self._queue:  # whoever it was has this turn of the loop
-            self._gate = self._hub.loop.call_soon(self._open)

@@ -173,6 +173,8 @@ class Pace:
             self._rate = self._measured(now)
             self._parts.clear()
             self._counted = 0
+        elif factor < self._factor:  # what was published needs less time now
+            self._due = now + self.wait(now) * factor / self._factor
         self._factor = factor
         self._allowed = self._rate / factor
 

@@ -189,6 +189,21 @@ def test_a_larger_factor_is_one_of_the_rate_before() -> None:
     assert pace.wait(1.0) == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize(("before", "after"), [(1000.0, 2.0), (8.0, 4.0), (4.0, 4.0)])
+def test_a_smaller_factor_asks_for_less_time_at_once(before: float, after: float) -> None:
+    """PR3: what was published needs as much of it as if the factor had been the smaller one."""
+    pace = Pace()
+    for step in range(10):
+        pace.count(10, step / 10)
+    pace.slow(before, 1.0)
+    pace.count(10, 1.0)
+    assert pace.wait(1.0) == pytest.approx(before / 10)
+    pace.slow(after, 1.0)
+    assert pace.wait(1.0) == pytest.approx(after / 10)
+    pace.slow(before, 1.0)
+    assert pace.wait(1.0) == pytest.approx(after / 10)
+
+
 def test_nothing_was_published_before() -> None:
     """PR3: then there is no rate to take a part of."""
     pace = Pace()

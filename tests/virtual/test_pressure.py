@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
+import msgspec
 import pytest
 
+from liminal_mesh.cluster import ClientPublish, Envelope, Failure, OptionKey
 from liminal_mesh.node.bus import Bus
 from liminal_mesh.node.config import ChannelConfig, InboxConfig, PressureConfig
-from liminal_mesh.node.errors import Busy, ChannelClosed, DeadlineExceeded
+from liminal_mesh.node.errors import Busy, ChannelClosed, DeadlineExceeded, OutcomeUnknown
+from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.subscription import Subscription
 from liminal_mesh.testing import Cluster
+
+from .test_shedding import raw
 
 RATE = 100
 FACTOR = 4.0
@@ -251,3 +256,97 @@ async def test_closing_a_channel_refuses_what_waits(kind: str) -> None:
             await held.bus.publish("brake", b"")
         assert held.cluster.now - begun < 1
         assert not held.slowed
+
+
+async def test_a_group_of_the_same_name_is_not_slowed() -> None:
+    """PR3: what is sent to it waits for no channel, also while publishes of the same client do."""
+    async with braked("client") as held:
+        await held.node.join("brake")
+        for _ in range(200):
+            held.bus.publish_nowait("brake", b"")
+        await asyncio.sleep(0.1)
+        begun = held.cluster.now
+        outcome = await held.bus.send_group("brake", b"at once")
+        assert outcome.local == 1
+        assert held.cluster.now - begun < 0.1
+        item = await anext(held.node.mailbox)
+        assert isinstance(item, Message)
+        assert item.payload == b"at once"
+
+
+@pytest.mark.parametrize("kind", ["node", "client"])
+async def test_who_gives_up_waits_no_more(kind: str) -> None:
+    """PR3: whoever tries again and again while nothing goes on leaves nothing behind for each time."""
+    async with braked(kind) as held:
+        press = held.node.running.hub.exchange.resolve("brake").press
+        assert press is not None
+        patient = [asyncio.create_task(held.node.publish("brake", b"", timeout=60)) for _ in range(100)]
+        await asyncio.sleep(0)
+        for number in range(30):
+            if kind == "node":
+                with pytest.raises(DeadlineExceeded):
+                    await held.bus.publish("brake", b"", timeout=0.001)
+            else:
+                async with held.cluster.client("a", name=f"hasty{number}") as hasty:
+                    hasty.publish_nowait("brake", b"")
+                    await hasty.members()
+                    [connection] = [one for one in held.node.connections() if one.client.startswith("hasty")]
+                    await held.node.disconnect(connection.pid)
+        assert 0 < len(press.throttle._queue) <= sum(not one.done() for one in patient)
+        await asyncio.gather(*patient)
+
+
+async def test_a_key_that_is_none_stops_nobody_else() -> None:
+    """PR3: it is refused when its turn comes, and the turns go on."""
+    async with braked("node") as held, AsyncExitStack() as stack:
+        client = await raw(held.cluster, stack)
+        flood = [asyncio.create_task(held.bus.publish("brake", b"", timeout=60)) for _ in range(10)]
+        await asyncio.sleep(0)
+        bad = Envelope(0, 0, 0, 0, 0, b"", {OptionKey.KEY: msgspec.Raw(b"\xa1\xff")})
+        client.send(ClientPublish(1, 2, "brake", "", 60_000, [bad]))
+        assert (await client.expect(Failure)).error == "ProtocolError"
+        async with asyncio.timeout(5):
+            await asyncio.gather(*flood)
+
+
+async def test_a_defect_in_a_turn_costs_the_connection_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PR3, CN1: as one in a frame does; the turns of the others go on."""
+
+    def broken(*_: object) -> NoReturn:
+        raise ArithmeticError("planted")
+
+    async with braked("client") as held:
+        waiting = [asyncio.create_task(held.bus.publish("brake", b"", timeout=60)) for _ in range(3)]
+        await held.bus.members()
+        others = [asyncio.create_task(held.node.publish("brake", b"", timeout=60)) for _ in range(3)]
+        [connection] = held.node.running.server.connections.values()
+        monkeypatch.setattr(connection._intake, "_publish", broken)
+        async with asyncio.timeout(5):
+            done = await asyncio.gather(*waiting, return_exceptions=True)
+            await asyncio.gather(*others)
+        assert sum(isinstance(one, OutcomeUnknown) for one in done) >= 2
+        [crash] = [event for event in held.node.running.hub.events if event["kind"] == "connection_crashed"]
+        assert (crash["pid"], crash["frame"]) == (str(connection.pid), "ClientPublish")
+
+
+async def test_a_smaller_factor_counts_at_once() -> None:
+    """PR3: whoever waits for what the larger one wanted does not go on waiting for that."""
+    policies = [PressureConfig(at=0.02, slow=2.0), PressureConfig(at=0.5, slow=1000.0)]
+    steep = ChannelConfig(name="steep", inbox=InboxConfig(messages=300), pressure=policies)
+    async with Cluster(nodes=1, channels=[steep]) as cluster:
+        node = cluster["a"]
+        async with node.subscribe("steep", max_in_flight=100) as subscription:
+            for _ in range(205):
+                await node.publish("steep", b"", timeout=60)
+                await asyncio.sleep(0.005)
+            channel = node.running.hub.exchange.resolve("steep")
+            assert channel.press is not None
+            assert channel.press.throttle.factor == 1000.0
+            waiting = asyncio.create_task(node.publish("steep", b"", timeout=60))
+            await asyncio.sleep(1)
+            assert not waiting.done()
+            for _ in range(150):
+                await anext(subscription)
+            async with asyncio.timeout(1):
+                await waiting
+            assert channel.press.throttle.factor == 2.0
