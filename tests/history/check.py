@@ -133,8 +133,9 @@ def _related(event: AnyEvent, bad: AnyEvent) -> bool:
         return True
     if isinstance(event, Attempt) and isinstance(bad, Deliver | Attempt):
         return (event.client, event.n) == (bad.client, bad.n)
-    if isinstance(event, Publish) and isinstance(bad, Deliver):
-        return event.id <= bad.n < event.id + event.count and event.client == bad.client
+    if isinstance(event, Publish) and isinstance(bad, Deliver | Publish):
+        n = bad.n if isinstance(bad, Deliver) else bad.id
+        return event.id <= n < event.id + event.count and event.client == bad.client
     if isinstance(bad, Usage):
         return isinstance(event, Usage) and event.proc == bad.proc
     if isinstance(event, Member) and isinstance(bad, Member):

@@ -9,7 +9,7 @@ A new kind of event is a new class here, in :data:`AnyEvent`, and an index in ``
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -34,6 +34,7 @@ __all__ = [
     "Type",
     "Unsubscribe",
     "Usage",
+    "Version",
 ]
 
 Type = Literal["invoke", "ok", "fail", "info"]
@@ -76,6 +77,7 @@ class Publish(Event, tag="publish"):
     """A publish; ``id`` counts those of its ``client``, from 1.
 
     ``session`` is the number of the connection, 0 within a node. An end may speak for ``count`` publishes at once.
+    ``fields`` are what the payload holds beside its content, where a schema has a say in them.
     """
 
     client: str
@@ -83,6 +85,7 @@ class Publish(Event, tag="publish"):
     nonce: str = ""
     hash: str = ""
     session: int = 0
+    fields: dict[str, Any] | None = None
     count: int = 1
     error: str = ""
 
@@ -110,13 +113,16 @@ class Subscribe(Event, tag="subscribe"):
     """A subscription; its other events bear its ``id``. ``wait`` is the barrier that it asked for.
 
     With the others of its ``group`` it shares what is published. ``where`` is what its predicate wants of each client's
-    publishes: a number and a rest; on those that leave no rest it raises.
+    publishes: a number and a rest; on those that leave no rest it raises. ``schemas`` are the versions that it takes,
+    and ``version`` is the one that was selected.
     """
 
     pattern: str = ""
     wait: str = ""
     group: str = ""
     where: tuple[int, int] | None = None
+    schemas: list[str] = []
+    version: str = ""
     error: str = ""
 
 
@@ -140,7 +146,8 @@ class Deliver(Event, tag="deliver"):
     """A message was taken from a subscription; or, if it is not ``wanted``, its predicate was asked, and said no.
 
     ``message`` is its id and ``publisher`` the number of its publisher's process, both of the origin; ``client``,
-    ``n`` and ``nonce`` are read from its content, and ``hash`` is made from all of it.
+    ``n`` and ``nonce`` are read from its content, and ``hash`` is made from all of it. ``fields`` are what the payload
+    holds beside that, and ``version`` is that of the schema that it says it was checked by.
     """
 
     channel: str
@@ -154,6 +161,8 @@ class Deliver(Event, tag="deliver"):
     nonce: str = ""
     hash: str = ""
     wanted: bool = True
+    fields: dict[str, Any] | None = None
+    version: str = ""
 
 
 class Gap(Event, tag="gap"):
@@ -202,6 +211,19 @@ class Arrive(Event, tag="arrive"):
     group: str = ""
 
 
+class Version(Event, tag="version"):
+    """A node puts a version of a channel's schema in force; ``ok`` alone is what it begins with.
+
+    ``document`` is the JSON Schema. ``forced``: although it refuses what the former one took.
+    """
+
+    channel: str
+    version: str = ""
+    document: dict[str, Any] = {}
+    forced: bool = False
+    error: str = ""
+
+
 class Usage(Event, tag="usage"):
     """What a process uses: ``before`` it has anything to do, ``during`` its work, and ``after`` all of that is over.
 
@@ -236,6 +258,7 @@ AnyEvent: TypeAlias = (
     | Link
     | Member
     | Rest
+    | Version
     | Arrive
     | Usage
     | Fault

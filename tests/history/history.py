@@ -26,9 +26,11 @@ from .events import (
     Subscribe,
     Unsubscribe,
     Usage,
+    Version,
 )
 from .reader import BadHistory, read_files
 from .records import Key, KeyedAttempt, Lifetime, Numbered, Publication, SubscriptionRecord
+from .versions import Versions
 
 __all__ = ["History"]
 
@@ -47,6 +49,7 @@ class History:
         subscriptions: every subscription instance, by process and number.
         lifetimes: every process, by name.
         runs: those of nodes, by name and epoch.
+        versions: of schemas, by the run of a node and the channel.
         arrivals: frames with publishes, as they came to nodes over links.
         meeting: what nodes saw of each other, their links and views, and the moments of rest between.
         usage: what each process said that it uses.
@@ -64,6 +67,7 @@ class History:
         self.subscriptions: dict[tuple[str, int], SubscriptionRecord] = {}
         self.lifetimes: dict[str, Lifetime] = {}
         self.runs: dict[NodeRun, Lifetime] = {}
+        self.versions: dict[tuple[NodeRun, str], Versions] = defaultdict(Versions)
         self.arrivals: list[Arrive] = []
         self.meeting: list[Link | Member | Rest] = []
         self.usage: dict[str, list[Usage]] = defaultdict(list)
@@ -79,6 +83,7 @@ class History:
             Subscribe: self._subscribe,
             Unsubscribe: self._unsubscribe,
             Settle: self._settle,
+            Version: lambda event: self.versions[(event.node, event.epoch), event.channel].note(event),
             Link: self._link,
             Member: self.meeting.append,
             Rest: self.meeting.append,

@@ -25,6 +25,7 @@ from .events import (
     Type,
     Unsubscribe,
     Usage,
+    Version,
 )
 from .history import History
 from .payloads import digest, payload
@@ -86,18 +87,26 @@ class StoryNode:
         self._sequences: dict[str, int] = {}
         story.add(Run(**self.at, type="invoke"))
 
-    def publish(self, type: Type = "ok", *, client: str = "", channel: str = "c", numbered: bool = True) -> Deliver:  # noqa: A002
-        """Publish; return what each subscription should be handed."""
-        self.begin(client=client, channel=channel)
-        return self.finish(type, client=client, channel=channel, numbered=numbered)
+    def publish(
+        self,
+        type: Type = "ok",  # noqa: A002
+        *,
+        client: str = "",
+        channel: str = "c",
+        numbered: bool = True,
+        error: str = "",
+        **more: Any,
+    ) -> Deliver:
+        """Publish, perhaps with ``more`` than a content; return what each subscription should be handed."""
+        self.begin(client=client, channel=channel, **more)
+        return self.finish(type, client=client, channel=channel, numbered=numbered, error=error)
 
-    def begin(self, *, client: str = "", channel: str = "c") -> None:
+    def begin(self, *, client: str = "", channel: str = "c", **more: Any) -> None:
         """Begin a publish."""
         client = client or self.name
         n = self._published[client] = self._published.get(client, 0) + 1
-        body = payload(client, n, "ab")
-        event = Publish(**self.at, id=n, type="invoke", client=client, channel=channel, nonce="ab", hash=digest(body))
-        self.story.add(event)
+        content: dict[str, Any] = {"nonce": "ab", "hash": digest(payload(client, n, "ab")), **more}
+        self.story.add(Publish(**self.at, id=n, type="invoke", client=client, channel=channel, **content))
 
     def finish(
         self,
@@ -106,12 +115,13 @@ class StoryNode:
         client: str = "",
         channel: str = "c",
         numbered: bool = True,
+        error: str = "",
     ) -> Deliver:
         """End the publish that was begun; ``info`` leaves it open."""
         client = client or self.name
         n = self._published[client]
         if type != "info":
-            self.story.add(Publish(**self.at, id=n, type=type, client=client))
+            self.story.add(Publish(**self.at, id=n, type=type, client=client, error=error))
         if numbered:
             self._sequences[channel] = self._sequences.get(channel, 0) + 1
         return Deliver(
@@ -155,14 +165,17 @@ class StoryNode:
             self.story.add(Attempt(**self.at, **place, type=type, **answer))
         return message
 
-    def subscribe(
-        self, pattern: str = "c", wait: str = "", group: str = "", where: tuple[int, int] | None = None
-    ) -> StorySubscription:
-        """Subscribe, embedded or as a client: nothing here tells them apart."""
-        asked = Subscribe(
-            **self.at, id=next(self._numbers), type="invoke", pattern=pattern, wait=wait, group=group, where=where
-        )
-        return StorySubscription(self, asked)
+    def subscribe(self, pattern: str = "c", wait: str = "", version: str = "", **more: Any) -> StorySubscription:
+        """Subscribe as what is asked says, embedded or as a client; ``version`` is what is selected."""
+        asked = Subscribe(**self.at, id=next(self._numbers), type="invoke", pattern=pattern, wait=wait, **more)
+        return StorySubscription(self, asked, version)
+
+    def evolve(self, version: str, type: Type = "ok", *, forced: bool = False, **properties: dict[str, Any]) -> None:  # noqa: A002
+        """Put a version of the schema of channel ``c`` in force; all these properties are required."""
+        document = {"properties": properties, "required": list(properties)}
+        event = Version(**self.at, type="invoke", channel="c", version=version, document=document, forced=forced)
+        self.story.add(event)
+        self.story.add(replace(event, type=type))
 
     def link(self, peer: StoryNode, *, up: bool = True) -> None:
         """See a link begin or end."""
@@ -198,11 +211,11 @@ class StoryNode:
 class StorySubscription:
     """A subscription."""
 
-    def __init__(self, node: StoryNode, asked: Subscribe) -> None:
+    def __init__(self, node: StoryNode, asked: Subscribe, version: str) -> None:
         self._node = node
         self._at = {**node.at, "id": asked.id}
         node.story.add(asked)
-        node.story.add(Subscribe(**self._at, type="ok", wait=asked.wait))
+        node.story.add(Subscribe(**self._at, type="ok", wait=asked.wait, version=version))
 
     def got(self, *messages: Deliver, **changes: Any) -> None:
         """Take messages, perhaps not as they were published."""

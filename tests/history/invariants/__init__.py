@@ -6,7 +6,7 @@ Another one is a function from a history to violations, in the module of its fam
 from __future__ import annotations
 
 from ..violation import Check
-from . import accounting, bounds, content, fanout, keys, membership, operations, order, predicates, sharing
+from . import accounting, bounds, content, fanout, keys, membership, operations, order, predicates, schemas, sharing
 
 __all__ = ["INVARIANTS"]
 
@@ -21,6 +21,9 @@ INVARIANTS: dict[str, Check] = {
     "I2": keys.i2,
     "I3": keys.i3,
     "O1": order.o1,
+    "S1": schemas.s1,
+    "S2": schemas.s2,
+    "S3": schemas.s3,
     "F1": fanout.f1,
     "F2": accounting.f2,
     "F3": fanout.f3,

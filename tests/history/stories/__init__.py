@@ -1,7 +1,7 @@
 """Histories made by hand, a module for each family of invariants, bad ones first."""
 
 from ..telling import BAD, GOOD, Tell
-from . import accounting, bounds, content, fanout, keys, membership, operations, order, predicates, sharing
+from . import accounting, bounds, content, fanout, keys, membership, operations, order, predicates, schemas, sharing
 
 __all__ = [
     "BAD",
@@ -16,5 +16,6 @@ __all__ = [
     "operations",
     "order",
     "predicates",
+    "schemas",
     "sharing",
 ]

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import signature
 from itertools import count
 from typing import Any
 
 from liminal_mesh.cluster import CHANNEL_SCOPE, Eagerness, NodeId
-from liminal_mesh.node.channel import Channel
+from liminal_mesh.node.channel import Channel, ChannelSettings
 from liminal_mesh.node.channel_table import ChannelTable
 from liminal_mesh.node.dedup import Dedup
 from liminal_mesh.node.inbox import Inbox, Notes, Run
+from liminal_mesh.node.interests import Interests
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.predicate import Predicate
 from liminal_mesh.node.queueing import Fate
 from liminal_mesh.node.queues import MemberCrashed, Queue
 from liminal_mesh.node.route import Pending, Route
+from liminal_mesh.node.schema import Schema
 from liminal_mesh.node.subscribers import Subscriber
 from liminal_mesh.node.supervision import Crashed
+from liminal_mesh.node.versions import offered_versions
 
 __all__ = ["DEFECTS"]
 
@@ -146,6 +149,44 @@ def oversifted() -> None:
     plant(Predicate, "wants", asked)
 
 
+def unchecked() -> None:
+    """Whatever a schema says, it is taken, with its defaults."""
+
+    def normalise(self: Schema, value: object) -> bool:
+        return self.defaults.complete(value)
+
+    plant(Schema, "normalise", normalise)
+
+
+def incomplete() -> None:
+    """Defaults are put in, and what is published is as if they were not."""
+    shipped = Schema.normalise
+
+    def normalise(self: Schema, value: object) -> bool:
+        shipped(self, value)
+        return False
+
+    plant(Schema, "normalise", normalise)
+
+
+def unevolved() -> None:
+    """A new version of a schema is acknowledged, and the former one stays in force."""
+
+    def replace(self: ChannelTable, settings: ChannelSettings) -> None:
+        return None
+
+    plant(ChannelTable, "replace", replace)
+
+
+def unasked() -> None:
+    """A subscription gets the version in force, whatever versions it names."""
+
+    def select_version(self: Interests, pattern: str, accepted: Sequence[str]) -> str | None:
+        return next(iter(offered_versions(self._hub.exchange.channels.settings(pattern))), None)
+
+    plant(Interests, "select_version", select_version)
+
+
 def shared_twice() -> None:
     """What is for one member of a group at a node is given to two."""
     give = Queue.give
@@ -171,5 +212,9 @@ DEFECTS: dict[str, Callable[[], None]] = {
         shared_twice,
         unsifted,
         oversifted,
+        unchecked,
+        incomplete,
+        unevolved,
+        unasked,
     )
 }

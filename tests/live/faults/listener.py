@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from liminal_mesh import LiminalError
+from liminal_mesh.node.bus import Wait
 from liminal_mesh.node.client import Client
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
@@ -14,6 +16,7 @@ from tests.history import events
 from tests.history.payloads import digest, read
 from tests.history.recorder import Recorder
 from tests.history.records import Key
+from tests.history.versions import CONTENT
 
 __all__ = ["Listener"]
 
@@ -27,7 +30,9 @@ class Listener:
         number: of the subscription, in its process.
         pattern: what it covers.
         group: with whose other members it shares that, if with any.
+        wait: for what it waits before it stands.
         where: what its predicate wants, if it has one, as in the history.
+        schemas: the versions that it takes, if it takes only some.
 
     Attributes:
         pause: seconds between two items.
@@ -40,11 +45,15 @@ class Listener:
         number: int,
         pattern: str,
         group: str = "",
+        wait: Wait | None = None,
         where: tuple[int, int] | None = None,
+        schemas: Sequence[str] = (),
     ) -> None:
         self.pattern = pattern
         self.group = group
+        self._wait: Wait | None = wait
         self._where = where
+        self._schemas = schemas
         self.pause = 0.0
         self._bus = bus
         self._recorder = recorder
@@ -55,26 +64,31 @@ class Listener:
         self._got: set[Key] = set()
         self._arrived = asyncio.Event()
 
-    async def open(self, wait: Any = None, max_in_flight: int = 256, pause: float = 0.0) -> None:
+    async def open(self, max_in_flight: int = 256, pause: float = 0.0) -> None:
         """Subscribe, and read from now on."""
         self.pause = pause
-        text = wait or ""
         self._recorder.write(
             events.Subscribe(
-                **self._at(), type="invoke", pattern=self.pattern, wait=text, group=self.group, where=self._where
+                **self._at(), type="invoke", pattern=self.pattern, wait=self._wait or "", group=self.group,
+                where=self._where, schemas=list(self._schemas),
             )
-        )
-        where = None if self._where is None else self._wants
+        )  # fmt: skip
         subscription = self._bus.subscribe(
-            self.pattern, group=self.group or None, where=where, wait=wait, max_in_flight=max_in_flight
+            self.pattern,
+            group=self.group or None,
+            where=None if self._where is None else self._wants,
+            max_in_flight=max_in_flight,
+            schemas=self._schemas,
+            wait=self._wait,
         )
         try:
             self._subscription = await subscription.__aenter__()
         except LiminalError as error:
             self._left = True
-            self._recorder.write(events.Subscribe(**self._at(), type="fail", error=str(error)))
+            self._recorder.write(events.Subscribe(**self._at(), type="fail", error=_text(error)))
             return
-        self._recorder.write(events.Subscribe(**self._at(), type="ok", wait=text))
+        version = subscription.schema or ""
+        self._recorder.write(events.Subscribe(**self._at(), type="ok", wait=self._wait or "", version=version))
         self._task = asyncio.create_task(self._read(subscription))
 
     async def leave(self) -> None:
@@ -124,13 +138,13 @@ class Listener:
                     await asyncio.sleep(self.pause)
         except LiminalError as error:
             self._left = True
-            self._recorder.write(events.Unsubscribe(**self._at(), type="info", error=str(error)))
+            self._recorder.write(events.Unsubscribe(**self._at(), type="info", error=_text(error)))
 
     def _wants(self, message: Message) -> bool:
         """The predicate: what it does not want is written down here, and what it wants when it is handed out."""
         assert self._where is not None
         every, wanted = self._where
-        rest = read(message.body)[1] % every
+        rest = read(_contents(message)[0])[1] % every
         if rest != wanted:
             self._message(message, wanted=False)
         if rest == 0:
@@ -138,12 +152,14 @@ class Listener:
         return rest == wanted
 
     def _message(self, message: Message, *, wanted: bool = True) -> None:
-        client, n, nonce = read(message.body)
+        content, fields = _contents(message)
+        client, n, nonce = read(content)
         self._recorder.write(
             events.Deliver(
                 **self._at(), channel=message.channel, origin=message.origin, origin_epoch=message.epoch,
                 sequence=message.sequence, message=message.id, publisher=message.publisher.number,
-                client=client, n=n, nonce=nonce, hash=digest(message.body), wanted=wanted,
+                client=client, n=n, nonce=nonce, hash=digest(content), wanted=wanted,
+                fields=fields, version=message.schema or "",
             )
         )  # fmt: skip
         self._got.add((client, n))
@@ -158,3 +174,15 @@ class Listener:
             "epoch": pid.epoch,
             "id": self._number,
         }
+
+
+def _contents(message: Message) -> tuple[bytes, dict[str, Any] | None]:
+    """Return the content of a message, and what else its payload holds."""
+    if message.schema is None:
+        return message.body, None
+    value = message.payload
+    return value[CONTENT].encode(), {name: one for name, one in value.items() if name != CONTENT}
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:200]

@@ -13,6 +13,8 @@ from tests.history.events import Publish, Type
 from tests.history.payloads import digest, nonce, payload
 from tests.history.recorder import Recorder
 
+from .shapes import TYPED, shaped
+
 __all__ = ["PublishingClient"]
 
 
@@ -60,8 +62,8 @@ class PublishingClient:
                 body = self._begin()
                 try:
                     self._bus.publish_nowait(self._channel, body)
-                except LiminalError as error:  # it is about an earlier one, or there is no room: this one was not sent
-                    self._end("fail", self._n, error=error)
+                except LiminalError as error:  # a client's may be about an earlier one: this one was not sent
+                    self._end("fail", self._n, error=error, earlier=isinstance(self._bus, Client))
                 else:
                     taken.append(self._n)
             await asyncio.sleep(0)
@@ -80,7 +82,7 @@ class PublishingClient:
                     await publisher.send(body)
                     sent = self._n
                 except LiminalError as error:  # of an earlier one: this one was not sent
-                    self._end("fail", self._n, error=error)
+                    self._end("fail", self._n, error=error, earlier=True)
                     failure = error
                     break
             try:
@@ -91,18 +93,20 @@ class PublishingClient:
                 self._end("info" if failure else "ok", first, sent - first + 1, error=failure)
             await asyncio.sleep(pace)
 
-    def _begin(self) -> bytes:
+    def _begin(self) -> object:
+        """Make the next content; return what is to be published."""
         self._n += 1
         unique = nonce()
-        body = payload(self._name, self._n, unique)
-        at = self._at()
-        self._recorder.write(
-            Publish(**at, id=self._n, type="invoke", channel=self._channel, nonce=unique, hash=digest(body))
-        )
+        content = payload(self._name, self._n, unique)
+        body, fields = shaped(self._n, content) if self._channel == TYPED else (content, None)
+        made: dict[str, Any] = {"channel": self._channel, "nonce": unique, "hash": digest(content), "fields": fields}
+        self._recorder.write(Publish(**self._at(), id=self._n, type="invoke", **made))
         return body
 
-    def _end(self, kind: Type, n: int, count: int = 1, error: Exception | None = None) -> None:
-        text = "" if error is None else f"{type(error).__name__}: {error}"[:200]
+    def _end(
+        self, kind: Type, n: int, count: int = 1, error: Exception | None = None, *, earlier: bool = False
+    ) -> None:
+        text = "" if error is None else f"{'earlier: ' * earlier}{type(error).__name__}: {error}"[:200]
         self._recorder.write(Publish(**self._at(), id=n, type=kind, count=count, error=text))
 
     def _at(self) -> dict[str, Any]:

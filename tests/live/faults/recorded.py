@@ -15,20 +15,20 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, BusFrame, Offer, Publish
-from liminal_mesh.cluster.link import Link
-from liminal_mesh.cluster.membership import MemberChanged
+from liminal_mesh import LiminalError
 from liminal_mesh.node.client import Client
-from liminal_mesh.node.hub import Hub
+from liminal_mesh.node.config_schemas import make_schema
 from liminal_mesh.node.node import Node
+from liminal_mesh.node.schema import Schema
 from tests.history import events
-from tests.history.payloads import read
 from tests.history.recorder import Recorder
 from tests.history.records import Key, covers
 
 from .defects import DEFECTS
 from .listener import Listener
+from .noting import note_links, note_members
 from .publishing import PublishingClient
+from .shapes import NARROW, TWO, TYPED
 from .trying import TryingClient
 from .using import Meter
 from .worker import Commands, main
@@ -44,8 +44,19 @@ class RecordedCommands(Commands):
         self.halted = asyncio.Event()
         self.publishing: list[asyncio.Task[None]] = []
         self._attempts = count(1)
+        self._version: Schema | None = None
+        """Of the channel with a schema, when it is another one than at the beginning."""
         self.meter = Meter(bus, recorder, self._at, self._tasks)
         recorder.write(events.Run(**self._at(), type="invoke"))
+        if isinstance(bus, Node):
+            self._begin_versions(bus)
+
+    def _begin_versions(self, node: Node) -> None:
+        """Write down with which versions of schemas the channels begin."""
+        for channel in node.config.channels:
+            if channel.schema is not None:
+                schema = make_schema(channel.schema)
+                self.recorder.write(events.Version(**self._at(), **_version(channel.name, schema)))
 
     def _at(self) -> dict[str, Any]:
         at: dict[str, Any] = {"t_mono_ns": self.recorder.now(), "proc": self.recorder.proc}
@@ -53,14 +64,12 @@ class RecordedCommands(Commands):
             at |= {"node": self.bus.pid.node, "epoch": self.bus.pid.epoch}
         return at
 
-    async def listen(
-        self, key: str, pattern: str, group: str = "", where: tuple[int, int] | None = None, **options: Any
-    ) -> None:
+    async def listen(self, key: str, pattern: str, max_in_flight: int = 256, pause: float = 0.0, **asked: Any) -> None:
         """Open a recorded subscription, and read it."""
         self.meter.begin()
-        listener = Listener(self.bus, self.recorder, len(self.listeners) + 1, pattern, group, where)
+        listener = Listener(self.bus, self.recorder, len(self.listeners) + 1, pattern, **asked)
         self.listeners[key] = listener
-        await listener.open(**options)
+        await listener.open(max_in_flight, pause)
 
     async def leave(self, key: str) -> None:
         """Close a recorded subscription, and read what it still hands out."""
@@ -93,6 +102,26 @@ class RecordedCommands(Commands):
         """Publish with keys what others publish too, until halted; return at once."""
         trying = TryingClient(self.bus, self.recorder, content, channel)
         self.publishing.append(asyncio.create_task(trying.run(self.halted, pace, self._attempts)))
+
+    async def evolve(self) -> None:
+        """Put another version of the schema in force: one that follows, and the next time one that has to be forced."""
+        if self._version is not TWO:
+            await self._evolve(TWO, force=False)
+        else:
+            await self._evolve(NARROW, force=False)
+            await self._evolve(NARROW, force=True)
+
+    async def _evolve(self, schema: Schema, *, force: bool) -> None:
+        what = {**_version(TYPED, schema), "forced": force}
+        self.recorder.write(events.Version(**self._at(), **what, type="invoke"))
+        try:
+            await self.node.channels.evolve(TYPED, what["document"], force=force)
+        except LiminalError as error:
+            text = f"{type(error).__name__}: {error}"[:200]
+            self.recorder.write(events.Version(**self._at(), **what, type="fail", error=text))
+        else:
+            self._version = schema
+            self.recorder.write(events.Version(**self._at(), **what))
 
     async def finished(self) -> None:
         """Wait until all that publishes has ended by itself."""
@@ -130,76 +159,15 @@ class RecordedCommands(Commands):
         return drained
 
 
-def note_members(recorder: Recorder) -> None:
-    """Write down what the node holds of the others, as it changes."""
-    member_changed = Hub._member_changed
-
-    def noted(self: Hub, change: MemberChanged) -> None:
-        member_changed(self, change)
-        member, former = change.after or change.before, change.before
-        assert member is not None
-        state = change.after.state if change.after is not None else ""
-        same = former is not None and (former.epoch, former.incarnation, former.state) == (
-            member.epoch, member.incarnation, state,
-        )  # fmt: skip
-        if member.name != self.me.name and not same:
-            recorder.write(
-                events.Member(
-                    t_mono_ns=recorder.now(), proc=recorder.proc, node=self.me.name, epoch=self.me.epoch,
-                    member=member.name, member_epoch=member.epoch, incarnation=member.incarnation, state=state,
-                )
-            )  # fmt: skip
-
-    setattr(Hub, "_member_changed", noted)  # noqa: B010 - of this process alone
-
-
-def note_links(recorder: Recorder) -> None:
-    """Write down sessions with peers, and the channels' publishes that come over them."""
-    link_up, link_down, link_frame = Hub.link_up, Hub.link_down, Hub.link_frame
-
-    def note(hub: Hub, link: Link, up: bool) -> None:
-        recorder.write(
-            events.Link(
-                t_mono_ns=recorder.now(), proc=recorder.proc, node=hub.me.name, epoch=hub.me.epoch,
-                peer=link.peer.name, peer_epoch=link.peer.epoch, up=up,
-            )
-        )  # fmt: skip
-
-    def noted_up(self: Hub, link: Link) -> None:
-        link_up(self, link)
-        note(self, link, up=True)
-
-    def noted_down(self: Hub, link: Link, reason: str) -> None:
-        note(self, link, up=False)
-        link_down(self, link, reason)
-
-    def noted_publishes(hub: Hub, link: Link, frame: Publish | Offer, group: str) -> None:
-        recorder.write(
-            events.Arrive(
-                t_mono_ns=recorder.now(), proc=recorder.proc, node=hub.me.name, epoch=hub.me.epoch,
-                peer=link.peer.name, peer_epoch=link.peer.epoch, channel=frame.channel,
-                keys=[read(item.body)[:2] for item in frame.items], group=group,
-            )
-        )  # fmt: skip
-
-    def noted_frame(self: Hub, link: Link, frame: BusFrame) -> None:
-        if isinstance(frame, Offer):
-            for group in ([""] if frame.plain else []) + [group for group, _ in frame.claims]:
-                noted_publishes(self, link, frame, group)
-        elif isinstance(frame, Publish) and frame.scope == CHANNEL_SCOPE:
-            noted_publishes(self, link, frame, "")
-        link_frame(self, link, frame)
-
-    setattr(Hub, "link_up", noted_up)  # noqa: B010 - of this process alone
-    setattr(Hub, "link_down", noted_down)  # noqa: B010
-    setattr(Hub, "link_frame", noted_frame)  # noqa: B010
+def _version(channel: str, schema: Schema) -> dict[str, Any]:
+    return {"channel": channel, "version": schema.id, "document": schema.document.root}
 
 
 if __name__ == "__main__":
     logging.getLogger("liminal.subscription").disabled = True  # it tells of predicates that raise, as they should here
     story = json.loads(sys.argv[1])
     with Recorder(Path(story["history"]["folder"]), story["history"]["proc"]) as recorder:
-        if "defect" in story:
+        if story.get("defect"):
             DEFECTS[story["defect"]]()
         note_links(recorder)
         note_members(recorder)

@@ -14,10 +14,11 @@ from tests.history.recorder import Recorder
 
 from .fleet import Fleet, Worker
 from .proxy import Proxy
+from .shapes import TYPED
 
 __all__ = ["CHANNELS", "RecordedMesh"]
 
-CHANNELS = ("t.x", "t.y", "t.deep.z")
+CHANNELS = ("t.x", "t.y", "t.deep.z", TYPED)
 PATIENCE_S = 30.0
 """How long everything may take that the end of a run waits for."""
 

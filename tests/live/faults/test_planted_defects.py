@@ -1,0 +1,110 @@
+"""Recorded runs of processes with a defect in them: the checker of ``tests/history`` finds it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.history.check import Report
+
+from .fleet import Fleet
+from .recording import CHANNELS
+from .runs import KEYED, recorded
+from .shapes import ONE, TWO, TYPED
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(400)]
+
+
+def rejected(report: Report, defect: str, found: set[str]) -> None:
+    """Assert that the invariants found a defect; and, without one, that they found nothing in the same run."""
+    if defect:
+        assert found <= report.broken(), str(report)
+    else:
+        assert not report.broken(), str(report)
+
+
+@pytest.mark.parametrize(
+    ("defect", "found"),
+    [
+        ("", set()),
+        ("silent_overflow", {"E4", "F2"}),
+        ("silent_link", {"F2"}),
+        ("delivered_twice", {"E2", "F1"}),
+        ("delivered_backwards", {"E3", "F1", "O1"}),
+        ("sent_twice", {"F3"}),
+        ("shared_twice", {"E6"}),
+        ("unsifted", {"E7"}),
+        ("oversifted", {"E4", "F2"}),
+    ],
+)
+async def test_a_recorded_run_of_a_broken_bus_is_rejected(
+    fleet: Fleet, tmp_path: Path, defect: str, found: set[str]
+) -> None:
+    """The same processes, with a defect planted in the shipped code of the nodes."""
+    async with recorded(fleet, tmp_path, "a", "b", defect=defect) as mesh:
+        for name in ("a", "b"):
+            await mesh.workers[name].call("listen", key="x", pattern="t.x", wait="cluster", max_in_flight=8)
+            some = {"pattern": "t.*", "where": (3, 1), "wait": "cluster", "max_in_flight": 8}
+            await mesh.workers[name].call("listen", key="some", **some)
+            slow = {"pattern": "t.y", "wait": "cluster", "max_in_flight": 8, "pause": 0.01}
+            await mesh.workers[name].call("listen", key="y", **slow)
+            for key in ("one", "two"):
+                await mesh.workers[name].call("listen", key=key, pattern="t.*", group="g", wait="cluster")
+        for channel in CHANNELS[:2]:
+            options = {"how": "unawaited", "pace": 0.0, "burst": 20, "rounds": 20}
+            await mesh.workers["a"].call("traffic", client=channel, channel=channel, **options)
+        await mesh.workers["a"].call("finished")
+        report = await mesh.verdict()
+    rejected(report, defect, found)
+
+
+async def test_a_recorded_run_of_nodes_that_forget_keys_is_rejected(fleet: Fleet, tmp_path: Path) -> None:
+    """The same contents are published under the same keys on both of them."""
+    async with recorded(fleet, tmp_path, "a", "b", defect="forgetful") as mesh:
+        for name in ("a", "b"):
+            await mesh.workers[name].call("listen", key="keyed", pattern=KEYED, wait="cluster")
+        for name in ("a", "b"):
+            await mesh.workers[name].call("trying", content="one", channel=KEYED, pace=0.0)
+        await asyncio.sleep(0.5)
+        report = await mesh.verdict()
+    assert report.broken() == {"I3"}, str(report)
+
+
+@pytest.mark.parametrize(
+    ("defect", "found"),
+    [("", set()), ("unchecked", {"S1"}), ("incomplete", {"S2"}), ("unevolved", {"S2"}), ("unasked", {"S3"})],
+)
+async def test_a_recorded_run_of_nodes_that_take_schemas_lightly_is_rejected(
+    fleet: Fleet, tmp_path: Path, defect: str, found: set[str]
+) -> None:
+    """What is published is complete, or can be, or never; a version follows, and then one that is forced."""
+    async with recorded(fleet, tmp_path, "a", "b", defect=defect) as mesh:
+        node = mesh.workers["a"]
+        await mesh.all("listen", key="typed", pattern=TYPED, wait="cluster")
+        for number in range(3):
+            options = {"how": "awaited", "pace": 0.0, "burst": 20, "rounds": 1}
+            await node.call("traffic", client=f"{number}", channel=TYPED, **options)
+            await node.call("finished")
+            await node.call("evolve")
+            await node.call("listen", key=f"{number}", pattern=TYPED, schemas=[ONE.id, TWO.id])
+        report = await mesh.verdict()
+    rejected(report, defect, found)
+
+
+@pytest.mark.parametrize(("defect", "found"), [("", set()), ("hoarded", {"K1"}), ("remembered", {"K2"})])
+async def test_a_recorded_run_of_nodes_that_give_nothing_back_is_rejected(
+    fleet: Fleet, tmp_path: Path, defect: str, found: set[str]
+) -> None:
+    """P12: subscriptions come and go, and messages with them."""
+    async with recorded(fleet, tmp_path, "a", "b", defect=defect) as mesh:
+        node = mesh.workers["a"]
+        await node.call("listen", key="all", pattern="t.x", wait="cluster")
+        for number in range(10):
+            await node.call("listen", key=f"brief{number}", pattern="t.x")
+            await node.call("leave", key=f"brief{number}")
+        await node.call("traffic", client="x", channel="t.x", how="awaited", pace=0.0, burst=400, rounds=1)
+        await node.call("finished")
+        report = await mesh.verdict()
+    rejected(report, defect, found)
