@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import socket
 from collections.abc import Callable
 
@@ -45,7 +46,13 @@ class TcpNetwork:
 
     async def connect(self, factory: Callable[[], asyncio.Protocol], address: Address) -> None:
         """Make a connection; see :meth:`.Network.connect`."""
-        await asyncio.get_running_loop().create_connection(factory, address.host, address.port)
+        try:
+            await asyncio.get_running_loop().create_connection(factory, address.host, address.port)
+        except OSError as error:
+            if error.errno is None or isinstance(error, socket.gaierror):
+                raise
+            # asyncio's own text says what was called, and not what became of it.
+            raise OSError(error.errno, os.strerror(error.errno)) from None
 
 
 class _TcpPort:

@@ -153,7 +153,6 @@ class Bus(Protocol):
             DeadlineExceeded: ``missing`` names the peers that have not applied it; nothing is left behind.
             Draining, LimitExceeded, NotAuthorized: as :meth:`publish`.
             SchemaIncompatible: the channel offers none of ``schemas``.
-            ValueError: the pattern is none.
 
         The iteration raises, behind what waits:
             ChannelClosed: the channel of the exact name was closed.
@@ -162,7 +161,8 @@ class Bus(Protocol):
 
         Raises:
             TypeError: ``where`` is no function, or an async one; or ``schemas`` are no ids.
-            ValueError: no group can have this name; ``where`` is a text: this version has no expressions.
+            ValueError: the pattern is none; no group can have this name; there is no such ``wait``; ``where`` is a
+                text: this version has no expressions.
         """
 
     @property

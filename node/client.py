@@ -9,6 +9,7 @@ import msgspec
 
 from liminal_mesh.cluster import CHANNEL_SCOPE, GROUP_SCOPE, Member, MemberEntry, Pid
 
+from .acks import check_timeout
 from .bus import Ack, Wait
 from .client_outgoing import Outgoing
 from .client_publisher import ClientPublisher
@@ -20,7 +21,7 @@ from .mailbox import Mailbox
 from .membership import GroupMembership
 from .message import Message
 from .monitor import Monitor
-from .names import check_name, check_pattern
+from .names import check_name
 from .predicate import Where
 from .process import Process, ProcessFunction
 from .publisher import Publisher
@@ -99,7 +100,6 @@ class Client(ClientSession):
         timeout: float = 5.0,
     ) -> Subscription:
         """Return a subscription; see :meth:`.Bus.subscribe`. It comes back by itself after a lost connection."""
-        check_pattern(channel)
         bounds = self.causal_bounds if causal else None
         how = group, where, max_in_flight, bounds, schemas, wait, timeout
         return ClientSubscription(self, self.next_number(), channel, *how)
@@ -159,4 +159,4 @@ class Client(ClientSession):
 
     async def ready(self, timeout: float = 5.0) -> None:
         """Wait until every peer of the node knows of all that is registered there; see :meth:`.Bus.ready`."""
-        await self.requests.by_name("ready", min(timeout, FOREVER_S), timeout)
+        await self.requests.by_name("ready", min(check_timeout(timeout), FOREVER_S), timeout)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from liminal_mesh.cluster import ClientFrame, ExitProcess, Join, Leave, LinkProcess, Pid
 
+from .acks import check_wait
 from .client_requests import REQUEST_S
 from .client_residents import Resident, Stay
 from .client_sinks import Answered, Call, Opening, patience_ms
 from .errors import NoConnection, NoProcess, OutcomeUnknown
 from .mailbox import Mailbox
 from .membership import GroupMembership
-from .names import check_name
+from .names import check_name, check_pid
 from .process import CLEANUP_S, Process, ProcessFunction, Spawner, check_function
 from .processes import NO_CONNECTION, SHUTDOWN
 from .reasons import clean_reason
@@ -68,12 +69,14 @@ class ClientProcesses:
     async def join(self, group: str, pid: Pid | None, wait: str | None, timeout_s: float) -> GroupMembership:
         """Let a process of this program join a group; see :meth:`.Bus.join`."""
         check_name(group, "group")
+        if pid is not None:
+            check_pid(pid)
+        barrier, patience = check_wait(wait), patience_ms(timeout_s)
         resident = self._spawned.get(pid) if pid is not None and pid != self._client.pid else await self._open_own()
         if resident is None:
             assert pid is not None
             raise NoProcess(str(pid), "it is over, or this client has not spawned it")
-        patience = patience_ms(timeout_s)
-        make = partial(Join, subscription=resident.number, group=group, wait=wait or "", timeout_ms=patience)
+        make = partial(Join, subscription=resident.number, group=group, wait=barrier, timeout_ms=patience)
         stay = resident.groups.setdefault(group, Stay(group))
         stay.waiting += 1
         try:

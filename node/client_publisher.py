@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from liminal_mesh.cluster import CHANNEL_SCOPE, Envelope
 
-from .acks import check_ack
+from .acks import check_ack, check_timeout
 from .batch import BUSY_RETRY_S
 from .client_sinks import CONFIRM, PublishKey, patience_ms
 from .errors import Busy, OutcomeUnknown
@@ -29,7 +29,7 @@ class ClientPublisher(Publisher):
     def __init__(self, client: ClientSession, channel: str, window: int, ack: str | None, timeout_s: float) -> None:
         super().__init__(channel, window, client.ledger)
         self._client = client
-        self._patience_s = timeout_s + GRACE_S
+        self._patience_s = check_timeout(timeout_s) + GRACE_S
         self._key: PublishKey = (
             CHANNEL_SCOPE,
             check_name(channel),

@@ -77,7 +77,8 @@ class ClientSession:
         self.watches = ClientWatches(self)
 
     async def __aenter__(self) -> Self:
-        assert self._dialler is None, "a client is entered once"
+        if self._dialler is not None:
+            raise RuntimeError("the client was entered already: make another one with connect()")
         dialler = self._dialler = Dialler(self._addresses, self, self._name, self._environment)
         await dialler.connect()
         self._task = asyncio.create_task(dialler.run(), name="liminal-client")
@@ -116,6 +117,10 @@ class ClientSession:
             self._changes.notify()
             self.requests.close()
         await asyncio.wait([task])
+
+    def __repr__(self) -> str:
+        connected = self._dialler is not None and self._dialler.connected and self._pid is not None
+        return f"<Client of {self.where} {f'connected to {self.pid.node}' if connected else 'not connected'}>"
 
     @property
     def pid(self) -> Pid:

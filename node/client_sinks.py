@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from liminal_mesh.cluster import CHANNEL_SCOPE, ClientFrame, Encoding, Envelope, ProtocolError, Subscribed
 from liminal_mesh.storage import LiminalError
 
+from .acks import check_timeout
 from .batch import Batch, Holder
 from .error_wire import from_wire
 from .payload import decode_payload
@@ -172,5 +173,9 @@ def error_of(name: str, fields: bytes) -> LiminalError:
 
 
 def patience_ms(timeout_s: float) -> int:
-    """Return a timeout as it travels; one that has passed already is none, since a frame holds nothing below zero."""
-    return max(0, int(min(timeout_s, FOREVER_S) * 1000))
+    """Return a timeout as it travels; one that has passed already is none, since a frame holds nothing below zero.
+
+    Raises:
+        TypeError: it is no number.
+    """
+    return max(0, int(min(check_timeout(timeout_s), FOREVER_S) * 1000))

@@ -34,7 +34,7 @@ class StandingSubscription:
         group: str,
         schemas: Sequence[str],
         max_in_flight: int,
-        wait: str | None,
+        barrier: str,
         timeout_s: float,
         bell: Bell,
         *,
@@ -51,7 +51,7 @@ class StandingSubscription:
         self._group = group
         self._schemas = schemas
         self._max_in_flight = max_in_flight
-        self._barrier = wait or ""
+        self._barrier = barrier
         self._timeout_s = timeout_s
         self._bell = bell
 
@@ -99,9 +99,8 @@ class ClientSubscription(Subscription):
         wait: str | None,
         timeout_s: float,
     ) -> None:
-        super().__init__(pattern, max_in_flight, group, where, causal, schemas)
+        super().__init__(pattern, max_in_flight, group, where, causal, schemas, wait, timeout_s)
         self._client = client
-        self._timeout_s = timeout_s
         self._standing = StandingSubscription(
             client,
             number,
@@ -109,7 +108,7 @@ class ClientSubscription(Subscription):
             group or "",
             self.schemas,
             max_in_flight,
-            wait,
+            self._barrier,
             timeout_s,
             self.bell,
             anchors=causal is not None,
@@ -118,7 +117,8 @@ class ClientSubscription(Subscription):
     @property
     def id(self) -> Pid:
         """The process of the bus that the subscription is, at the node that the client is connected to now."""
-        assert self._standing.pid is not None, "a subscription has an id once it was entered"
+        if self._standing.pid is None:
+            raise RuntimeError(f"{self.title} is not entered: it has no id yet")
         return self._standing.pid
 
     @property

@@ -47,8 +47,16 @@ class LoadedConfig:
     path: Path | None
 
     @classmethod
-    def in_code(cls, config: NodeConfig) -> Self:
-        """Return a configuration that a program has made; whatever it gave is its own."""
+    def in_code(cls, config: NodeConfig | None) -> Self:
+        """Return a configuration that a program has made, or has not; whatever it gave is its own.
+
+        Raises:
+            TypeError: it is none.
+        """
+        if config is None:
+            config = NodeConfig()
+        if not isinstance(config, NodeConfig):
+            raise TypeError(f"{config!r} is no NodeConfig: give one; Node.from_file(path) reads a file")
         return cls(config, {value.path: "program" for value in _values(config) if value.given}, None)
 
     def origin(self, path: str) -> str:

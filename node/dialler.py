@@ -110,10 +110,13 @@ class Dialler:
         for address in self._round():
             try:
                 return await self._open(address)
-            except (OSError, ProtocolError, NoConnection) as error:
+            except NoConnection as error:
+                reasons.append(f"{address}: {error.reason}")
+            except (OSError, ProtocolError) as error:
                 reason = f"no answer within {CONNECT_S:g} s" if isinstance(error, TimeoutError) else str(error)
                 reasons.append(f"{address}: {getattr(error, 'strerror', None) or reason}")
-        raise NoConnection(", ".join(map(str, self._addresses)), "; ".join(reasons))
+        where, said = ", ".join(map(str, self._addresses)), "; ".join(reasons)
+        raise NoConnection(where, said.removeprefix(f"{where}: "))
 
     def _round(self) -> Iterator[Address]:
         for _ in self._addresses:
@@ -243,9 +246,10 @@ class Dialler:
         wire.close(reason)
 
     def wire_broken(self, wire: Wire, error: ProtocolError) -> None:
-        """The node broke the protocol."""
-        log.warning("the node broke the protocol: %s", error)
-        wire.abort(f"the node broke the protocol: {error}")
+        """The node broke the protocol; before it has greeted it may be none."""
+        what = "the node broke the protocol" if self._greeting is None else "what answers is no node's port for clients"
+        log.warning("%s: %s", what, error)
+        wire.abort(f"{what}: {error}")
 
     def wire_closed(self, wire: Wire, reason: str) -> None:
         """The connection is gone."""

@@ -10,7 +10,7 @@ from functools import partial
 from liminal_mesh.cluster import Envelope, Pid
 from liminal_mesh.storage import Refused
 
-from .acks import check_ack
+from .acks import check_ack, check_timeout
 from .batch import BUSY_RETRY_S, Batch
 from .causal import CausalBounds
 from .channel import Channel
@@ -42,17 +42,16 @@ class NodeSubscription(Subscription):
         wait: str | None,
         timeout_s: float,
     ) -> None:
-        super().__init__(pattern, max_in_flight, group, where, causal, schemas)
+        super().__init__(pattern, max_in_flight, group, where, causal, schemas, wait, timeout_s)
         self._hub = hub
         self._schema: str | None = None
-        self._barrier = wait
-        self._timeout_s = timeout_s
         self._subscriber: Subscriber | None = None
 
     @property
     def id(self) -> Pid:
         """The process of the bus that the subscription is."""
-        assert self._subscriber is not None, "a subscription has an id once it was entered"
+        if self._subscriber is None:
+            raise RuntimeError(f"{self.title} is not entered: it has no id yet")
         return self._subscriber.pid
 
     @property
@@ -128,7 +127,7 @@ class NodePublisher(Publisher):
         resolved = hub.exchange.resolve(channel)
         super().__init__(channel, window, resolved)
         self._hub = hub
-        self._timeout_s = timeout_s
+        self._timeout_s = check_timeout(timeout_s)
         self._receipts = (check_ack(channel, ack) or resolved.settings.ack) == "nodes"
 
     def _admit(self, envelope: Envelope) -> None:

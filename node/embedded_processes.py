@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from liminal_mesh.cluster import Pid
 
+from .acks import check_wait
 from .errors import LimitExceeded, NoProcess
 from .hub import Hub
 from .mailbox import CREDIT, Mailbox
 from .membership import GroupMembership
 from .monitor import Monitor
-from .names import check_name
+from .names import check_name, check_pid
 from .post import Post
 from .process import CLEANUP_S, Process, ProcessFunction, Spawner, check_function
 from .processes import SHUTDOWN
@@ -63,12 +64,12 @@ class EmbeddedProcesses:
 
     async def join(self, group: str, pid: Pid | None, wait: str | None, timeout_s: float) -> GroupMembership:
         """Let a process of this program join a group; see :meth:`.Bus.join`."""
-        pid = pid or self._hub.pid
+        pid = self._hub.pid if pid is None else check_pid(pid)
         home = self._homes.get(pid)
         if home is None:
             raise NoProcess(str(pid), self._why_not(pid))
         post = home.post
-        if wait == "cluster":
+        if check_wait(wait):
             stay = post.begin(check_name(group, "group"))
             await post.settle(stay, timeout_s)
         else:

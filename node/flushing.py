@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from liminal_mesh.cluster import Wire
 
+from .acks import check_timeout
 from .errors import DeadlineExceeded
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ async def flush(hub: Hub, timeout_s: float, server: Server | None = None) -> Non
     Raises:
         DeadlineExceeded: ``missing`` names who has not taken it in time: peers by their names, clients by their pids.
     """
-    deadline = hub.loop.time() + timeout_s
+    deadline = hub.loop.time() + check_timeout(timeout_s)
     await asyncio.sleep(0)  # publishes of one turn are handed over at its end
     under_way = Flush(hub.changed)
     try:

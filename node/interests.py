@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from liminal_mesh.cluster import CHANNEL_SCOPE, SCOPES, Pid
 from liminal_mesh.storage import LiminalError
 
+from .acks import check_timeout
 from .errors import DeadlineExceeded, LimitExceeded
 from .inbox import Budget, Inbox
 from .names import check_pattern
@@ -218,7 +219,7 @@ class Interests:
 
     async def _wait(self, phase: str, missing: Callable[[], list[str]], timeout_s: float) -> None:
         hub = self._hub
-        if not await hub.until(lambda: not missing(), hub.loop.time() + timeout_s):
+        if not await hub.until(lambda: not missing(), hub.loop.time() + check_timeout(timeout_s)):
             raise DeadlineExceeded(phase, node=hub.me.name, missing=sorted(missing()))
 
     # --- within ---

@@ -211,11 +211,15 @@ def encode_headers(headers: Mapping[str, str]) -> dict[int, msgspec.Raw] | None:
     """Return headers as an envelope's options.
 
     Raises:
-        TypeError: a name or a value is not text.
+        TypeError: they are no mapping, or a name or a value is not text.
     """
     if not headers:
         return None
-    for name, value in headers.items():
+    try:
+        pairs = headers.items()
+    except AttributeError:
+        raise TypeError(f"headers={headers!r}: give a mapping of names to values") from None
+    for name, value in pairs:
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"header {name!r}: names and values are text")
     return {OptionKey.HEADERS.value: msgspec.Raw(msgspec.msgpack.encode(dict(headers)))}

@@ -44,7 +44,8 @@ class Monitor:
         raise NotImplementedError
 
     async def __aenter__(self) -> Self:
-        assert not self._entered, "a monitor is entered once"
+        if self._entered:
+            raise RuntimeError(f"the monitor of {self.pid} was entered already: open another one")
         self._entered = True
         try:
             await self._open()
@@ -69,8 +70,10 @@ class Monitor:
 
         Raises:
             DeadlineExceeded: it lives still.
-            RuntimeError: the monitor was left before that.
+            RuntimeError: the monitor was not entered, or was left before that.
         """
+        if not self._entered:
+            raise RuntimeError(f"the monitor of {self.pid} is not entered: use it within 'async with'")
         try:
             async with asyncio.timeout(timeout):
                 await self._told.wait()

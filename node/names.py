@@ -26,6 +26,7 @@ def check_name(name: str, what: str = "channel") -> str:
     """Return ``name`` if it can be the name of a ``what``.
 
     Raises:
+        TypeError: it is no text.
         ValueError: it cannot; the text says why.
     """
     for token in _tokens(name, what):
@@ -39,6 +40,7 @@ def check_pattern(pattern: str, what: str = "channel") -> str:
     """Return ``pattern`` if it is the name of a ``what``, or a pattern of such names.
 
     Raises:
+        TypeError: it is no text.
         ValueError: it is neither; the text says why.
     """
     tokens = _tokens(pattern, what)
@@ -54,8 +56,11 @@ def check_pid(pid: Pid) -> Pid:
     """Return ``pid`` if there can be such a process, which a frame can name.
 
     Raises:
+        TypeError: it is no pid.
         ValueError: there cannot.
     """
+    if not isinstance(pid, Pid):
+        raise TypeError(f"{pid!r} is no Pid: give that of a process, such as process.pid")
     if not NODE_NAME.match(pid.node) or not all(0 <= number < 1 << 64 for number in pid[1:]):
         raise ValueError(f"{_quote(str(pid))} is no pid")
     return pid
@@ -88,6 +93,8 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
 
 
 def _tokens(name: str, what: str) -> list[str]:
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a {what} is text, not {name!r}")
     if not name:
         raise ValueError(f"the name of a {what} cannot be empty")
     if len(name) > NAME_BYTES_MAX:

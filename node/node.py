@@ -9,18 +9,9 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from liminal_mesh.cluster import (
-    CHANNEL_SCOPE,
-    GROUP_SCOPE,
-    Address,
-    Envelope,
-    Member,
-    NodeId,
-    Pid,
-    StaleEpoch,
-)
+from liminal_mesh.cluster import CHANNEL_SCOPE, GROUP_SCOPE, Address, Envelope, Member, NodeId, Pid, StaleEpoch
 
-from .acks import check_ack
+from .acks import check_ack, check_timeout
 from .bus import Ack, Wait
 from .causal import CausalBounds
 from .config import NodeConfig
@@ -66,7 +57,7 @@ class Node(NodeOnly):
     """
 
     def __init__(self, config: NodeConfig | LoadedConfig | None = None, *, environment: Environment = REAL) -> None:
-        loaded = config if isinstance(config, LoadedConfig) else LoadedConfig.in_code(config or NodeConfig())
+        loaded = config if isinstance(config, LoadedConfig) else LoadedConfig.in_code(config)
         self.in_force = InForce(loaded)
         """What it runs with, which changes with each reload."""
         self.name = choose_name(self.config.name, self.config.data_dir)
@@ -92,7 +83,8 @@ class Node(NodeOnly):
             NameInUse: the mesh has a live node of this name.
             StaleEpoch: the mesh knows a later run of this name (after this node took the next epoch, and it still did).
         """
-        assert self._run is None, "a node is started once"
+        if self._run is not None:
+            raise RuntimeError(f"node {self.name!r} runs already")
         epoch = choose_epoch(self.config.data_dir, self._environment.wall_ns() // 1_000_000)
         try:
             await self._start(epoch)
@@ -138,6 +130,9 @@ class Node(NodeOnly):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+    def __repr__(self) -> str:
+        return f"<Node {self.name!r} {'stopped' if self._run is None else 'running'}>"
 
     @property
     def config(self) -> NodeConfig:
@@ -206,6 +201,8 @@ class Node(NodeOnly):
         # Looked at before the name takes a place in the table, which a group that was sent to keeps.
         hub.check(envelope)
         asked = check_ack(name, ack)
+        if type(timeout) is not float:  # without a call, where it is the default
+            check_timeout(timeout)
         resolved = exchange.resolve(name)
         if resolved.held:
             await let_pass(hub, resolved, timeout)

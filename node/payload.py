@@ -40,7 +40,10 @@ def encode_payload(value: object) -> tuple[int, bytes]:
     if type(value) is bytes:
         return RAW, value
     if isinstance(value, str):
-        return _TEXT, value.encode()
+        try:
+            return _TEXT, value.encode()
+        except UnicodeEncodeError as error:
+            raise TypeError(f"this text cannot be encoded: {error}") from error
     if isinstance(value, bytes | bytearray | memoryview):
         return RAW, bytes(value)
     if isinstance(value, Encoded):
@@ -89,4 +92,6 @@ def _plain(value: object) -> object:
         return value.model_dump(mode="json")
     if isinstance(value, msgspec.Struct) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
         return msgspec.to_builtins(value)
-    raise TypeError(f"{type(value).__name__} cannot be encoded: publish bytes, text, or what msgpack can hold")
+    # msgpack asks for an integer only if it is too large for it.
+    what = "an integer beyond 64 bits" if isinstance(value, int) else type(value).__name__
+    raise TypeError(f"{what} cannot be encoded: publish bytes, text, or what msgpack can hold")

@@ -190,7 +190,8 @@ class Receiver:
     def _take(self) -> Message | Gap | None:
         """Take the next item, opening the next run when the one in hand is finished."""
         inbox = self._inbox
-        assert inbox is not None, f"{self.title} is used within 'async with'"
+        if inbox is None:
+            raise RuntimeError(f"{self.title} is not entered: use it within 'async with'")
         if self._at < self._end:
             self._at += 1
             inbox.lent -= 1

@@ -12,9 +12,10 @@ from typing import Final, Self
 
 from liminal_mesh.cluster import Pid
 
+from .acks import check_timeout, check_wait
 from .causal import CausalBounds, CausalOrder
 from .inbox import Inbox
-from .names import check_name, matches
+from .names import check_name, check_pattern, matches
 from .predicate import Predicate, Where, check_where
 from .receiver import Receiver
 from .versions import check_schemas
@@ -46,7 +47,10 @@ class Subscription(Receiver):
         where: Where | None = None,
         causal: CausalBounds | None = None,
         schemas: Sequence[str] = (),
+        wait: str | None = None,
+        timeout_s: float = 5.0,
     ) -> None:
+        check_pattern(pattern)
         predicate = order = None
         if where is not None:
             check_where(where)
@@ -62,6 +66,8 @@ class Subscription(Receiver):
         self.group = None if group is None else check_name(group, "group")
         self.max_in_flight = max_in_flight
         self.schemas = check_schemas(schemas)
+        self._barrier = check_wait(wait)
+        self._timeout_s = check_timeout(timeout_s)
 
     # --- what node and client fill in ---
 
@@ -92,7 +98,8 @@ class Subscription(Receiver):
 
     async def __aenter__(self) -> Self:
         """Make it stand; see :meth:`.Bus.subscribe` for the errors."""
-        assert self._inbox is None, "a subscription is entered once"
+        if self._inbox is not None:
+            raise RuntimeError(f"{self.title} was entered already: open another one")
         self._inbox, self._leave = await self._open()
         self.bell.inbox = self._inbox
         self._loop = asyncio.get_running_loop()

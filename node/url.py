@@ -14,8 +14,11 @@ def parse_url(url: str) -> tuple[Address, ...]:
     """Read ``liminal://host:port[,host:port...]``.
 
     Raises:
+        TypeError: it is no text.
         ValueError: it is not of that form.
     """
+    if not isinstance(url, str):
+        raise TypeError(f"{url!r} is no address of a node: expected a text, liminal://host:port[,host:port...]")
     scheme, found, rest = url.partition("://")
     if scheme == "liminals":
         raise ValueError(f"{url!r}: TLS comes in a later version; use liminal://")

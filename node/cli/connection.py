@@ -53,7 +53,7 @@ async def open_client(server: str | None) -> AsyncIterator[Client]:
         await client.__aenter__()
     except NoConnection as error:
         hint = "Is a node running there ('liminal serve')? -s or LIMINAL_URL names another"
-        raise Stop(f"no node answers: {error.reason}. {hint}") from error
+        raise Stop(f"{error}. {hint}") from error
     try:
         yield client
     finally:

@@ -172,7 +172,7 @@ async def test_a_monitor_is_entered_once(held: Held) -> None:
     """The second time leaves nothing behind, and the first one goes on."""
     process = await held.bus.spawn(stay)
     async with held.bus.monitor(process.pid) as monitor:
-        with pytest.raises(AssertionError, match="entered once"):
+        with pytest.raises(RuntimeError, match="was entered already"):
             await monitor.__aenter__()
         process.exit("enough")
         assert (await monitor.down(DEADLINE_S)).reason == "enough"

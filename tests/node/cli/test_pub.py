@@ -153,7 +153,7 @@ def test_where_no_node_answers_the_address_is_named(run: Run, verb: str) -> None
 
     assert ran.code == 1
     assert ran.err.count("\n") == 1
-    assert "no node answers: 127.0.0.1:1: Connection refused" in ran.err
+    assert "no connection to 127.0.0.1:1: Connection refused" in ran.err
 
 
 def test_the_server_comes_from_the_environment(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
