@@ -1,7 +1,7 @@
 """The frames by which nodes hand one another publishes of which a group gets each once, in the whole mesh.
 
-The node where a message was published asks one node after the other, each at most once for a message and a group; the
-answers come in the order of the offers.
+The node where a message was published asks one node after the other, each at most once for a message and a group, and
+perhaps once before for credit alone; the answers come in the order of the offers.
 """
 
 from __future__ import annotations

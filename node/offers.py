@@ -1,15 +1,15 @@
 """What is published here for groups: which node is asked to take it, and what the answers bring about.
 
-For each message and each group one node is asked after the other, each at most once, until a member takes it. A node
-that cannot is passed by; one whose link ends before it answers may have taken what was written to it, so that nobody
-else is asked for that.
+For each message and each group one node is asked after the other until a member takes it: each at most once for room,
+and perhaps once before for credit alone. A node that cannot is passed by; one whose link ends before it answers may
+have taken what was written to it, so that nobody else is asked for that.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final, TypeAlias
+from typing import Final
 
 from liminal_mesh.cluster import OFFER_GROUPS_MAX, QUEUE_SCOPE, Eagerness, NoRoute, ProtocolError, Reason, Taken
 
@@ -29,8 +29,6 @@ CLAIMS_BYTES_MAX: Final = 512
 
 CLAIM_BYTES: Final = 8
 """What a group takes beside its name."""
-
-_Asked: TypeAlias = "tuple[Piece, Eagerness]"
 
 
 class Offers:
@@ -63,7 +61,7 @@ class Offers:
         """
         key = key_of(run.items[0]) if pending is not None and pending.keyed is not None else ""
         order = Order(channel, pending, receipts, key)
-        asked: dict[str, list[_Asked]] = {}
+        asked: dict[str, list[Piece]] = {}
         for queue in channel.queues:
             self._place([Piece(order, queue, run)], asked)
         refused: list[Piece] = []
@@ -95,7 +93,7 @@ class Offers:
                 piece.order.suppressed(route.name, piece, frame.original, frame.reused)
             else:
                 piece.order.passed_on(route.name, piece)
-                turned_down.append(piece.after(route.name))
+                turned_down.append(piece.after(route.name, full=frame.reason == Reason.FULL))
         self._pass_on(turned_down)
 
     def link_down(self, route: Route) -> None:
@@ -128,7 +126,7 @@ class Offers:
         """Ask others to take what some could not."""
         waiting = list(pieces)
         while waiting:
-            asked: dict[str, list[_Asked]] = {}
+            asked: dict[str, list[Piece]] = {}
             for piece in waiting:
                 channel = piece.order.channel
                 self._current(channel)
@@ -140,32 +138,36 @@ class Offers:
                     self._place([piece], asked)
             waiting = []
             for name, parts in asked.items():
-                for piece, eagerness in parts:
-                    waiting += self._offer(self._routes[name], piece.run, [(piece, eagerness)])[1]
+                for piece in parts:
+                    waiting += self._offer(self._routes[name], piece.run, [piece])[1]
 
-    def _place(self, pieces: list[Piece], asked: dict[str, list[_Asked]]) -> None:
+    def _place(self, pieces: list[Piece], asked: dict[str, list[Piece]]) -> None:
         """Share messages out; what members here take is done with, the rest stands in ``asked`` by peer."""
         waiting = deque(pieces)
         while waiting:
             piece = waiting.popleft()
-            candidates = piece.queue.candidates(piece.tried)
+            candidates = piece.queue.candidates(piece.tried + piece.spared)
+            if not candidates and piece.spared:
+                piece = piece.again()
+                candidates = piece.queue.candidates(piece.tried)
             if not candidates:
                 self._drop(piece)
                 continue
-            self._statistics.passed_on += len(piece) if piece.tried else 0
-            start = 0
+            self._statistics.passed_on += len(piece) if piece.asked else 0
+            start, most = 0, Eagerness.ROOM if piece.spared else Eagerness.ANY
             for node, count, eagerness in piece.queue.plan(len(piece), candidates, piece.order.key):
                 part = piece.cut(start, start + count)
                 start += count
+                part.eagerness = min(most, max(eagerness, piece.eagerness))
                 if node == self._me.name:
-                    waiting.extend(self._give(part, eagerness))
+                    waiting.extend(self._give(part))
                 else:
-                    asked.setdefault(node, []).append((part, eagerness))
+                    asked.setdefault(node, []).append(part)
 
-    def _give(self, piece: Piece, eagerness: Eagerness) -> Iterator[Piece]:
+    def _give(self, piece: Piece) -> Iterator[Piece]:
         """Give messages to members here; return those that others are to be asked for."""
         start, order = 0, piece.order
-        for count, fate, original, reused in give(self._shared, order.channel, piece.queue, piece.run, eagerness):
+        for count, fate, original, reused in give(self._shared, order.channel, piece.queue, piece.run, piece.eagerness):
             part = piece.cut(start, start + count)
             start += count
             if fate <= Fate.DEFERRED:
@@ -175,7 +177,7 @@ class Offers:
             elif fate == Fate.SUPPRESSED:
                 order.suppressed_here(part, original, reused)
             else:
-                yield part.after(self._me.name)
+                yield part.after(self._me.name, full=fate == Fate.FULL)
 
     def _drop(self, piece: Piece, node: str = "") -> None:
         """Give messages up; ``node`` is where they were dropped, else it is the last that was asked."""
@@ -185,23 +187,23 @@ class Offers:
 
     # --- on their way ---
 
-    def _send(self, route: Route, order: Order, run: Run, parts: list[_Asked], *, plain: bool) -> list[Piece]:
+    def _send(self, route: Route, order: Order, run: Run, parts: list[Piece], *, plain: bool) -> list[Piece]:
         """Send a peer what it gets of an order, each message once; return what it has no room for, of groups."""
         if not plain and len(parts) == 1:
-            return self._offer(route, parts[0][0].run, parts)[1]
-        edges = [(piece.first, piece.first + len(piece)) for piece, _ in parts]
+            return self._offer(route, parts[0].run, parts)[1]
+        edges = [(piece.first, piece.first + len(piece)) for piece in parts]
         refused: list[Piece] = []
         for start, stop, indexes in spans(edges, len(run.items) if plain else 0):
             span = part_of(run, start, stop)
             wanted = [parts[index] for index in indexes]
-            frames = _frames([(piece.cut(start - piece.first, stop - piece.first), one) for piece, one in wanted])
+            frames = _frames([piece.cut(start - piece.first, stop - piece.first) for piece in wanted])
             if plain:
                 refused += self._forward(route, order, span, start, frames.pop(0) if frames else [])
             for frame in frames:
                 refused += self._offer(route, span, frame)[1]
         return refused
 
-    def _forward(self, route: Route, order: Order, run: Run, first: int, parts: list[_Asked]) -> list[Piece]:
+    def _forward(self, route: Route, order: Order, run: Run, first: int, parts: list[Piece]) -> list[Piece]:
         """Send a peer what it gets anyway, offered to some groups there in the same frame."""
         pending, refused = order.pending, list[Piece]()
         awaited = pending if order.receipts else None
@@ -221,17 +223,17 @@ class Offers:
         self,
         route: Route,
         run: Run,
-        parts: list[_Asked],
+        parts: list[Piece],
         *,
         plain: bool = False,
         awaited: Pending | None = None,
         first: int = 0,
     ) -> tuple[int, list[Piece]]:
         """Queue an offer of a run to groups; return how much of it there was room for, and whom else to ask."""
-        claims = tuple([(piece.queue.group, eagerness) for piece, eagerness in parts])
+        claims = tuple([(piece.queue.group, piece.eagerness) for piece in parts])
         number, taken = route.offer(run, claims, plain, awaited, first)
         refused: list[Piece] = []
-        for piece, _ in parts:
+        for piece in parts:
             if taken:
                 part = piece.cut(0, taken)
                 part.order.asked(route.name, part)
@@ -241,14 +243,14 @@ class Offers:
         return taken, refused
 
 
-def _frames(parts: list[_Asked]) -> list[list[_Asked]]:
+def _frames(parts: list[Piece]) -> list[list[Piece]]:
     """Divide parts so that the groups of each frame fit into it."""
-    frames: list[list[_Asked]] = []
+    frames: list[list[Piece]] = []
     size = CLAIMS_BYTES_MAX
     for part in parts:
-        size += len(part[0].queue.group) + CLAIM_BYTES
+        size += len(part.queue.group) + CLAIM_BYTES
         if size > CLAIMS_BYTES_MAX or len(frames[-1]) == OFFER_GROUPS_MAX:
             frames.append([])
-            size = len(part[0].queue.group) + CLAIM_BYTES
+            size = len(part.queue.group) + CLAIM_BYTES
         frames[-1].append(part)
     return frames

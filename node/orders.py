@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from liminal_mesh.cluster import Suppressed
+from liminal_mesh.cluster import Eagerness, Suppressed
 
 from .inbox import Run
 
@@ -28,11 +28,13 @@ class Piece:
 
     Attributes:
         first: the index of the first one in the order.
-        tried: the nodes that have been asked, in turn.
+        tried: the nodes that could not take them.
+        spared: the nodes that were asked for credit alone; they are asked for room, if nobody else has any.
+        eagerness: what the node that was asked last had to put up with.
         awaited: whether the publisher waits for what becomes of them.
     """
 
-    __slots__ = ("awaited", "first", "order", "queue", "run", "tried")
+    __slots__ = ("awaited", "eagerness", "first", "order", "queue", "run", "spared", "tried")
 
     def __init__(
         self,
@@ -41,6 +43,8 @@ class Piece:
         run: Run,
         first: int = 0,
         tried: tuple[str, ...] = (),
+        spared: tuple[str, ...] = (),
+        eagerness: Eagerness = Eagerness.CREDIT,
         awaited: bool = False,
     ) -> None:
         self.order = order
@@ -48,22 +52,40 @@ class Piece:
         self.run = run
         self.first = first
         self.tried = tried
+        self.spared = spared
+        self.eagerness = eagerness
         self.awaited = awaited
 
     def __len__(self) -> int:
         """Return how many messages they are."""
         return len(self.run.items)
 
+    @property
+    def asked(self) -> bool:
+        """Whether any node was asked to take them."""
+        return bool(self.tried or self.spared or self.eagerness)
+
     def cut(self, start: int, stop: int) -> Piece:
         """Return some of them; itself if that is all."""
         if stop - start == len(self):
             return self
-        run = part_of(self.run, start, stop)
-        return Piece(self.order, self.queue, run, self.first + start, self.tried, self.awaited)
+        run, first = part_of(self.run, start, stop), self.first + start
+        return Piece(self.order, self.queue, run, first, self.tried, self.spared, self.eagerness, self.awaited)
 
-    def after(self, node: str) -> Piece:
-        """Return the same messages, to be asked elsewhere."""
-        return Piece(self.order, self.queue, self.run, self.first, (*self.tried, node), self.awaited)
+    def after(self, node: str, *, full: bool = False) -> Piece:
+        """Return the same messages, to be asked elsewhere; ``full`` says that the node has members without room."""
+        tried, spared = self.tried, self.spared
+        if full and self.eagerness == Eagerness.CREDIT:
+            spared = (*spared, node)
+        else:
+            tried = (*tried, node)
+        return Piece(self.order, self.queue, self.run, self.first, tried, spared, self.eagerness, self.awaited)
+
+    def again(self) -> Piece:
+        """Return the same messages, for the nodes that were spared."""
+        return Piece(
+            self.order, self.queue, self.run, self.first, self.tried, (), Eagerness.ROOM, self.awaited
+        )  # fmt: skip
 
 
 class Order:

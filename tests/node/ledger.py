@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, NodeId, Offer, Pid
+from liminal_mesh.cluster import CHANNEL_SCOPE, Eagerness, NodeId, Offer, Pid
 from liminal_mesh.node.inbox import Anchor, Inbox, Run
 from liminal_mesh.node.names import matches
 from liminal_mesh.node.subscribers import Subscriber
@@ -139,15 +139,16 @@ class Shares:
         self.given: dict[Share, Pid] = {}
         """Whom it was given to, be it that it was dropped for that one."""
         self.accepted: set[Share] = set()
-        self._asked: set[tuple[NodeId, Share]] = set()
+        self._asked: dict[tuple[NodeId, Share], int] = {}
 
     def asked(self, host: NodeId, origin: NodeId, frame: Offer) -> None:
-        """Note that a node was asked: once for each message and group."""
-        for group, _ in frame.claims:
+        """Note that a node was asked: once for each message and group, and perhaps once before for credit alone."""
+        for group, eagerness in frame.claims:
             for item in frame.items:
-                share = group, frame.channel, origin, item.sequence
-                assert (host, share) not in self._asked, "a node was asked twice"
-                self._asked.add((host, share))
+                asked = host, (group, frame.channel, origin, item.sequence)
+                former = self._asked.setdefault(asked, -1)
+                assert former < 0 or former == Eagerness.CREDIT < eagerness, "a node was asked twice"
+                self._asked[asked] = eagerness
 
     def give(self, share: Share, member: Pid) -> None:
         """Note that a member gets a message."""
