@@ -65,7 +65,8 @@ class Intake:
             return
         receipts = (asked or channel.settings.ack) == "nodes"
         keyed = special and frame.scope == CHANNEL_SCOPE and has_key(frame.items)
-        step = 1 if keyed or channel.choosy else len(frame.items)
+        # Each is answered by itself, unless all are confirmed alike.
+        step = 1 if keyed or channel.choosy or frame.mode != _CONFIRM else len(frame.items)
         for start in range(0, len(frame.items), step):
             self._publish(frame, start, start + step, receipts, keyed)
         self._look_at_lanes(channel)
@@ -159,12 +160,9 @@ class Intake:
             local = exchange.accept(channel, items, self._number)
             self.confirm(ref, len(items), 0 if local or channel.routes else len(items))
             return
-        step = len(items) if frame.mode == _CONFIRM else 1
-        for start in range(0, len(items), step):
-            part = items[start : start + step]
-            pending = self._pending(frame, channel, part, ref + start)
-            exchange.accept(channel, part, self._number, pending, receipts)
-            self._await(pending, frame.timeout_ms)
+        pending = self._pending(frame, channel, items, ref)
+        exchange.accept(channel, items, self._number, pending, receipts)
+        self._await(pending, frame.timeout_ms)
 
     def _pending(self, frame: ClientPublish, channel: Channel, items: list[Envelope], ref: int) -> _Confirmed:
         """Return what hears of the end of one or more publishes, and answers as the client asked."""

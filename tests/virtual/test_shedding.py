@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack
 import msgspec
 import pytest
 
-from liminal_mesh.cluster import ClientOutcome, ClientPublish, Envelope, OptionKey
+from liminal_mesh.cluster import ClientOutcome, ClientPublish, Encoding, Envelope, Failure, OptionKey
 from liminal_mesh.node.config import ChannelConfig, InboxConfig, PressureConfig
+from liminal_mesh.node.message import Message, encode_headers
 from liminal_mesh.testing import Cluster
 
 from ..live.raw_peer import RawClient
@@ -39,3 +40,25 @@ async def test_a_priority_that_cannot_be_read_harms_nobody(headers: bytes) -> No
             assert outcome.nodes == {"b": "delivered"}
             assert len([await anext(subscription) for _ in range(6)]) == 6
         assert not [event for event in cluster["b"].running.hub.events if event["kind"] == "link_down"]
+
+
+async def test_what_is_awaited_is_shed_from_the_threshold_on() -> None:
+    """PR3: also in the middle of what a client has sent at once; each hears of itself, and what passed has passed."""
+    async with Cluster(nodes=2, channels=[SHED]) as cluster, AsyncExitStack() as stack:
+        client = await raw(cluster, stack)
+        here = cluster["a"].subscribe("shed", max_in_flight=4)
+        async with here as subscription, cluster["b"].subscribe("shed", wait="cluster"):
+            items = [
+                Envelope(0, 0, 0, 0, Encoding.TEXT, str(number).encode(), encode_headers({"liminal-priority": "4"}))
+                for number in range(10)
+            ]
+            client.send(ClientPublish(1, OUTCOME, "shed", "nodes", 5000, items))
+            outcomes = [await client.expect(ClientOutcome) for _ in range(5)]
+            refused = [frame for frame in client.seen if isinstance(frame, Failure)]
+            got = [await anext(subscription) for _ in range(5)]
+
+    assert [(one.ref, one.delivered, one.nodes) for one in outcomes] == [
+        (ref, True, {"b": "delivered"}) for ref in range(1, 6)
+    ]
+    assert [(one.ref, one.count, one.error) for one in refused] == [(ref, 1, "Rejected") for ref in range(6, 11)]
+    assert [item.payload for item in got if isinstance(item, Message)] == list("01234")
