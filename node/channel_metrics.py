@@ -44,7 +44,7 @@ def channel_series(exchange: Exchange, names: Collection[str] = ()) -> Iterator[
         of = [held.by(channel) for channel in channels]
         for family, value in zip((subscribers, in_flight, buffered), map(sum, zip(*of, strict=True)), strict=True):
             family.add_metric((name,), value)
-        scores = [channel.press.pressure.score for channel in channels if channel.press is not None]
+        scores = [channel.press.score() for channel in channels if channel.press is not None]
         if scores:
             pressure.add_metric((name,), max(scores))
     yield from (published, crashes, subscribers, in_flight, buffered, pressure)

@@ -133,6 +133,7 @@ class ChannelTable:
         """Take a declaration back; what :meth:`closing` told of it is refused from now on."""
         closing = self.closing(name)
         self.declared.drop(name)
+        self._scores.pop(name, None)
         self._spare -= not is_pattern(name)
         for channel in closing:
             channel.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,8 +90,9 @@ class Channels:
     def set_pressure(self, name: str, score: Score | None) -> None:
         """Let a function make the score of a channel's pressure, instead of the average of how full its consumers are.
 
-        It is called whenever the score is looked at, in the loop, and has to be quick. If it raises, or returns what is
-        no number, the average stands in, and the log tells once in a while; a score below 0 is 0, one above 1 is 1.
+        It stays until the channel is closed, or another one takes its place. It is called whenever the score is looked
+        at, in the loop, and has to be quick. If it raises, or returns what is no number, the average stands in, and the
+        log tells once in a while; a score below 0 is 0, one above 1 is 1.
 
         Args:
             name: of a channel, or of a family, as it is declared.
@@ -98,8 +100,11 @@ class Channels:
 
         Raises:
             ChannelNotConfigured: nothing of exactly this name is declared.
+            TypeError: it is no function, or an async one.
             ValueError: it was declared without ``pressure``, so that no score is ever made.
         """
+        if score is not None and (not callable(score) or inspect.iscoroutinefunction(score)):
+            raise TypeError(f"score={score!r}: give a function of the consumers that returns a number; no async one")
         table = self._run.hub.exchange.channels
         if not table.declared_as(name).pressure:
             raise ValueError(f"channel {name!r} has no pressure in its configuration: there is nothing to score for")

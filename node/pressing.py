@@ -85,43 +85,46 @@ class Pressing:
         return self.pressure.shed_below > 0
 
     def close(self) -> None:
-        """The channel is not in use any more: nobody waits for it, and nothing is told of it."""
+        """The channel is not in use any more: nobody waits for it, and what applied is over."""
         if self._look_timer is not None:
             self._look_timer.cancel()
             self._look_timer = None
-        self.throttle.slow(1.0)
+        self._act(self.pressure.look(0.0, math.inf))
 
     # --- looks ---
 
-    def _look(self, now: float) -> None:
-        self._unseen = 0
-        changes = self.pressure.look(self._score(), now)
-        if changes:
-            for change in changes:
-                self._tell(change)
-            self.throttle.slow(self.pressure.slow)
-            self._channel.stamp = -1  # whether it is choosy may be another matter now
-        if self.pressure.reached and self._look_timer is None:
-            self._look_timer = self._hub.loop.call_later(LOOK_S, self._look_again)
-
-    def _look_again(self) -> None:
-        self._look_timer = None
+    def score(self) -> float:
+        """Return how full the consumers are now, from 0 to 1."""
         self._hub.exchange.current(self._channel)  # consumers that are gone do not count
-        self._look(self._hub.loop.time())
-
-    def _score(self) -> float:
         consumers = self._channel.consumers
         if not consumers:
             return 0.0
         if self.score_of is not None:
             try:
-                score = self.score_of([consumption_of(one.inbox, one.pid) for one in consumers])
+                score = float(self.score_of([consumption_of(one.inbox, one.pid) for one in consumers]))
                 if not math.isnan(score):
                     return max(0.0, min(1.0, score))
                 raise ValueError("the score is not a number")
             except Exception as error:  # noqa: BLE001 - it is the user's; the average stands in
                 self._broken(error)
         return sum([utilisation(one.inbox) for one in consumers]) / len(consumers)
+
+    def _look(self, now: float) -> None:
+        self._unseen = 0
+        self._act(self.pressure.look(self.score(), now))
+        if self.pressure.reached and self._look_timer is None:
+            self._look_timer = self._hub.loop.call_later(LOOK_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._look_timer = None
+        self._look(self._hub.loop.time())
+
+    def _act(self, changes: Sequence[PressureChange]) -> None:
+        if changes:
+            for change in changes:
+                self._tell(change)
+            self.throttle.slow(self.pressure.slow)
+            self._channel.stamp = -1  # whether it is choosy may be another matter now
 
     def _broken(self, error: Exception) -> None:
         """Tell of an error of the user's function, unless the like was told just now."""

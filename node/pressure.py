@@ -93,32 +93,29 @@ def priority_of(envelope: Envelope) -> int:
 
 
 class ChannelPressure:
-    """The score of one channel, and the policies that it has reached.
+    """The policies that the score of one channel has reached.
 
     Args:
         policies: in any order.
 
     Attributes:
-        score: the last one.
         reached: the policies that apply, by ascending threshold.
         slow: the factor by which publishers are slowed, 1 when they are not.
         shed_below: what has a lower priority is shed; 0 sheds nothing.
     """
 
-    __slots__ = ("_policies", "_since", "reached", "score", "shed_below", "slow")
+    __slots__ = ("_policies", "_since", "reached", "shed_below", "slow")
 
     def __init__(self, policies: Sequence[PressurePolicy]) -> None:
         self._policies = tuple(sorted(policies, key=lambda policy: policy.at))
         self._since: dict[PressurePolicy, float] = {}
         """The policies that apply, and since when."""
-        self.score = 0.0
         self.reached: tuple[PressurePolicy, ...] = ()
         self.slow = 1.0
         self.shed_below = 0
 
     def look(self, score: float, now: float) -> list[PressureChange]:
         """Take a score at a time in seconds; return what has changed by it, by ascending threshold."""
-        self.score = score
         changes = []
         for policy in self._policies:
             since = self._since.get(policy)

@@ -241,7 +241,7 @@ def _pressure(run: Runtime, channel: str) -> Document | None:
         return None
     pressure = used.press.pressure
     return {
-        "score": round(pressure.score, 3),
+        "score": round(used.press.score(), 3),
         "reached": [policy.at for policy in pressure.reached],
         "slow": pressure.slow,
         "shed_below": pressure.shed_below,

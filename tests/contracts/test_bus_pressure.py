@@ -10,13 +10,14 @@ import pytest
 
 from liminal_mesh.node import status
 from liminal_mesh.node.bus import Bus
-from liminal_mesh.node.errors import ChannelNotConfigured, Rejected
+from liminal_mesh.node.channel_metrics import channel_series
+from liminal_mesh.node.errors import ChannelClosed, ChannelNotConfigured, Rejected
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.subscription import Subscription
 from liminal_mesh.node.values import Consumption, Gap
 
-from .holders import Held, Pair, eventually, take
+from .holders import Held, Pair, collect, eventually, take
 
 LOW = {"liminal-priority": "4"}
 HIGH = {"liminal-priority": "9"}
@@ -41,6 +42,18 @@ def shown(node: Node) -> Any:
     """Return what the page of channels shows of the pressure."""
     [one] = [one for one in status.channels(node.running)["channels"] if one["name"] == "shed"]
     return one["pressure"]
+
+
+def measured(node: Node) -> float:
+    """Return the score as the metrics show it."""
+    [family] = [one for one in channel_series(node.running.hub.exchange, ["shed"]) if one.name.endswith("score")]
+    [sample] = family.samples
+    return sample.value
+
+
+async def later(_: Sequence[Consumption]) -> float:
+    """Be no function that can be asked."""
+    return 0.0
 
 
 async def drain(subscription: Subscription) -> list[Message | Gap]:
@@ -83,10 +96,10 @@ async def test_it_is_over_when_consumers_have_caught_up(held: Held) -> None:
         assert shown(held.node) == {"score": 1.0, "reached": [0.5, 0.9], "slow": 1.0, "shed_below": 8}
         await drain(subscription)
         await eventually(lambda: shown(held.node)["reached"] == [])
+        await eventually(lambda: shown(held.node)["score"] <= 0.1)
         outcome = await held.bus.publish("shed", "again", headers=LOW)
 
     assert outcome.local == 1
-    assert shown(held.node)["score"] <= 0.2
     assert [(one["threshold"], one.get("signal")) for one in told(held.node, "pressure_reached")] == [
         (0.5, "scale-out"),
         (0.9, None),
@@ -95,6 +108,35 @@ async def test_it_is_over_when_consumers_have_caught_up(held: Held) -> None:
         ("shed", 0.5),
         ("shed", 0.9),
     ]
+
+
+async def test_the_score_is_that_of_now(held: Held) -> None:
+    """PR3, TR2: wherever it is shown, though nothing applies and nobody publishes."""
+    async with filling(held.bus) as subscription:
+        for number in range(4):
+            await held.bus.publish("shed", number)
+        assert (shown(held.node)["score"], measured(held.node)) == (0.4, 0.4)
+        await drain(subscription)
+        await eventually(lambda: shown(held.node)["score"] <= 0.1)
+        assert measured(held.node) <= 0.1
+    await eventually(lambda: (shown(held.node)["score"], measured(held.node)) == (0.0, 0.0))
+
+
+async def test_what_applied_is_over_when_the_channel_is_closed(held: Held) -> None:
+    """PR3: whoever waits for the end of it hears that; what is declared anew begins without it."""
+    [declared] = [one for one in held.node.config.channels if one.name == "shed"]
+    held.node.channels.set_pressure("shed", lambda _: 1.0)
+    async with filling(held.bus) as subscription:
+        await held.bus.publish("shed", 1)
+        assert len(told(held.node, "pressure_reached")) == 2
+        await held.node.channels.close("shed")
+        assert [one["threshold"] for one in told(held.node, "pressure_over")] == [0.5, 0.9]
+        with pytest.raises(ChannelClosed):
+            await collect(subscription, [])
+    await held.node.channels.create(declared)
+    async with filling(held.bus):
+        await held.bus.publish("shed", 2)
+        assert shown(held.node) == {"score": 0.1, "reached": [], "slow": 1.0, "shed_below": 0}
 
 
 async def test_consumers_that_are_gone_do_not_count(held: Held) -> None:
@@ -180,7 +222,7 @@ async def test_a_program_can_make_the_score(held: Held) -> None:
         assert shown(held.node)["score"] == 1.0
 
 
-@pytest.mark.parametrize("score", [float("nan"), "high", None])
+@pytest.mark.parametrize("score", [float("nan"), "high", None, 1j, [0.5]])
 async def test_a_score_that_is_none_is_told_and_the_average_stands_in(held: Held, score: Any) -> None:
     """PR3: once in a while, not at every publish; the publish itself is not concerned."""
     held.node.channels.set_pressure("shed", lambda _: score)
@@ -198,5 +240,8 @@ async def test_only_a_channel_with_pressure_has_a_score(held: Held) -> None:
         held.node.channels.set_pressure("ticks", lambda _: 0.0)
     with pytest.raises(ChannelNotConfigured):
         held.node.channels.set_pressure("shedd", lambda _: 0.0)
+    for score in (later, 0.5):
+        with pytest.raises(TypeError, match="score="):
+            held.node.channels.set_pressure("shed", score)  # type: ignore[arg-type]
     [one] = [one for one in status.channels(held.node.running)["channels"] if one["name"] == "ticks"]
     assert one["pressure"] is None

@@ -71,7 +71,7 @@ def test_all_policies_that_are_reached_apply() -> None:
     assert (pressure.slow, pressure.shed_below, pressure.reached) == (8.0, 8, (SLOW, GROW, SHED, PANIC))
     over = pressure.look(0.0, 9.0)
     assert [(change.policy, change.reached) for change in over] == [(one, False) for one in (SLOW, GROW, SHED, PANIC)]
-    assert (pressure.slow, pressure.shed_below, pressure.reached, pressure.score) == (1.0, 0, (), 0.0)
+    assert (pressure.slow, pressure.shed_below, pressure.reached) == (1.0, 0, ())
 
 
 def test_a_score_that_wavers_is_not_told_again_and_again() -> None:
@@ -113,7 +113,6 @@ def test_what_applies_follows_from_what_was_told(thresholds: list[float], looks:
         assert set(pressure.reached) == set(since)
         assert pressure.slow == max([one.slow or 1.0 for one in since], default=1.0)
         assert pressure.shed_below == max([one.shed_below or 0 for one in since], default=0)
-        assert pressure.score == score
 
 
 @pytest.mark.parametrize(
