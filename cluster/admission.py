@@ -178,7 +178,7 @@ class Admission:
             return
         peers_max = ledger.options.peers_max
         if pair.conn is None and sum(other.conn is not None for other in ledger.pairs.values()) >= peers_max:
-            self._refuse(contact, Refusal("full", f"{peers_max} peers are the most"), now)
+            self._refuse(contact, Refusal("full", f"{peers_max} peers are the most (limits.peers)"), now)
             return
         if not pair.knows(hello):
             pair.become(hello)

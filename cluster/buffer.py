@@ -18,17 +18,21 @@ class FrameBuffer:
     """Cuts a stream of bytes into frames.
 
     Args:
-        limit: the most bytes a frame may have after its length; may be changed at any time and holds from the
-            next frame on (4 KiB before authentication, ``max_frame`` afterwards).
+        limit: the most bytes a frame may have after its length, until :meth:`let_in`.
     """
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
+        self._limit = limit
+        self._setting = "limits.preauth_frame"
         self._pending = bytearray()
 
     def __len__(self) -> int:
         """Return how many bytes wait for the rest of their frame."""
         return len(self._pending)
+
+    def let_in(self, limit: int) -> None:
+        """Take frames up to this limit from the next one on: it is known who sends them."""
+        self._limit, self._setting = limit, "limits.max_frame"
 
     def feed(self, data: bytes) -> Iterator[tuple[int, memoryview]]:
         """Yield the type and the body of each frame that ``data`` completes.
@@ -66,5 +70,5 @@ class FrameBuffer:
     def _check(self, size: int) -> None:
         if size == 0:
             raise ProtocolError("an empty frame")
-        if size > self.limit:
-            raise ProtocolError(f"a frame of {size} bytes, where {self.limit} are allowed")
+        if size > self._limit:
+            raise ProtocolError(f"a frame of {size} bytes, where {self._limit} are allowed ({self._setting})")

@@ -160,7 +160,7 @@ class ControlPlane:
         assert isinstance(frame, LinkFrame)
         self._do(self._core.received(wire.tag, kind, frame, self._loop.time()))
         if state != "session" and self._core.state(wire.tag) in {"greeting", "session"}:
-            wire.buffer.limit = self._limits.frame
+            wire.buffer.let_in(self._limits.frame)
 
     def wire_broken(self, wire: Wire, error: ProtocolError) -> None:
         """The peer broke the protocol: the core closes it, and says so."""

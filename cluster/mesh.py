@@ -174,7 +174,7 @@ class Mesh:
         assert isinstance(frame, LinkFrame)
         self._do(self._core.received(wire.tag, kind, frame, self._loop.time()))
         if self._core.state(wire.tag) in {"adopting", "session"}:
-            wire.buffer.limit = self._limits.frame
+            wire.buffer.let_in(self._limits.frame)
             self._listener.release(wire.tag)
 
     def wire_broken(self, wire: Wire, error: ProtocolError) -> None:

@@ -109,7 +109,7 @@ class Replica:
             raise ProtocolError("a range of no records with entries")
         count = self.count + _size(joins) - _size(leaves)
         if count > room:
-            raise ProtocolError(f"more than {room} entries in scope {self.scope}")
+            raise ProtocolError(f"more than {room} entries in scope {self.scope} (limits.registry_entries)")
         digest = self.digest ^ self._hash.of_all(joins) ^ self._hash.of_all(leaves)
         if digest != frame.digest or not self._fits(joins, leaves):
             raise DigestMismatch
@@ -125,7 +125,8 @@ class Replica:
         if frame.epoch != self.node.epoch or (self.synced and frame.sequence <= self.applied):
             return False
         if frame.count > room:
-            raise ProtocolError(f"a snapshot of {frame.count} entries in scope {self.scope}, where {room} are allowed")
+            more = f"a snapshot of {frame.count} entries in scope {self.scope}"
+            raise ProtocolError(f"{more}, where {room} are allowed (limits.registry_entries)")
         # The same announcement again must not throw away what has come since the first.
         if self._stage is None or self._stage.begin != frame:
             self._stage = _Stage(frame)

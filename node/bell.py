@@ -46,7 +46,7 @@ class Bell:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
         if inbox is not None and inbox.overflowed:
-            self.end(LimitExceeded("inbox", inbox.limit))
+            self.end(LimitExceeded(*inbox.overflowed))
 
     def anchored(self, origin: NodeId, heads: Mapping[str, int]) -> None:
         """A peer knows of it; gaps come through the inbox, so that most receivers need not be told."""

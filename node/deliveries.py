@@ -89,7 +89,7 @@ class Delivery:
             return None
         if inbox.overflowed and not self.farewell:
             self._over(self)
-            name, fields = to_wire(LimitExceeded("inbox", inbox.limit))
+            name, fields = to_wire(LimitExceeded(*inbox.overflowed))
             self.farewell = CLIENT_CODEC.encode(Ended(self.number, name, msgpack.packb(fields)))
         if not self.farewell:
             return None

@@ -166,6 +166,7 @@ class Dialler:
 
     async def _open(self, address: Address) -> None:
         wire = Wire(self._loop, self, FRAME_BYTES_MAX)
+        wire.buffer.let_in(FRAME_BYTES_MAX)
         self._greeting = self._loop.create_future()
         self._goodbye, self._leaving = "", False
         try:

@@ -167,7 +167,9 @@ class LimitExceeded(Refused):
     def __init__(self, name: str, limit: int) -> None:
         self.name = name
         self.limit = limit
-        super().__init__(f"limits.{name} is {limit}, and this would pass it")
+        own = name.replace("_", ".") if name in {"inbox_messages", "inbox_bytes"} else ""
+        where = f"limits.{name} (or {own} of the channel)" if own else f"limits.{name}"
+        super().__init__(f"{where} is {limit}, and this would pass it")
 
 
 class NoProcess(Refused):

@@ -138,9 +138,7 @@ class Inbox:
     ) -> None:
         if min(credit, messages, size) < 1:
             raise ValueError(f"credit={credit}, messages={messages}, size={size}: each must be at least 1")
-        self.credit = credit
-        self.messages = messages
-        self.size = size
+        self.credit, self.messages, self.size = credit, messages, size
         self.overflow: Overflow = overflow
         self.limit = credit + messages
         self.queued = self.lent = self.bytes = 0
@@ -148,8 +146,8 @@ class Inbox:
         """All messages that ever left the queue at its head, lent or dropped: it is first in, first out."""
         self._budgets = budgets
         self.dropped = 0
-        self.overflowed = False
-        """Set for good when the policy is ``disconnect`` and it had to act: nothing more is taken."""
+        self.overflowed: tuple[str, int] | None = None
+        """The bound of ``[limits]`` that was passed, with the policy ``disconnect``: nothing more is taken."""
         self._queue: deque[tuple[Run, int] | tuple[NodeId, Gap | Anchor]] = deque()
         self._before: Notes = {}
         self._after: Notes = {}
@@ -257,8 +255,9 @@ class Inbox:
             self.queued += accepted
             self._charge(part.size)
         self._lose(self._after, run, accepted, len(run.items))
-        if self.overflow == "disconnect":
-            self.overflowed = True
+        if self.overflow == "disconnect" and not self.overflowed:
+            full = len(self) >= self.limit
+            self.overflowed = ("inbox_messages", self.messages) if full else ("inbox_bytes", self.size)
         return accepted
 
     def fitting(self, run: Run) -> int:

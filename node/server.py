@@ -154,7 +154,7 @@ class Server:
     def opened(self, connection: Connection) -> None:
         """A newcomer has said who it is."""
         self._listener.release(connection.wire.tag)
-        connection.wire.buffer.limit = self.limits.max_frame
+        connection.wire.buffer.let_in(self.limits.max_frame)
         self._vigil.let_in(connection.wire.tag, self.loop.time())
         self._alarm.set(self._vigil.next_at)
 
@@ -240,7 +240,7 @@ class Server:
         return None
 
     def _crowded_out(self, connection: Connection) -> None:
-        connection.refuse("crowded", "others wait for the place of a connection that has not greeted")
+        connection.refuse("crowded", "others waited for the place of one that had not greeted (limits.handshakes)")
 
     def _look(self) -> float:
         for tag, lapse in self._vigil.due(self.loop.time()):

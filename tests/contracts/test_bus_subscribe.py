@@ -103,7 +103,8 @@ async def test_disconnect_ends_the_subscription_that_overflowed(held: Held) -> N
         with pytest.raises(LimitExceeded) as error:
             await asyncio.wait_for(collect(slow, items), DEADLINE_S)
 
-        assert error.value.name == "inbox"
+        assert (error.value.name, error.value.limit) == ("inbox_messages", 4)
+        assert "limits.inbox_messages (or inbox.messages of the channel) is 4" in str(error.value)
         check_in_place(items)
         assert [item.payload for item in items if isinstance(item, Message)] == list(range(6))
         assert isinstance(items[-1], Gap)

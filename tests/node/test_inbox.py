@@ -213,7 +213,7 @@ class InboxBesideNaive(RuleBasedStateMachine):
         assert bool(inbox) == bool(self.entries)
         assert [budget.used for budget in self.budgets] == [inbox.bytes] * 2
         assert inbox.dropped == self.lost + sum(entry.lost == "overflow" for entry in self.entries)
-        assert inbox.overflowed == self.overflowed
+        assert bool(inbox.overflowed) == self.overflowed
         there = {id(entry) for entry in waiting}
         for end, marked in self.marks:
             assert (inbox.passed < end) == any(id(entry) in there for entry in marked)

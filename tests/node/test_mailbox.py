@@ -89,7 +89,7 @@ async def test_one_that_overflowed_for_good_ends_by_the_name_of_the_limit() -> N
 
     with pytest.raises(LimitExceeded) as error:
         await drain(delivery.mailbox)
-    assert error.value.name == "inbox"
+    assert error.value.name == "inbox_messages"
     assert delivery.mailbox.statistics.delivered == 3
 
 
