@@ -17,7 +17,7 @@ that what asks for none is never looked at for one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from liminal_mesh.cluster import (
@@ -40,6 +40,7 @@ from liminal_mesh.cluster import (
 
 from .channel import Channel
 from .channel_table import ChannelTable
+from .covering import covered_by
 from .inbox import Run
 from .keyed import digest_of, has_key, key_of
 from .keyed_queues import Given, give
@@ -47,7 +48,7 @@ from .queueing import Fate
 from .route import Route, receipt_runs
 from .shared import Shared
 
-__all__ = ["Arrivals"]
+__all__ = ["Arrivals", "heads_at"]
 
 
 class Arrivals:
@@ -230,23 +231,26 @@ class Arrivals:
             channel = self.channels.wanted(name)
             if channel is not None:
                 self._pass_over(channel, origin, sequence)
-        for group in tuple(self.channels.groups.values()):
-            if group.joined_at <= frame.applied and origin not in group.anchored:
-                group.anchored.add(origin)
-                heads = self.heads_of(group.pattern, origin)
-                for subscriber in tuple(group.subscribers.values()):
-                    self._guard(subscriber, partial(subscriber.listener.anchored, origin, heads))
-
-    def heads_of(self, pattern: str, origin: NodeId) -> dict[str, int]:
-        """Return up to where an origin's publishes were delivered or told, on the channels of a pattern."""
-        # An exact name is told even where it stands at 0: a mailbox holds the anchors of several groups.
-        heads = {one.name: one.heads.get(origin, 0) for one in self.channels.matching(pattern)}
-        return {name: head for name, head in heads.items() if head or name == pattern}
+        groups = self.channels.groups.values()
+        fresh = [one for one in groups if one.joined_at <= frame.applied and origin not in one.anchored]
+        heads: dict[str, dict[str, int]] = {group.pattern: {} for group in fresh}
+        for pattern, channel in covered_by(self.channels.channels, heads):
+            heads[pattern] |= heads_at(origin, (channel,), pattern)
+        for group in fresh:
+            group.anchored.add(origin)
+            for subscriber in tuple(group.subscribers.values()):
+                self._guard(subscriber, partial(subscriber.listener.anchored, origin, heads[group.pattern]))
 
     def _pass_over(self, channel: Channel, origin: NodeId, last: int, reason: str = "link") -> None:
         self._current(channel)
         lost = channel.pass_over(origin, last, reason, self._shared.supervisor.crashed)
         self.statistics.link_lost += lost if reason == "link" else 0
+
+
+def heads_at(origin: NodeId, channels: Iterable[Channel], pattern: str) -> dict[str, int]:
+    """Return up to where an origin's publishes were delivered or told, on the channels of a pattern."""
+    # An exact name is told even where it stands at 0: a mailbox holds the anchors of several groups.
+    return {one.name: head for one in channels if (head := one.heads.get(origin, 0)) or one.name == pattern}
 
 
 _REASONS = {

@@ -5,16 +5,17 @@ A channel is made when it is first used, from the configuration that covers its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from liminal_mesh.cluster import NodeId, Pid, QueueNames, TokenTrie, queue_name
 
 from .channel import Channel, ChannelSettings
+from .covering import covered, covered_by
 from .declared import Declared
 from .errors import ChannelClosed, ChannelExists, ChannelFailed, ChannelNotConfigured, LimitExceeded
-from .names import check_name, is_pattern, matches, nearest
+from .names import check_name, is_pattern, nearest
 from .subscribers import Group, Subscriber
 from .values import Gap
 
@@ -55,6 +56,10 @@ class ChannelTable:
         self.press: Callable[[Channel], Pressing] | None = None
         """Looks after the pressure of a channel that has policies for it."""
         self._scores: dict[str, Score] = {}
+        self._left: list[str] = []
+        """Patterns and names that nobody subscribes to any more."""
+        self.later: Callable[[Callable[[], None]], object] = lambda tidy: tidy()
+        """Calls what looks after those, at once or at the end of the turn: a client can leave a thousand at once."""
 
     def settings(self, name: str) -> ChannelSettings:
         """Return what the configuration says of an exact name or a pattern.
@@ -269,19 +274,24 @@ class ChannelTable:
         shedding = channel.press is not None and channel.press.shedding
         channel.choosy = bool(channel.rejecting) or channel.settings.schema is not None or shedding
 
-    def matching(self, pattern: str) -> Iterable[Channel]:
+    def matching(self, pattern: str) -> Sequence[Channel]:
         """Return the channels in use that a pattern or an exact name covers."""
-        if not is_pattern(pattern):
-            channel = self.channels.get(pattern)
-            return () if channel is None else (channel,)
-        return [channel for channel in self.channels.values() if matches(pattern, channel.name)]
+        return covered(self.channels, pattern)
 
     def _let_go(self, pattern: str) -> None:
-        """Drop channels that were in use only because peers published on them and ``pattern`` was subscribed to."""
-        for channel in tuple(self.matching(pattern)):
+        """Note that nobody subscribes to a pattern any more, and look what goes with it: once for all in one turn."""
+        self._left.append(pattern)
+        if len(self._left) == 1:
+            self.later(self._tidy)
+
+    def _tidy(self) -> None:
+        """Drop channels that were in use only because peers published on them and somebody subscribed to them."""
+        left, self._left = self._left, []
+        for _, channel in tuple(covered_by(self.channels, left)):
             unused = channel.sequence == 0 and channel.posted is None and channel.holder is None
             kept = channel.crashes or channel.closed or channel.name in self.declared
-            if unused and not kept and not self._waited_for(channel.name):
+            gone = self.channels.get(channel.name) is not channel  # two of these patterns cover it
+            if unused and not (kept or gone or self._waited_for(channel.name)):
                 del self.channels[channel.name]
                 self._spare += 1
                 self._end(channel)
@@ -300,6 +310,8 @@ class ChannelTable:
 
     def _make(self, name: str, settings: ChannelSettings) -> Channel:
         if name not in self.declared:  # a name that is configured for itself always has its channel
+            if self._spare <= 0:
+                self._tidy()
             if self._spare <= 0:
                 raise LimitExceeded(f"{self._what}s", self._channels_max)
             self._spare -= 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, KeysView, ValuesView
 from typing import Generic, Protocol, TypeVar
 
-from .names import is_pattern, matches
+from liminal_mesh.cluster import TokenTrie
+
+from .names import is_pattern
 
 __all__ = ["Declared", "Named"]
 
@@ -31,6 +33,11 @@ class Declared(Generic[T]):
     def __init__(self, entries: Iterable[T]) -> None:
         self._exact: dict[str, T] = {}
         self._families: dict[str, T] = {}
+        self._patterns = TokenTrie()
+        """Those of the families: a peer can declare thousands, which are held against all that is declared here."""
+        self._order: dict[str, int] = {}
+        """The order in which families are asked, by their patterns."""
+        self._last = 0
         for entry in entries:
             self.put(entry)
 
@@ -61,12 +68,25 @@ class Declared(Generic[T]):
         found = self.get(name)
         if found is not None:
             return found
-        return next((one for family, one in self._families.items() if matches(family, name)), None)
+        families = self._patterns.match(name)
+        return self._families[min(families, key=self._order.__getitem__)] if families else None
 
     def put(self, entry: T) -> None:
         """Add a declaration, or put it in the place of that of the same name."""
-        (self._families if is_pattern(entry.name) else self._exact)[entry.name] = entry
+        name = entry.name
+        if not is_pattern(name):
+            self._exact[name] = entry
+            return
+        if name not in self._families:
+            self._last += 1
+            self._order[name] = self._last
+            self._patterns.add(name)
+        self._families[name] = entry
 
     def drop(self, name: str) -> None:
         """Take a declaration back."""
-        del (self._families if is_pattern(name) else self._exact)[name]
+        if not is_pattern(name):
+            del self._exact[name]
+            return
+        del self._families[name], self._order[name]
+        self._patterns.remove(name)

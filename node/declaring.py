@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from .channel import ChannelSettings
@@ -18,14 +19,14 @@ __all__ = ["channel_settings", "channel_table", "group_table"]
 
 
 def channel_table(config: NodeConfig) -> ChannelTable:
-    """Return the configured channels.
+    """Return the configured channels, for the running loop.
 
     Raises:
         ConfigError: some of their schemas cannot be read, or are none.
     """
     schemas = read_schemas(config)
     settings = [channel_settings(one, config.limits, schemas.get(one.name)) for one in config.channels]
-    return ChannelTable(settings, config.limits.channels)
+    return _in_turns(ChannelTable(settings, config.limits.channels))
 
 
 def channel_settings(config: ChannelConfig, limits: LimitsConfig, schema: Schema | None) -> ChannelSettings:
@@ -45,6 +46,11 @@ def channel_settings(config: ChannelConfig, limits: LimitsConfig, schema: Schema
 
 
 def group_table(limits: LimitsConfig) -> ChannelTable:
-    """Return the process groups: one family covers every name."""
+    """Return the process groups, for the running loop: one family covers every name."""
     family = ChannelSettings(">", limits.inbox_messages, limits.inbox_bytes)
-    return ChannelTable([family], limits.groups, "group")
+    return _in_turns(ChannelTable([family], limits.groups, "group"))
+
+
+def _in_turns(table: ChannelTable) -> ChannelTable:
+    table.later = asyncio.get_running_loop().call_soon
+    return table

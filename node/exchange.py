@@ -11,10 +11,11 @@ from msgspec.structs import replace
 
 from liminal_mesh.cluster import CHANNEL_SCOPE, QUEUE_SCOPE, Envelope, NodeId, queue_name, split_queue
 
-from .arrivals import Arrivals
+from .arrivals import Arrivals, heads_at
 from .channel import Channel
 from .channel_table import ChannelTable
 from .conforming import conform
+from .covering import covered_by
 from .decisions import pressure_of
 from .errors import Rejected
 from .inbox import Run
@@ -208,7 +209,9 @@ class Exchange:
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Add a local subscription, and join its group of the registry."""
-        for channel in self.channels.matching(subscriber.pattern):
+        pattern = subscriber.pattern
+        channels = self.channels.matching(pattern)
+        for channel in channels:
             if channel.holder is not None:  # what was published before is not for it, and it cannot refuse it
                 channel.holder.flush()
         scope, name = self._place(subscriber)
@@ -217,9 +220,10 @@ class Exchange:
         self.invalidate()
         if subscriber.queue:  # what others of its group get is no gap of its own: it has no anchors
             return
-        subscriber.listener.anchored(self.me, self._own_heads(subscriber.pattern))
+        own = {one.name: one.sequence for one in channels if one.sequence or one.name == pattern}
+        subscriber.listener.anchored(self.me, own)
         for origin in group.anchored:
-            subscriber.listener.anchored(origin, self.arrivals.heads_of(subscriber.pattern, origin))
+            subscriber.listener.anchored(origin, heads_at(origin, channels, pattern))
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Remove a local subscription, and leave its group; nothing happens when that was done before."""
@@ -261,8 +265,8 @@ class Exchange:
         """A linked peer has become interested in groups: tell it where our channels stand."""
         route = self._routes.get(name)
         if route is not None:
-            heads = {one.name: one.sequence for group in groups for one in self.channels.matching(group)}
-            route.lane.heads(applied, [entry for entry in heads.items() if entry[1]], self.scope)
+            heads = {one.name: one.sequence for _, one in covered_by(self.channels.channels, groups) if one.sequence}
+            route.lane.heads(applied, list(heads.items()), self.scope)
             route.wake()
 
     def anchored(self, pattern: str, origin: NodeId) -> bool:
@@ -303,13 +307,6 @@ class Exchange:
         if subscriber.queue:
             return QUEUE_SCOPE, queue_name(subscriber.pattern, subscriber.queue)
         return self.scope, subscriber.pattern
-
-    # An exact name is told even where it stands at 0: a mailbox holds the anchors of several groups.
-
-    def _own_heads(self, pattern: str) -> dict[str, int]:
-        return {
-            one.name: one.sequence for one in self.channels.matching(pattern) if one.sequence or one.name == pattern
-        }
 
     def current(self, channel: Channel) -> None:
         """See to it that the channel knows whom it serves now."""

@@ -7,6 +7,7 @@ A name is 1 to 256 bytes of ``[A-Za-z0-9._-]``: tokens divided by dots, none of 
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
@@ -17,6 +18,12 @@ __all__ = ["NAME_BYTES_MAX", "check_name", "check_pattern", "check_pid", "is_pat
 
 NAME_BYTES_MAX: Final = 256
 """The longest name; every character of a name is one byte."""
+
+COMPARED_MAX: Final = 40
+"""How many names a misspelt one is compared with."""
+
+COMPARED_CHARS_MAX: Final = 64
+"""How long a name may be to be compared: what that costs grows with its square, and more."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+\Z")
 _SHOWN = 64
@@ -86,9 +93,19 @@ def matches(pattern: str, name: str) -> bool:
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
-    """Return the candidate that ``name`` was probably meant to be, or "" when none is near."""
-    # The comparison is quadratic: what is far too long to be a misspelling is not compared at all.
-    close = get_close_matches(name[:NAME_BYTES_MAX], list(candidates), n=1, cutoff=0.6)
+    """Return the candidate that ``name`` was probably meant to be, or "" when none is near.
+
+    Of many candidates only those that begin like the name are compared, and a long name is not: whoever asks may ask
+    often, and a comparison takes up to a millisecond.
+    """
+    if len(name) > COMPARED_CHARS_MAX:
+        return ""
+    near = list(candidates)
+    if len(near) > COMPARED_MAX:
+        near.sort()
+        at = bisect(near, name)
+        near = near[max(0, at - COMPARED_MAX // 2) : at + COMPARED_MAX // 2]
+    close = get_close_matches(name, near, n=1, cutoff=0.6)
     return close[0] if close else ""
 
 

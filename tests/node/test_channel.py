@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -205,3 +205,33 @@ def test_what_is_passed_over_is_told_to_who_was_anchored() -> None:
     assert expecting.inbox.take(1) is None
     assert other.inbox.take(1) is None
     assert channel.heads == {ORIGIN: 5}
+
+
+def test_channels_of_thousands_of_patterns_that_are_left_at_once_go_together() -> None:
+    """At the end of the turn, when a client has gone; those that somebody waits for stay."""
+    channels, later = table(), list[Callable[[], None]]()
+    channels.later = later.append
+    some = [subscriber(f"m.*.{number}", number) for number in range(20)] + [subscriber("m.1.>", 20)]
+    for one in some:
+        channels.subscribe(one, 1)
+    for number in range(20):
+        assert channels.wanted(f"m.1.{number}") is not None
+        assert channels.wanted(f"m.2.{number}") is not None
+    for one in some[:20]:
+        channels.unsubscribe(one)
+    assert len(channels.channels) == 40
+    (tidy,) = later
+    tidy()
+    assert set(channels.channels) == {f"m.1.{number}" for number in range(20)}
+
+
+def test_a_channel_that_nobody_waits_for_any_more_keeps_no_other_out() -> None:
+    """Even before the end of the turn in which it was left."""
+    channels = table("m.>", most=1)
+    channels.later = lambda _: None
+    one = subscriber("x.*")
+    channels.subscribe(one, 1)
+    assert channels.wanted("x.y") is not None
+    channels.unsubscribe(one)
+    assert channels.channel("m.a").name == "m.a"
+    assert set(channels.channels) == {"m.a"}

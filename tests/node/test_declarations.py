@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from random import Random
 from typing import Any
 
@@ -202,3 +203,13 @@ def test_sc5_both_sides_say_the_same_whatever_happens_on_the_way(
     for side in (a, b):
         last = side.notes[-1][0] if side.notes else "channels_agree"
         assert (last == "channels_disagree") == bool(side.core.disagreements())
+
+
+def test_thousands_of_families_of_a_peer_are_no_matter_of_seconds() -> None:
+    """It may tell of so many, and each name here is held against them."""
+    a = Side(A, *(settings(f"orders.{number}.incoming", durable=True) for number in range(2000)))
+    b = Side(B, *(settings(f"orders.*.{number}") for number in range(TOLD_MAX - 1)), settings("orders.7.*"))
+    began = time.process_time()
+    meet(a, b)
+    assert time.process_time() - began < 2
+    assert [one.channel for one in a.core.disagreements()] == ["orders.7.incoming"]

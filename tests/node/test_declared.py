@@ -35,6 +35,25 @@ def test_a_declaration_takes_the_place_of_the_one_of_its_name() -> None:
     assert [one.messages for one in declared.all()] == [7, 4096]
 
 
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from(NAMES)), max_size=12), st.sampled_from([*NAMES, "a.b.c"]))
+def test_the_first_family_that_covers_a_name_is_asked_whatever_came_and_went(
+    steps: list[tuple[bool, str]], name: str
+) -> None:
+    """By the order of their coming."""
+    declared: Declared[ChannelSettings] = Declared([])
+    order: dict[str, None] = {}
+    for put, one in steps:
+        if put:
+            declared.put(ChannelSettings(one))
+            order[one] = None
+        elif one in order:
+            declared.drop(one)
+            del order[one]
+    found = declared.covering(name)
+    right = name if name in order else next((one for one in order if is_pattern(one) and matches(one, name)), None)
+    assert (found.name if found is not None else None) == right
+
+
 class Model:
     """What a table of channels has to say, told in the plainest way."""
 

@@ -1,5 +1,7 @@
 """Names and patterns."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,3 +101,13 @@ def test_the_nearest_name_is_suggested_and_nothing_far() -> None:
     assert nearest("ordres", ["orders", "metrics"]) == "orders"
     assert nearest("zzz", ["orders", "metrics"]) == ""
     assert nearest("x" * 100_000, ["orders"]) == ""
+    assert nearest("orders-0500x", [f"orders-{number:04d}" for number in range(1000)]) == "orders-0500"
+
+
+def test_a_suggestion_costs_little_however_the_name_is_made() -> None:
+    """A client can ask for channels that are not there as often as it likes."""
+    names = [f"{'aab' * 20}-{number:04d}" for number in range(10_000)]
+    for name in ("ab" * 99, "ab" * 32, names[5000] + "x", "x"):
+        began = time.process_time()
+        nearest(name, names)
+        assert time.process_time() - began < 0.2  # a second and more, if all were compared
