@@ -63,14 +63,15 @@ class Listener:
 
         Raises:
             AddressInUse: another program listens there.
-            OSError: the address is not one of this machine's.
+            OSError: the address is not one of this machine's, or not for this user.
         """
         try:
             self._port = self._network.bind(self.address, self._backlog)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise AddressInUse(self.name, str(self.address)) from error
-            raise
+            said = f"the {self.name} address {self.address} cannot be listened at: {error.strerror}"
+            raise OSError(error.errno, said) from error
         self.address = self._port.address
         return self.address
 

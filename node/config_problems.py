@@ -82,6 +82,10 @@ def _message(found: ErrorDetails, model: type[BaseModel]) -> str:
             return "is missing"
         case "value_error":
             return str(found["ctx"]["error"])
+        case "sequence_str" | "is_instance_of":
+            return f"has to be a list, not {_shown(found['input'])}"
+        case "path_type":
+            return f"has to be a path, not {_shown(found['input'])}"
         case "model_type" | "model_attributes_type" | "dict_type" | "mapping_type":
             return f"has to be a table, not {_shown(found['input'])}"
         case _:

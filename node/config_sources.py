@@ -7,6 +7,7 @@ a key of ours; other names (such as those that Kubernetes makes for a service ca
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -133,7 +134,7 @@ def load_config(
     config, problems = _validate(tree.values)
     problems += [*problems_between(config), *file_problems(config)]
     if tree.problems or problems:
-        raise ConfigError([*tree.problems, *(_placed(tree, problem) for problem in problems)])
+        raise ConfigError(sorted((*tree.problems, *(_placed(tree, problem) for problem in problems)), key=_line))
     return LoadedConfig(config, tree.origins, path)
 
 
@@ -273,6 +274,12 @@ def _mend(values: dict[str, Any], location: Location) -> None:
 
 def _placed(tree: _Tree, problem: Problem) -> Problem:
     return Problem(problem.path, problem.message, _place({**tree.headings, **tree.origins}, problem.path))
+
+
+def _line(problem: Problem) -> float:
+    """Order problems as a file is read; what stands elsewhere comes behind."""
+    number = problem.place.rpartition(":")[2]
+    return int(number) if number.isdigit() else math.inf
 
 
 def _place(origins: Mapping[str, str], path: str) -> str:

@@ -46,16 +46,24 @@ def choose_epoch(data_dir: Path | None, now_ms: int) -> int:
 
 
 def store_identity(data_dir: Path | None, name: str, epoch: int) -> None:
-    """Keep name and epoch, whole or not at all, before the first pid of this run is issued."""
+    """Keep name and epoch, whole or not at all, before the first pid of this run is issued.
+
+    Raises:
+        ConfigError: the folder cannot be made, or nothing can be written there.
+    """
     if data_dir is None:
         return
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = data_dir / (_FILE + ".part")
-    with part.open("w") as file:
-        json.dump({"name": name, "epoch": str(epoch)}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(data_dir / _FILE)
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with part.open("w") as file:
+            json.dump({"name": name, "epoch": str(epoch)}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(data_dir / _FILE)
+    except OSError as error:
+        problem = f"{data_dir} cannot be written to: {error.strerror}"
+        raise ConfigError([Problem("data_dir", problem)]) from error
 
 
 def _load(data_dir: Path) -> dict[str, object]:

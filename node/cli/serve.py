@@ -102,4 +102,4 @@ def _run(load: Callable[[], LoadedConfig], loop: LoopKind, until_eof: bool) -> i
     except (AddressInUse, CookieRejected, NameInUse, StaleEpoch) as error:
         raise Stop(f"the node does not start: {error}", Code.USAGE) from error
     except OSError as error:
-        raise Stop(f"the node does not start: {error}") from error
+        raise Stop(f"the node does not start: {error.strerror or error}") from error

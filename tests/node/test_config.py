@@ -71,6 +71,8 @@ def test_all_problems_are_reported_together_each_with_its_path() -> None:
         nmae="a",
         channels=[{"name": "a", "durable": True}, {"nam": "b"}, 3, {"name": "b", "inbox": {"overflow": "drop"}}],
         cluster={"seeds": ["b:7601", "dns://mesh", "srv://_mesh._tcp.internal:1"], "members": ["a"], "listen": 7},
+        http={"allowed_hosts": "a.example"},
+        data_dir=7,
         limits={"peers": 0, "write_deadline": 0, "max_frame": "1MB"},
     )
 
@@ -86,8 +88,10 @@ def test_all_problems_are_reported_together_each_with_its_path() -> None:
     assert "names a port" in found["cluster.seeds[2]"]
     assert found["cluster.members"] == "is not available in this version"
     assert "cluster.listen" in found
+    assert found["http.allowed_hosts"] == "has to be a list, not 'a.example'"
+    assert found["data_dir"] == "has to be a path, not 7"
     assert {"limits.peers", "limits.write_deadline", "limits.max_frame"} <= found.keys()
-    assert len(found) == 15
+    assert len(found) == 17
 
 
 KEYS = {

@@ -278,6 +278,9 @@ groups = "many"
         "limits.groups": "node.toml:18",
         "log.level": "command line",
     }
+    lines = [int(place.rpartition(":")[2]) for place in found.values() if ":" in place]
+    assert lines == sorted(lines)
+    assert list(found)[-1] == "log.level"
 
 
 def test_paths_in_a_file_are_relative_to_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,7 @@ def test_a_write_that_breaks_leaves_the_former(tmp_path: Path, monkeypatch: pyte
         raise OSError(descriptor, "no space")
 
     monkeypatch.setattr(os, "fsync", broken)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(ConfigError, match=f"data_dir: {tmp_path} cannot be written to: no space"):
         store_identity(tmp_path, "a", 2)
 
     assert choose_epoch(tmp_path, 0) == 2

@@ -86,3 +86,16 @@ def test_off_loopback_it_opens_only_when_that_is_said_in_words(run: Run) -> None
 
     assert ran.code == 2
     assert "client.allow_insecure = true" in ran.err
+
+
+def test_an_address_or_a_folder_that_cannot_be_used_is_named(run: Run, tmp_path: Path) -> None:
+    """With what the system says of it, and without its numbers."""
+    file = tmp_path / "node.toml"
+    file.write_text('[client]\nlisten = "192.0.2.1:7600"\nallow_insecure = true\n[http]\nlisten = "127.0.0.1:0"\n')
+    ran = run("serve", "--config", str(file))
+    said = "the client address 192.0.2.1:7600 cannot be listened at: Cannot assign requested address"
+    assert (ran.code, ran.err) == (1, f"error: the node does not start: {said}\n")
+
+    ran = run("serve", *FREE, "--data-dir", "/proc/nowhere")
+    assert ran.code == 2
+    assert "data_dir: /proc/nowhere cannot be written to: No such file or directory" in ran.err
