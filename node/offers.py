@@ -82,19 +82,21 @@ class Offers:
             raise ProtocolError("an answer that suppresses several offers at once")
         ready = isinstance(frame, Taken) and not frame.deferred
         turned_down: list[Piece] = []
-        for piece in route.settled(frame.group, frame.first, frame.count):
-            if isinstance(frame, Taken) or frame.reason == Reason.FULL:
-                piece.queue.heard(route.name, ready)
-            if isinstance(frame, Taken):
-                piece.order.taken(route.name, piece)
-            elif frame.reason == Reason.DROPPED:
-                self._drop(piece, route.name)
-            elif frame.reason == Reason.SUPPRESSED:
-                piece.order.suppressed(route.name, piece, frame.original, frame.reused)
-            else:
-                piece.order.passed_on(route.name, piece)
-                turned_down.append(piece.after(route.name, full=frame.reason == Reason.FULL))
-        self._pass_on(turned_down)
+        try:
+            for piece in route.settled(frame.group, frame.first, frame.count):
+                if isinstance(frame, Taken) or frame.reason == Reason.FULL:
+                    piece.queue.heard(route.name, ready)
+                if isinstance(frame, Taken):
+                    piece.order.taken(route.name, piece)
+                elif frame.reason == Reason.DROPPED:
+                    self._drop(piece, route.name)
+                elif frame.reason == Reason.SUPPRESSED:
+                    piece.order.suppressed(route.name, piece, frame.original, frame.reused)
+                else:
+                    piece.order.passed_on(route.name, piece)
+                    turned_down.append(piece.after(route.name, full=frame.reason == Reason.FULL))
+        finally:  # also if it answers more than it was asked
+            self._pass_on(turned_down)
 
     def link_down(self, route: Route) -> None:
         """A link is gone: what was never written to it is for others, and of the rest nobody knows."""
@@ -205,14 +207,15 @@ class Offers:
 
     def _forward(self, route: Route, order: Order, run: Run, first: int, parts: list[Piece]) -> list[Piece]:
         """Send a peer what it gets anyway, offered to some groups there in the same frame."""
-        pending, refused = order.pending, list[Piece]()
+        pending = order.pending
         awaited = pending if order.receipts else None
         if pending is not None and route.name in order.channel.interested:
             pending.nodes.setdefault(route.name, "sent")
-        if parts:
+        if parts and not route.indebted:  # else only those in no group get them
             taken, refused = self._offer(route, run, parts, plain=True, awaited=awaited, first=first)
         else:
             taken = route.publish(run, awaited, first=first)
+            refused = [piece.after(route.name) for piece in parts]
         if taken < len(run.items):
             self._statistics.lane_dropped += len(run.items) - taken
             if pending is not None:
@@ -231,7 +234,7 @@ class Offers:
     ) -> tuple[int, list[Piece]]:
         """Queue an offer of a run to groups; return how much of it there was room for, and whom else to ask."""
         claims = tuple([(piece.queue.group, piece.eagerness) for piece in parts])
-        number, taken = route.offer(run, claims, plain, awaited, first)
+        number, taken = (0, 0) if route.indebted else route.offer(run, claims, plain, awaited, first)
         refused: list[Piece] = []
         for piece in parts:
             if taken:

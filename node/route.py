@@ -185,6 +185,11 @@ class Route:
         return self.lane.crowded or self.offered_bytes * 2 > self.lane.bytes_max * UNANSWERED_LANES
 
     @property
+    def indebted(self) -> bool:
+        """Whether the peer owes so many answers that nothing more is offered to it."""
+        return self.offered_bytes > self.lane.bytes_max * UNANSWERED_LANES
+
+    @property
     def open(self) -> bool:
         """Whether an offer would be answered at once, as far as is known."""
         return not (self.stalled or self.crowded or self.lane.stalled or self.lane.expired)
@@ -197,8 +202,6 @@ class Route:
         With ``plain`` they are publishes, too, and ``awaited`` and ``first`` are as there.
         """
         lane = self.lane
-        if not plain and self.offered_bytes > lane.bytes_max * UNANSWERED_LANES:
-            return 0, 0
         if not lane.segments:
             self.wake()
         receipts = awaited is not None and plain

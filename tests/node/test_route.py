@@ -266,17 +266,16 @@ def test_nobody_is_offered_more_than_a_lane_holds_without_an_answer() -> None:
     way = Way(lane_bytes=2000)
     assert way.route.open
     owed = 0
-    while way.route.offered_bytes <= UNANSWERED_LANES * 2000:
+    while not way.route.indebted:
         assert way.route.open == (way.route.offered_bytes <= UNANSWERED_LANES * 1000)
         assert way.route.crowded != way.route.open
         owe(way, 1, 1)
         way.route.lane.take(1 << 20)
         owed += 1
-    assert way.route.offer(run_of(1, 1), (("g", 0),), False, None, 0) == (0, 0)
-    assert way.route.offer(run_of(1, 1), (("g", 0),), True, None, 0)[1] == 1, "who is in no group gets it"
+    assert way.route.offered_bytes > UNANSWERED_LANES * 2000
     assert len(list(way.route.settled("g", 1, owed))) == owed
     assert way.route.open
-    assert way.route.offer(run_of(1, 1), (("g", 0),), False, None, 0)[1] == 1
+    assert not way.route.indebted
 
 
 def test_the_receipts_of_a_part_are_those_of_its_place() -> None:
