@@ -45,7 +45,7 @@ class Run:
     """Consecutive messages of one origin on one channel; shared, and never changed.
 
     Attributes:
-        items: the envelopes, with sequences that grow by one.
+        items: the envelopes, with sequences that grow: by one, unless members of groups share them.
         size: their weight in bytes.
     """
 

@@ -204,11 +204,17 @@ class Host:
         self.exchanges[scope].subscribe(subscriber)
         return subscriber
 
-    def share(self, pattern: str, group: str, inbox: tuple[int, int, int, Overflow]) -> SharingRecorder:
+    def share(
+        self,
+        pattern: str,
+        group: str,
+        inbox: tuple[int, int, int, Overflow],
+        kind: type[SharingRecorder] = SharingRecorder,
+    ) -> SharingRecorder:
         """Subscribe to a pattern as a member of a group."""
         self._numbers += 1
         pid = Pid(*self.me, self._numbers)
-        subscriber = SharingRecorder(pid, pattern, group, Inbox(*inbox, (self.budget,)), self.shares)
+        subscriber = kind(pid, pattern, group, Inbox(*inbox, (self.budget,)), self.shares)
         self.sharing.append(subscriber)
         self.exchanges[CHANNEL_SCOPE].subscribe(subscriber)
         return subscriber
