@@ -164,7 +164,7 @@ class Failure(ClientFrame, frozen=True):
     ref: U64
     error: Name
     fields: bytes
-    count: U64 = 1
+    count: Annotated[int, Meta(ge=1, le=BATCH_MAX)] = 1
 
 
 # --- clients: subscribe and ask ---------------------------------------------------------------------
