@@ -15,7 +15,9 @@ bench = typer.Typer(help="Measure a running mesh.", no_args_is_help=True)
 
 ChannelOption = Annotated[str, typer.Option("--channel", metavar="NAME", help="A channel that the nodes configure.")]
 SizeOption = Annotated[int, typer.Option("--size", min=16, metavar="BYTES", help="The size of each payload.")]
-WindowOption = Annotated[int, typer.Option("--window", min=1, help="How many publishes may be in flight.")]
+WindowOption = Annotated[
+    int, typer.Option("--window", min=1, metavar="COUNT", help="How many publishes may be in flight.")
+]
 AckName: TypeAlias = Literal["accepted", "nodes", "none"]
 AckOption = Annotated[
     AckName,
@@ -36,7 +38,7 @@ def pub(
     server: ServerOption = None,
     subscribe_at: SubscribeAtOption = None,
     channel: ChannelOption = "bench",
-    messages: Annotated[int, typer.Option("--messages", min=1, help="How many to publish.")] = 100_000,
+    messages: Annotated[int, typer.Option("--messages", min=1, metavar="COUNT", help="How many to publish.")] = 100_000,
     size: SizeOption = 128,
     window: WindowOption = 256,
     ack: AckOption = "accepted",
@@ -61,15 +63,20 @@ def fanout(
     server: ServerOption = None,
     subscribe_at: SubscribeAtOption = None,
     channel: ChannelOption = "bench",
-    subscribers: Annotated[int, typer.Option("--subscribers", min=1, help="How many subscriptions.")] = 1000,
-    messages: Annotated[int, typer.Option("--messages", min=1, help="How many to publish.")] = 200,
+    subscribers: Annotated[
+        int, typer.Option("--subscribers", min=1, metavar="COUNT", help="How many subscriptions.")
+    ] = 1000,
+    messages: Annotated[int, typer.Option("--messages", min=1, metavar="COUNT", help="How many to publish.")] = 200,
     size: SizeOption = 128,
     window: WindowOption = 256,
     ack: AckOption = "accepted",
     timeout: DurationOption = "5s",
     json: JsonOption = False,
 ) -> None:
-    """Publish to many subscriptions, and print deliveries, rates and latencies; see 'bench pub'."""
+    """Publish to many subscriptions, and print the same.
+
+    Deliveries, rates and latencies, as 'bench pub' does.
+    """
     from .benching import Plan, measure
 
     patience, level = seconds(timeout, "--timeout"), None if ack == "none" else ack

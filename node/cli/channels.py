@@ -22,10 +22,11 @@ def register(app: typer.Typer) -> None:
 
 
 def channels(server: ServerOption = None, http: HttpOption = None, json: JsonOption = False) -> None:
-    """List the channels of a node: those that are configured by name, those of families that are used, the families.
+    """List the channels of a node.
 
-    Subscribers are those of the whole mesh; published is what was published at this node; groups are those that share
-    what is published, with their members.
+    Those that are configured by name come first, then those of families that are used, then the families. Subscribers
+    are those of the whole mesh; published is what was published at this node; groups are those that share what is
+    published, with their members.
     """
     document = ask_json(http_url(http, server), "/api/v1/channels")
     if json:

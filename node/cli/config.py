@@ -34,9 +34,10 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Write a file to begin with: every key with what it means, commented out at its default.
+    """Write a file to begin with.
 
-    It loads as it stands. A file that is there already is left as it is, unless --force is given.
+    It has every key with what it means, commented out at its default, and loads as it stands. A file that is there
+    already is left as it is, unless --force is given.
     """
     from ..config_example import to_example
 
@@ -76,7 +77,10 @@ def show(
     origin: Annotated[bool, typer.Option("--origin", help="Tell where each value came from.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Show every value that a node would start with, as a file that loads."""
+    """Show every value that a node would start with.
+
+    It is written as a file that loads.
+    """
     from ..config_text import to_toml
 
     loaded = _load(_path(file, config_file))
@@ -89,7 +93,7 @@ def show(
 
 @config.command("schema")
 def schema(json: JsonOption = False) -> None:
-    """Write the JSON Schema of the file, for editors that complete and check it."""
+    """Write the JSON Schema of the file, for editors."""
     from ..config import NodeConfig
 
     emit_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **NodeConfig.model_json_schema()})

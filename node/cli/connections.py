@@ -32,10 +32,12 @@ def connections(
     close: Annotated[
         str | None, typer.Option("--close", metavar="PID", help="End the connection with this pid instead.")
     ] = None,
-    reason: Annotated[str | None, typer.Option("--reason", help="With --close: what its client is told.")] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="With --close: what its client is told.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """List the clients that are connected to a node, or end the connection of one.
+    """List the clients that are connected to a node, or close one.
 
     A client whose connection is closed is told why, and may come back at once: it is not locked out.
     """

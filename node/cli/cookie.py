@@ -31,7 +31,7 @@ def _verbs() -> None:
 @cookie.command("new")
 def new(
     file: Annotated[
-        Path | None, typer.Argument(help="Where to write it, for its owner alone. Default: stdout.")
+        Path | None, typer.Argument(metavar="FILE", help="Where to write it, for its owner alone. Default: stdout.")
     ] = None,
     json: JsonOption = False,
 ) -> None:

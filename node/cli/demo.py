@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    nodes: Annotated[int, typer.Option(min=2, max=16, help="How many nodes.")] = 3,
+    nodes: Annotated[int, typer.Option(min=2, max=16, metavar="COUNT", help="How many nodes.")] = 3,
     duration: Annotated[
         str | None, typer.Option(metavar="DURATION", help="End after this time: 10s, 2m. Default: at Ctrl-C.")
     ] = None,
@@ -26,13 +26,14 @@ def demo(
         str | None,
         typer.Option(metavar="DURATION", help="Kill the last node after this time, to show what the others see."),
     ] = None,
-    rate: Annotated[float, typer.Option(min=0.1, max=1000, help="Lines a second.")] = 20.0,
+    rate: Annotated[float, typer.Option(min=0.1, max=1000, metavar="RATE", help="Lines a second.")] = 20.0,
     json: JsonOption = False,
 ) -> None:
-    """Run a mesh of real node processes on loopback, joined from one seed, until Ctrl-C.
+    """Run a mesh of real nodes on this machine, until Ctrl-C.
 
-    A publisher at the first node streams a text line by line; each of the others has a subscriber. A process at each
-    node joins one process group, and the first node monitors them all. Nothing is left behind at the end.
+    Each is a process of its own, and all are joined from one seed. A publisher at the first node streams a text line by
+    line; each of the others has a subscriber. A process at each node joins one process group, and the first node
+    monitors them all. Nothing is left behind at the end.
     """
     from .demo_run import Plan, run_demo
 

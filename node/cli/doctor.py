@@ -37,10 +37,11 @@ def doctor(
     http: HttpOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Explain why a mesh has not formed: configuration, DNS, dials, cookie, cluster, version, addresses, clocks.
+    """Explain why a mesh has not formed.
 
-    A running node tells what it has seen itself, and the address that it advertises is dialled from here. With --config
-    the seeds of a node that does not run are looked up and dialled from here. Nothing is changed anywhere.
+    It looks at configuration, DNS, dials, cookie, cluster, version, addresses, clocks and channels. A running node
+    tells what it has seen itself, and the address that it advertises is dialled from here. With --config the seeds of a
+    node that does not run are looked up and dialled from here. Nothing is changed anywhere.
 
     Exit codes: 0 no problem, 1 no answer, 2 the configuration is wrong, 3 problems were found.
     """

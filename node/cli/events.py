@@ -36,17 +36,19 @@ def events(
     json: JsonOption = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line.")] = False,
     count: Annotated[
-        int | None, typer.Option("--count", "-n", min=1, help="With --follow: end after so many events.")
+        int | None,
+        typer.Option("--count", "-n", min=1, metavar="COUNT", help="With --follow: end after so many events."),
     ] = None,
     timeout: Annotated[
         str | None,
         typer.Option(metavar="DURATION", help="With --follow: end after this time; exit code 4 before --count."),
     ] = None,
 ) -> None:
-    """Show what happened at a node, oldest first: members, links, channels, clients that were refused.
+    """Show what happened at a node, oldest first.
 
-    A node keeps its last 512 events. What a follower misses, because more than that happened meanwhile, is counted on
-    standard error, and with --jsonl as {"missed": n}.
+    Members, links, channels, clients that were refused: docs/events.md has every kind. A node keeps its last 512
+    events. What a follower misses, because more than that happened meanwhile, is counted on standard error, and with
+    --jsonl as {"missed": n}.
     """
     if json and (jsonl or follow):
         raise Stop("--json is one document: --jsonl is the one for a stream", Code.USAGE)

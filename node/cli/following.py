@@ -64,7 +64,9 @@ class Following:
         Raises:
             Stop: the node does not answer at first, or is none.
         """
-        self._take(self._ask(0.0))
+        document = self._ask(0.0)
+        say(f"following node {document.get('node')}")
+        self._take(document)
         while self._left is None or self._left > 0:
             left_s = self._deadline - time.monotonic()
             if left_s < MOMENT_S:

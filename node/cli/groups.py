@@ -37,7 +37,7 @@ def groups(
     json: JsonOption = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line, with --watch.")] = False,
     count: Annotated[
-        int | None, typer.Option("--count", "-n", min=1, help="With --watch: end after so many lines.")
+        int | None, typer.Option("--count", "-n", min=1, metavar="COUNT", help="With --watch: end after so many lines.")
     ] = None,
     timeout: Annotated[
         str | None,

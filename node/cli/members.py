@@ -34,7 +34,8 @@ def members(
     json: JsonOption = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line, with --watch.")] = False,
     count: Annotated[
-        int | None, typer.Option("--count", "-n", min=1, help="With --watch: end after so many events.")
+        int | None,
+        typer.Option("--count", "-n", min=1, metavar="COUNT", help="With --watch: end after so many events."),
     ] = None,
     timeout: Annotated[
         str | None,

@@ -42,8 +42,9 @@ def emit_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
+    for index, heading in enumerate(headings):
+        # What a row is called stays in one piece, so that it can be copied.
+        table.add_column(heading, overflow="fold", no_wrap=index == 0)
     for row in cells:
         # As text, so that a name with brackets is not taken for markup.
         table.add_row(*map(Text, row))

@@ -20,19 +20,21 @@ def register(app: typer.Typer) -> None:
 
 
 def pub(
-    channel: Annotated[str, typer.Argument(help="The channel's exact name.")],
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="The channel's exact name.")],
     payload: Annotated[
-        str | None, typer.Argument(metavar="[PAYLOAD|-]", help="The message; - reads it from standard input.")
+        str | None, typer.Argument(metavar="PAYLOAD|-", help="The message; - reads it from standard input.")
     ] = None,
     server: ServerOption = None,
     lines: Annotated[bool, typer.Option("--lines", help="Each line of standard input is a message.")] = False,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Publish it so often.")] = 1,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, metavar="COUNT", help="Publish it so often.")] = 1,
     header: Annotated[
         list[str] | None, typer.Option("--header", "-H", metavar="NAME=VALUE", help="A header; may be repeated.")
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option("--key", help="Of your choice: what bears a key that was delivered is not delivered again."),
+        typer.Option(
+            "--key", metavar="KEY", help="Of your choice: what bears a key that was delivered is not delivered again."
+        ),
     ] = None,
     encoding: Annotated[
         Literal["auto", "text", "raw", "json", "msgpack"],

@@ -31,7 +31,7 @@ def serve(
     file: Annotated[
         Path | None, typer.Option("--config", "-c", metavar="FILE", help="A TOML file. Default: only defaults.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="The node's name, the same at every start.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="The node's name, the same at every start.")] = None,
     client: Annotated[str | None, typer.Option(metavar=_ADDRESS, help="Where clients connect.")] = None,
     mesh: Annotated[str | None, typer.Option(metavar=_ADDRESS, help="Where peers connect.")] = None,
     http: Annotated[str | None, typer.Option(metavar=_ADDRESS, help="Where HTTP is served.")] = None,

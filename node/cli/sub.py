@@ -20,14 +20,22 @@ def register(app: typer.Typer) -> None:
 
 def sub(
     channel: Annotated[
-        str, typer.Argument(help="A channel; * stands for one token of its name, a last > for one or more.")
+        str,
+        typer.Argument(
+            metavar="CHANNEL", help="A channel; * stands for one token of its name, a last > for one or more."
+        ),
     ],
     server: ServerOption = None,
     group: Annotated[
         str | None,
-        typer.Option(help="Share the messages with all others of this group: each goes to one of them, in the mesh."),
+        typer.Option(
+            metavar="NAME",
+            help="Share the messages with all others of this group: each goes to one of them, in the mesh.",
+        ),
     ] = None,
-    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="End after so many messages.")] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", "-n", min=1, metavar="COUNT", help="End after so many messages.")
+    ] = None,
     timeout: Annotated[
         str | None,
         typer.Option(metavar="DURATION", help="End after this time; exit code 4 if --count was not reached."),
@@ -40,9 +48,10 @@ def sub(
         bool, typer.Option("--json", "--jsonl", help="One JSON object a line; gaps are objects too.")
     ] = False,
 ) -> None:
-    """Write each message to standard output: text as it is, other payloads as JSON.
+    """Show what is published on a channel.
 
-    What was missed is told on standard error, as is the sum at the end.
+    Each message goes to standard output: text as it is, other payloads as JSON. What was missed is told on standard
+    error, as is the sum at the end.
     """
     from ..names import check_name, check_pattern
     from .subscribing import Wanted, watch_channel

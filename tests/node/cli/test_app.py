@@ -1,6 +1,7 @@
 """The command as a whole: verbs, help, exit codes, and that nobody ever sees a traceback."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,15 @@ def test_the_help_lists_every_verb(run: Run) -> None:
     assert ran.err == ""
 
 
+@pytest.mark.parametrize("group", ["", "bench", "config", "cookie"])
+def test_a_help_says_of_each_verb_what_it_does_in_one_whole_sentence(run: Run, group: str) -> None:
+    """That fits beside its name, in the narrowest of terminals and in a pipe."""
+    listed = run(*group.split(), "--help").out.partition("Commands:\n")[2].splitlines()
+
+    assert listed
+    assert [line for line in listed if not line.endswith(".") or line.endswith("..")] == []
+
+
 def test_no_words_show_the_help_as_a_usage_error(run: Run) -> None:
     """A script that forgot its verb hears of it."""
     ran = run()
@@ -42,6 +52,7 @@ def test_every_verb_has_a_help(run: Run, verb: str) -> None:
 
     assert ran.code == 0
     assert "sage: liminal" in ran.out
+    assert not re.search(r"--\w+ <(str|int|float)", ran.out), "an option does not say what it takes"
 
 
 def test_a_misspelt_verb_or_option_is_a_usage_error_with_a_hint(run: Run) -> None:
