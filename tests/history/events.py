@@ -17,6 +17,7 @@ __all__ = [
     "AnyEvent",
     "Arrive",
     "Attempt",
+    "Cause",
     "Deliver",
     "Event",
     "Fault",
@@ -42,6 +43,8 @@ MemberState = Literal["alive", "suspect", "dead", "left", ""]
 Moment = Literal["before", "during", "after"]
 NodeRun: TypeAlias = tuple[str, int]
 """A node's name and epoch: one run of it."""
+Cause: TypeAlias = tuple[str, str, int, int]
+"""A message: its channel, its origin and the epoch of that, and its id."""
 
 
 class Event(Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="op"):
@@ -74,10 +77,13 @@ class Run(Event, tag="run"):
 
 
 class Publish(Event, tag="publish"):
-    """A publish; ``id`` counts those of its ``client``, from 1.
+    """A publish; ``id`` counts those of its ``client``, from 1. An end may speak for ``count`` publishes at once.
 
-    ``session`` is the number of the connection, 0 within a node. An end may speak for ``count`` publishes at once.
-    ``fields`` are what the payload holds beside its content, where a schema has a say in them.
+    Attributes:
+        session: the number of the connection, 0 within a node.
+        fields: what the payload holds beside its content, where a schema has a say in them.
+        parent: the content that it names as its cause, by its client and number.
+        cause: the same by channel, origin, its epoch, and the message's id; there may be no such message.
     """
 
     client: str
@@ -86,6 +92,8 @@ class Publish(Event, tag="publish"):
     hash: str = ""
     session: int = 0
     fields: dict[str, Any] | None = None
+    parent: tuple[str, int] | None = None
+    cause: Cause | None = None
     count: int = 1
     error: str = ""
 
@@ -110,11 +118,14 @@ class Attempt(Event, tag="attempt"):
 
 
 class Subscribe(Event, tag="subscribe"):
-    """A subscription; its other events bear its ``id``. ``wait`` is the barrier that it asked for.
+    """A subscription; its other events bear its ``id``.
 
-    With the others of its ``group`` it shares what is published. ``where`` is what its predicate wants of each client's
-    publishes: a number and a rest; on those that leave no rest it raises. ``schemas`` are the versions that it takes,
-    and ``version`` is the one that was selected.
+    Attributes:
+        wait: the barrier that it asked for.
+        group: with the others of it the subscription shares what is published.
+        where: what its predicate wants of each client's publishes: a number and a rest; on no rest it raises.
+        schemas: the versions that it takes; ``version`` is the one that was selected.
+        causal_s: for so long its messages wait for their parents, in seconds; 0 if it asks for no causal order.
     """
 
     pattern: str = ""
@@ -123,6 +134,7 @@ class Subscribe(Event, tag="subscribe"):
     where: tuple[int, int] | None = None
     schemas: list[str] = []
     version: str = ""
+    causal_s: float = 0.0
     error: str = ""
 
 
@@ -145,9 +157,13 @@ class Settle(Event, tag="settle"):
 class Deliver(Event, tag="deliver"):
     """A message was taken from a subscription; or, if it is not ``wanted``, its predicate was asked, and said no.
 
-    ``message`` is its id and ``publisher`` the number of its publisher's process, both of the origin; ``client``,
-    ``n`` and ``nonce`` are read from its content, and ``hash`` is made from all of it. ``fields`` are what the payload
-    holds beside that, and ``version`` is that of the schema that it says it was checked by.
+    Attributes:
+        message: its id, of the origin.
+        publisher: the number of its publisher's process, of the origin.
+        client, n, nonce: as its content says; ``hash`` is made from all of that.
+        fields: what the payload holds beside the content.
+        version: that of the schema that it says it was checked by.
+        cause: the parent that it names; ``orphaned`` says that it came without.
     """
 
     channel: str
@@ -163,6 +179,8 @@ class Deliver(Event, tag="deliver"):
     wanted: bool = True
     fields: dict[str, Any] | None = None
     version: str = ""
+    cause: Cause | None = None
+    orphaned: bool = False
 
 
 class Gap(Event, tag="gap"):

@@ -11,6 +11,7 @@ from .events import (
     AnyEvent,
     Arrive,
     Attempt,
+    Cause,
     Deliver,
     Gap,
     Link,
@@ -67,6 +68,10 @@ class Story:
         """Be healed for long."""
         self.add(Rest(t_mono_ns=0, proc="test"))
 
+    def wait(self, ns: int) -> None:
+        """Let so much time pass."""
+        self._clock = count(next(self._clock) + ns, 1000)
+
     @property
     def history(self) -> History:
         """What a checker reads."""
@@ -85,6 +90,7 @@ class StoryNode:
         self._messages = count(1)
         self._attempts = count(1)
         self._sequences: dict[str, int] = {}
+        self._cause: Cause | None = None
         story.add(Run(**self.at, type="invoke"))
 
     def publish(
@@ -106,6 +112,7 @@ class StoryNode:
         client = client or self.name
         n = self._published[client] = self._published.get(client, 0) + 1
         content: dict[str, Any] = {"nonce": "ab", "hash": digest(payload(client, n, "ab")), **more}
+        self._cause = content.get("cause")
         self.story.add(Publish(**self.at, id=n, type="invoke", client=client, channel=channel, **content))
 
     def finish(
@@ -135,7 +142,13 @@ class StoryNode:
             n=n,
             nonce="ab",
             hash=digest(payload(client, n, "ab")),
+            cause=self._cause,
         )
+
+    def answer(self, parent: Deliver, **more: Any) -> Deliver:
+        """Publish what names a message as its cause."""
+        cause = parent.channel, parent.origin, parent.origin_epoch, parent.message
+        return self.publish(parent=(parent.client, parent.n), cause=cause, **more)
 
     def attempt(
         self,

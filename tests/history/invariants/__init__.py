@@ -6,7 +6,20 @@ Another one is a function from a history to violations, in the module of its fam
 from __future__ import annotations
 
 from ..violation import Check
-from . import accounting, bounds, content, fanout, keys, membership, operations, order, predicates, schemas, sharing
+from . import (
+    accounting,
+    bounds,
+    causal,
+    content,
+    fanout,
+    keys,
+    membership,
+    operations,
+    order,
+    predicates,
+    schemas,
+    sharing,
+)
 
 __all__ = ["INVARIANTS"]
 
@@ -21,6 +34,7 @@ INVARIANTS: dict[str, Check] = {
     "I2": keys.i2,
     "I3": keys.i3,
     "O1": order.o1,
+    "O4": causal.o4,
     "S1": schemas.s1,
     "S2": schemas.s2,
     "S3": schemas.s3,

@@ -65,6 +65,8 @@ class _Books:
         self._name = name
         self._subscription = subscription
         self._items: list[Item] = subscription.streams.get(stream, [])
+        if subscription.asked.causal_s:  # as they came, before some waited for their parents
+            self._items = sorted(self._items, key=lambda one: one.sequence if isinstance(one, Deliver) else one.last)
         self._stream = stream
         self._origin: NodeRun = stream[1:]
         self._exact_start = self._origin == subscription.home
@@ -99,7 +101,7 @@ class _Books:
                 if missing != told:  # what comes later is out of order, not lost
                     missing -= sum(number in sequences for number in range(last + 1, item.sequence))
                 if missing > told:
-                    missing -= min(missing - told, self._not_owed(stretches.last))
+                    missing -= min(missing - told, self._not_owed(stretches.last) + self._waiting())
                 if missing > told:
                     yield self._lost(item, missing - told, f"between sequences {last} and {item.sequence}")
                 elif missing < told:
@@ -122,6 +124,13 @@ class _Books:
             return 0
         return sum(one.end is None or one.end.t_mono_ns > since for one in self._open(0, until))
 
+    def _waiting(self) -> int:
+        """Return how many messages may have waited for their parents when the subscription's process was killed."""
+        one = self._subscription
+        if not one.asked.causal_s or one.settled is not None or one.left is not None:
+            return 0
+        return sum(published.invoke.parent is not None for published in self._open(0))
+
     def _before(self, stretches: _Stretches) -> Iterator[Violation]:
         """Before the first delivery: its number, less what may have been numbered before the subscription stood."""
         first, stood = stretches.first, self._subscription.stood
@@ -134,6 +143,7 @@ class _Books:
         surely = 0
         if self._exact_start:
             surely = self._numbered.acknowledged_before(self._subscription.asked.t_mono_ns)
+        earlier += self._waiting()
         # What comes after it with a lower number is out of order, not lost.
         late = {one.sequence for one in self._items if isinstance(one, Deliver) and one.sequence < first.sequence}
         told, numbers = stretches.told_before, first.sequence - 1 - len(late)

@@ -1,4 +1,7 @@
-"""In which order messages are first handed out."""
+"""In which order messages are first handed out.
+
+Where causal order is asked for, what waits for its parent is overtaken: that is judged by those that overtake it alone.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,10 @@ def o1(history: History) -> Iterator[Violation]:
         for delivery in subscription.firsts:
             stream = delivery.channel, delivery.origin, delivery.origin_epoch
             former = last.get(stream, 0)
-            if delivery.sequence <= former:
-                yield Violation("O1", "reordered", delivery, f"sequence {delivery.sequence} came after {former}")
-            else:
+            if delivery.sequence > former:
                 last[stream] = delivery.sequence
+            elif not _waited(subscription, delivery):
+                yield Violation("O1", "reordered", delivery, f"sequence {delivery.sequence} came after {former}")
 
 
 def disorder(history: History, name: str, mine: Callable[[Deliver], bool]) -> Iterator[Violation]:
@@ -46,12 +49,16 @@ def disorder(history: History, name: str, mine: Callable[[Deliver], bool]) -> It
                 delivery.client, delivery.channel, delivery.origin, delivery.origin_epoch, delivery.publisher
             )  # fmt: skip
             former = last.get(session, 0)
-            if delivery.n < former:
-                if mine(delivery):
-                    text = f"publish {delivery.n} of {delivery.client} came after its publish {former}"
-                    yield Violation(name, "reordered", delivery, text)
-            else:
+            if delivery.n >= former:
                 last[session] = delivery.n
+            elif mine(delivery) and not _waited(subscription, delivery):
+                text = f"publish {delivery.n} of {delivery.client} came after its publish {former}"
+                yield Violation(name, "reordered", delivery, text)
+
+
+def _waited(subscription: SubscriptionRecord, delivery: Deliver) -> bool:
+    """Whether a delivery may have waited for its parent."""
+    return bool(subscription.asked.causal_s) and delivery.cause is not None
 
 
 def _ordered(history: History) -> Iterator[SubscriptionRecord]:

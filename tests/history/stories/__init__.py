@@ -1,7 +1,20 @@
 """Histories made by hand, a module for each family of invariants, bad ones first."""
 
 from ..telling import BAD, GOOD, Tell
-from . import accounting, bounds, content, fanout, keys, membership, operations, order, predicates, schemas, sharing
+from . import (
+    accounting,
+    bounds,
+    causal,
+    content,
+    fanout,
+    keys,
+    membership,
+    operations,
+    order,
+    predicates,
+    schemas,
+    sharing,
+)
 
 __all__ = [
     "BAD",
@@ -9,6 +22,7 @@ __all__ = [
     "Tell",
     "accounting",
     "bounds",
+    "causal",
     "content",
     "fanout",
     "keys",

@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 
 from liminal_mesh.cluster import CHANNEL_SCOPE, Eagerness, NodeId
+from liminal_mesh.node.causal import NEVER, CausalOrder
 from liminal_mesh.node.channel import Channel, ChannelSettings
 from liminal_mesh.node.channel_table import ChannelTable
 from liminal_mesh.node.dedup import Dedup
@@ -21,6 +22,7 @@ from liminal_mesh.node.route import Pending, Route
 from liminal_mesh.node.schema import Schema
 from liminal_mesh.node.subscribers import Subscriber
 from liminal_mesh.node.supervision import Crashed
+from liminal_mesh.node.values import Gap
 from liminal_mesh.node.versions import offered_versions
 
 __all__ = ["DEFECTS"]
@@ -187,6 +189,27 @@ def unasked() -> None:
     plant(Interests, "select_version", select_version)
 
 
+def uncausal() -> None:
+    """Nobody waits for a parent."""
+
+    def parent(self: CausalOrder, message: Message) -> None:
+        return None
+
+    plant(CausalOrder, "_parent", parent)
+
+
+def impatient() -> None:
+    """Whatever has to wait for its parent comes at once."""
+    shipped = CausalOrder.take
+
+    def take(self: CausalOrder, item: Message | Gap, now: float) -> None:
+        shipped(self, item, now)
+        while self.due < NEVER:
+            self.expire(self.due)
+
+    plant(CausalOrder, "take", take)
+
+
 def shared_twice() -> None:
     """What is for one member of a group at a node is given to two."""
     give = Queue.give
@@ -216,5 +239,7 @@ DEFECTS: dict[str, Callable[[], None]] = {
         incomplete,
         unevolved,
         unasked,
+        uncausal,
+        impatient,
     )
 }

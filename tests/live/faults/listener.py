@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from liminal_mesh import LiminalError
@@ -18,7 +18,10 @@ from tests.history.recorder import Recorder
 from tests.history.records import Key
 from tests.history.versions import CONTENT
 
-__all__ = ["Listener"]
+__all__ = ["CAUSAL_S", "Listener"]
+
+CAUSAL_S = 1.0
+"""How long messages wait for their parents, by the configuration of the nodes."""
 
 
 class Listener:
@@ -33,9 +36,11 @@ class Listener:
         wait: for what it waits before it stands.
         where: what its predicate wants, if it has one, as in the history.
         schemas: the versions that it takes, if it takes only some.
+        causal: whether messages come after their parents.
 
     Attributes:
         pause: seconds between two items.
+        heard: is given each message that is handed out.
     """
 
     def __init__(
@@ -48,13 +53,16 @@ class Listener:
         wait: Wait | None = None,
         where: tuple[int, int] | None = None,
         schemas: Sequence[str] = (),
+        causal: bool = False,
     ) -> None:
         self.pattern = pattern
         self.group = group
         self._wait: Wait | None = wait
         self._where = where
         self._schemas = schemas
+        self._causal = causal
         self.pause = 0.0
+        self.heard: Callable[[Message], None] = lambda message: None
         self._bus = bus
         self._recorder = recorder
         self._number = number
@@ -70,7 +78,7 @@ class Listener:
         self._recorder.write(
             events.Subscribe(
                 **self._at(), type="invoke", pattern=self.pattern, wait=self._wait or "", group=self.group,
-                where=self._where, schemas=list(self._schemas),
+                where=self._where, schemas=list(self._schemas), causal_s=CAUSAL_S if self._causal else 0.0,
             )
         )  # fmt: skip
         subscription = self._bus.subscribe(
@@ -78,6 +86,7 @@ class Listener:
             group=self.group or None,
             where=None if self._where is None else self._wants,
             max_in_flight=max_in_flight,
+            causal=self._causal,
             schemas=self._schemas,
             wait=self._wait,
         )
@@ -127,6 +136,7 @@ class Listener:
             async for item in subscription:
                 if isinstance(item, Message):
                     self._message(item)
+                    self.heard(item)
                 else:
                     self._recorder.write(
                         events.Gap(
@@ -154,12 +164,15 @@ class Listener:
     def _message(self, message: Message, *, wanted: bool = True) -> None:
         content, fields = _contents(message)
         client, n, nonce = read(content)
+        cause = message.causal
         self._recorder.write(
             events.Deliver(
                 **self._at(), channel=message.channel, origin=message.origin, origin_epoch=message.epoch,
                 sequence=message.sequence, message=message.id, publisher=message.publisher.number,
                 client=client, n=n, nonce=nonce, hash=digest(content), wanted=wanted,
                 fields=fields, version=message.schema or "",
+                cause=None if cause is None else (cause.channel, cause.origin, cause.epoch, cause.id),
+                orphaned=message.orphaned,
             )
         )  # fmt: skip
         self._got.add((client, n))

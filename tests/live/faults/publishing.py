@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
+
+from msgspec.structs import replace
 
 from liminal_mesh import LiminalError, Refused
 from liminal_mesh.node.client import Client
+from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
 from tests.history.events import Publish, Type
-from tests.history.payloads import digest, nonce, payload
+from tests.history.payloads import digest, nonce, payload, read
 from tests.history.recorder import Recorder
 
 from .shapes import TYPED, shaped
 
 __all__ = ["PublishingClient"]
+
+NEVER: Final = 1 << 40
+"""A number that no stream comes to."""
 
 
 class PublishingClient:
@@ -93,14 +99,32 @@ class PublishingClient:
                 self._end("info" if failure else "ok", first, sent - first + 1, error=failure)
             await asyncio.sleep(pace)
 
-    def _begin(self) -> object:
+    async def answered(self, heard: asyncio.Queue[Message | None]) -> None:
+        """Publish an answer to each message that was heard, which names it as its parent, until there is none.
+
+        Every tenth names one that will never be published.
+        """
+        while (message := await heard.get()) is not None:
+            parent, content = message.reference, read(message.body)[:2]
+            if self._n % 10 == 0:
+                parent = replace(parent, id=1, sequence=NEVER)
+                content = ("nobody", 1)
+            body = self._begin(parent=content, cause=(parent.channel, parent.origin, parent.epoch, parent.id))
+            try:
+                await self._bus.publish(self._channel, body, parent=parent, timeout=2.0)
+            except LiminalError as error:
+                self._end("fail" if isinstance(error, Refused) else "info", self._n, error=error)
+            else:
+                self._end("ok", self._n)
+
+    def _begin(self, **more: Any) -> object:
         """Make the next content; return what is to be published."""
         self._n += 1
         unique = nonce()
         content = payload(self._name, self._n, unique)
         body, fields = shaped(self._n, content) if self._channel == TYPED else (content, None)
-        made: dict[str, Any] = {"channel": self._channel, "nonce": unique, "hash": digest(content), "fields": fields}
-        self._recorder.write(Publish(**self._at(), id=self._n, type="invoke", **made))
+        made: dict[str, Any] = {"nonce": unique, "hash": digest(content), "fields": fields, **more}
+        self._recorder.write(Publish(**self._at(), id=self._n, type="invoke", channel=self._channel, **made))
         return body
 
     def _end(

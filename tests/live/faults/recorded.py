@@ -18,9 +18,11 @@ from typing import Any
 from liminal_mesh import LiminalError
 from liminal_mesh.node.client import Client
 from liminal_mesh.node.config_schemas import make_schema
+from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.schema import Schema
 from tests.history import events
+from tests.history.payloads import read
 from tests.history.recorder import Recorder
 from tests.history.records import Key, covers
 
@@ -33,6 +35,9 @@ from .trying import TryingClient
 from .using import Meter
 from .worker import Commands, main
 
+ANSWERS_MAX = 16
+"""What waits to be answered; more is left without."""
+
 
 class RecordedCommands(Commands):
     """The commands of a process that records."""
@@ -43,6 +48,8 @@ class RecordedCommands(Commands):
         self.listeners: dict[str, Listener] = {}
         self.halted = asyncio.Event()
         self.publishing: list[asyncio.Task[None]] = []
+        self._heard: list[asyncio.Queue[Message | None]] = []
+        """What is to be answered."""
         self._attempts = count(1)
         self._version: Schema | None = None
         """Of the channel with a schema, when it is another one than at the beginning."""
@@ -98,6 +105,20 @@ class RecordedCommands(Commands):
         publisher = PublishingClient(self.bus, self.recorder, f"{self.recorder.proc}/{client}", channel)
         self.publishing.append(asyncio.create_task(getattr(publisher, how)(self.halted, **options)))
 
+    async def answering(self, client: str, pattern: str, channel: str, every: int, rest: int) -> None:
+        """Answer some messages of a pattern on a channel, until halted; return at once."""
+        heard: asyncio.Queue[Message | None] = asyncio.Queue(ANSWERS_MAX)
+        self._heard.append(heard)
+
+        def take(message: Message) -> None:
+            if read(message.body)[1] % every == rest and not (heard.full() or self.halted.is_set()):
+                heard.put_nowait(message)
+
+        await self.listen(client, pattern)
+        self.listeners[client].heard = take
+        publisher = PublishingClient(self.bus, self.recorder, f"{self.recorder.proc}/{client}", channel)
+        self.publishing.append(asyncio.create_task(publisher.answered(heard)))
+
     async def trying(self, content: str, channel: str, pace: float) -> None:
         """Publish with keys what others publish too, until halted; return at once."""
         trying = TryingClient(self.bus, self.recorder, content, channel)
@@ -130,6 +151,9 @@ class RecordedCommands(Commands):
     async def halt(self) -> None:
         """Publish no more."""
         self.halted.set()
+        for heard in self._heard:
+            await heard.put(None)
+        self._heard.clear()
         await self.finished()
 
     async def last(self, channels: list[str]) -> list[tuple[str, int, str]]:

@@ -18,7 +18,7 @@ from .shapes import TYPED
 
 __all__ = ["CHANNELS", "RecordedMesh"]
 
-CHANNELS = ("t.x", "t.y", "t.deep.z", TYPED)
+CHANNELS = ("t.x", "t.y", "t.deep.z", "t.ask", "t.answer", "t.thanks", TYPED)
 PATIENCE_S = 30.0
 """How long everything may take that the end of a run waits for."""
 

@@ -11,6 +11,7 @@ from typing import Any
 from tests.history.check import Report
 
 from .fleet import Fleet
+from .listener import CAUSAL_S
 from .proxy import Proxy
 from .recording import PATIENCE_S, RecordedMesh
 from .shapes import ONE, TWO, TYPED
@@ -19,9 +20,10 @@ __all__ = ["KEYED", "come_and_go", "held", "listen", "publish", "recorded"]
 
 INBOX = {"messages": 150}
 LIMITS = {
-    "channels": 100, "channel_lane_bytes": "1MiB", "connections": 8, "dedup_keys": 10_000, "dedup_keys_node": 10_000,
-    "groups": 100, "handshakes": 16, "inbox_bytes_connection": "4MiB", "inbox_bytes_node": "8MiB",
-    "max_frame": "256KiB", "peers": 4, "process_links": 1000, "processes": 100, "registry_entries": 1000,
+    "causal_wait": CAUSAL_S, "channels": 100, "channel_lane_bytes": "1MiB", "connections": 8, "dedup_keys": 10_000,
+    "dedup_keys_node": 10_000, "groups": 100, "handshakes": 16, "inbox_bytes_connection": "4MiB",
+    "inbox_bytes_node": "8MiB", "max_frame": "256KiB", "peers": 4, "process_links": 1000, "processes": 100,
+    "registry_entries": 1000,
 }  # fmt: skip
 """So low that memory beyond them would show."""
 KEYED = "k"
@@ -58,6 +60,8 @@ async def listen(mesh: RecordedMesh, name: str) -> None:
         worker.call("listen", key="early", pattern="t.*"),
         worker.call("listen", key="slow", pattern="t.x", wait="cluster", max_in_flight=8, pause=0.02),
         worker.call("listen", key="some", pattern="t.*", where=(3, 1), wait="cluster", max_in_flight=16, pause=0.002),
+        worker.call("listen", key="caused", pattern="t.*", causal=True, wait="cluster"),
+        worker.call("listen", key="answers", pattern="t.answer", causal=True, max_in_flight=8, pause=0.005),
         worker.call("listen", key="keyed", pattern=KEYED),
         worker.call("listen", key="typed", pattern=TYPED, wait="cluster", max_in_flight=64),
         worker.call("listen", key="first", pattern=TYPED, schemas=[ONE.id], wait="cluster", max_in_flight=64),
@@ -74,11 +78,16 @@ async def publish(mesh: RecordedMesh, name: str) -> None:
         ("w", "windowed", "t.x", 0.05, 8),
         ("n", "unawaited", "t.y", 0.05, 8),
         ("d", "windowed", "t.deep.z", 0.1, 4),
+        ("q", "awaited", "t.ask", 0.2, 2),
         ("s", "awaited", TYPED, 0.05, 2),
         ("v", "windowed", TYPED, 0.1, 4),
         ("u", "unawaited", TYPED, 0.1, 2),
     ):
         await worker.call("traffic", client=client, how=how, channel=channel, pace=pace, burst=burst)
+    for client, pattern, channel in (("answer", "t.ask", "t.answer"), ("thank", "t.answer", "t.thanks")):
+        # Every tenth by each process: about half of them are answered.
+        answers = {"client": client, "pattern": pattern, "channel": channel, "every": 10, "rest": ord(name) % 10}
+        await worker.call("answering", **answers)
     for content in ("one", "two"):
         await worker.call("trying", content=content, channel=KEYED, pace=0.02)
 
@@ -90,6 +99,7 @@ async def come_and_go(mesh: RecordedMesh, name: str, halted: asyncio.Event) -> N
         number += 1
         fields: dict[str, Any] = {"pattern": ("t.x", "t.>")[number % 2], "wait": ("cluster", None)[number % 3 == 0]}
         fields["where"] = (None, (5, 2))[number % 2]
+        fields["causal"] = number % 4 == 1
         if number % 4 == 2:
             fields = {"pattern": TYPED, "schemas": [ONE.id, TWO.id]}
         elif number % 2 == 0:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.history.check import Report
+from tests.history.events import Deliver
 
 from .fleet import Fleet
 from .recording import CHANNELS
@@ -91,6 +92,24 @@ async def test_a_recorded_run_of_nodes_that_take_schemas_lightly_is_rejected(
             await node.call("listen", key=f"{number}", pattern=TYPED, schemas=[ONE.id, TWO.id])
         report = await mesh.verdict()
     rejected(report, defect, found)
+
+
+@pytest.mark.parametrize(("defect", "found"), [("", set()), ("uncausal", {"O4"}), ("impatient", {"O4"})])
+async def test_a_recorded_run_of_programs_that_do_not_wait_for_parents_is_rejected(
+    fleet: Fleet, tmp_path: Path, defect: str, found: set[str]
+) -> None:
+    """Questions are answered on the other node, and some answers name questions that nobody asks."""
+    async with recorded(fleet, tmp_path, "a", "b", defect=defect) as mesh:
+        await mesh.all("listen", key="caused", pattern="t.*", causal=True, wait="cluster")
+        answers = {"client": "answer", "pattern": "t.ask", "channel": "t.answer", "every": 1, "rest": 0}
+        await mesh.workers["b"].call("answering", **answers)
+        questions = {"client": "q", "channel": "t.ask", "how": "awaited", "pace": 0.0, "burst": 40, "rounds": 1}
+        await mesh.workers["a"].call("traffic", **questions)
+        await mesh.workers["a"].call("finished")
+        report = await mesh.verdict()
+    rejected(report, defect, found)
+    orphans = [one for one in report.history.events if isinstance(one, Deliver) and one.orphaned]
+    assert bool(orphans) == (defect != "uncausal")
 
 
 @pytest.mark.parametrize(("defect", "found"), [("", set()), ("hoarded", {"K1"}), ("remembered", {"K2"})])

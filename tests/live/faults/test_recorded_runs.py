@@ -38,6 +38,14 @@ def assert_typed(report: Report) -> None:
     assert set(evolved) >= {("fail", False), ("ok", True)}, f"no version was forced: {evolved}"
 
 
+def assert_causal(report: Report) -> None:
+    """Assert that parents were waited for, in vain too, and that what waited was overtaken."""
+    asked = [one for one in report.history.subscriptions.values() if one.asked.causal_s]
+    came = [one for subscription in asked for one in subscription.firsts if one.cause is not None]
+    assert sum(one.orphaned for one in came) > 20 * ROUNDS, "too few waited in vain"
+    assert sum(not one.orphaned for one in came) > 100 * ROUNDS, "too few have followed their parents"
+
+
 async def test_a_recorded_run_under_faults_keeps_the_promises(fleet: Fleet, tmp_path: Path) -> None:
     """P1, P3, P4, P5, P12: three nodes and clients, every way to publish, slow and brief subscribers, every fault."""
     seed = random.randrange(1 << 32)
@@ -84,5 +92,6 @@ async def test_a_recorded_run_under_faults_keeps_the_promises(fleet: Fleet, tmp_
     assert [taken[key] for key in last] == [1] * len(last), "all was quiet, and a group did not get the last messages"
     assert len(taken) > 500 * ROUNDS, str(report)
     assert_typed(report)
+    assert_causal(report)
     gaps = [event for event in report.history.events if isinstance(event, Gap)]
     assert {gap.reason for gap in gaps} >= {"overflow", "link"}, "too few losses: this shows little"
