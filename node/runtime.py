@@ -205,9 +205,9 @@ class Runtime:
             self._http = await asyncio.to_thread(import_module, ".http", __package__)
         self._task = asyncio.create_task(self._run(), name=f"node-{self.hub.me.name}")
         self._task.add_done_callback(self._ended)
-        if self.hub.mesh is not None and self.config.cluster is not None and self.config.cluster.seeds:
+        mesh = self.hub.mesh
+        if mesh is not None:
             deadline = asyncio.get_running_loop().time() + FIRST_ROUND_S
-            mesh = self.hub.mesh
             await self.hub.until(lambda: mesh.tried or bool(mesh.links) or self.hub.failure is not None, deadline)
 
     async def _run(self) -> None:

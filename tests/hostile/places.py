@@ -172,8 +172,6 @@ def dialled(kind: type[RawPeer]) -> Place:
         port = outside.network.bind(Address(outside.host, 0), 16)
         mesh = node.running.hub.mesh
         assert mesh is not None
-        while mesh._tasks is None:  # noqa: ASYNC110 - a node that has just started dials from its next turns on
-            await asyncio.sleep(0)
         mesh.reseed([str(port.address)])
         try:
             raw = await caller(port, kind)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from liminal_mesh.cluster.frames import Hello
 from liminal_mesh.node import status
 from liminal_mesh.node.cli.reloading import Reloader
 from liminal_mesh.node.config import NodeConfig
@@ -15,6 +16,8 @@ from liminal_mesh.node.config_sources import LoadedConfig
 from liminal_mesh.node.errors import ConfigError, Problem
 from liminal_mesh.node.logs import ROOT
 from liminal_mesh.node.node import Node
+
+from ...live.raw_peer import raw_seed
 
 FREE: dict[str, Any] = {"listen": "127.0.0.1:0"}
 
@@ -64,6 +67,13 @@ async def test_seeds_and_level_are_taken_and_the_rest_waits_for_a_restart(
         reloader.reload()
         assert (fields(caplog)["changed"], fields(caplog)["needs_restart"]) == ({}, [])
         assert [event["kind"] for event in node.running.hub.events] == ["reloaded", "reloaded"]
+
+
+async def test_seeds_that_are_taken_as_soon_as_a_node_has_started_are_dialled() -> None:
+    """Also when it had none before: no dial is lost in its first turns."""
+    async with raw_seed() as seed, Node(config()) as node:
+        Reloader(node, lambda: config(seeds=(seed.address,))).reload()
+        assert await (await seed.visitor()).expect(Hello)
 
 
 async def test_a_node_that_becomes_quiet_says_so_first(caplog: pytest.LogCaptureFixture, level: logging.Logger) -> None:
