@@ -246,9 +246,8 @@ class Exchange:
 
     def link_up(self, route: Route) -> None:
         """A peer was linked; what was kept of an earlier run of it is over."""
-        former = self._runs.get(route.name, route.peer)
-        if former != route.peer:
-            self.forget(former)
+        if self._runs.get(route.name) != route.peer:
+            self.forget(route.name)
         self._runs[route.name] = route.peer
         self._routes[route.name] = route
         self.invalidate()
@@ -294,11 +293,11 @@ class Exchange:
 
         return missing
 
-    def forget(self, origin: NodeId) -> None:
-        """A run of a node is over for good: drop what was kept of its numbers."""
-        if self._runs.get(origin.name) == origin:
-            del self._runs[origin.name]
-        self.channels.forget(origin)
+    def forget(self, name: str) -> None:
+        """The run of a peer that was linked last is over for good: drop what was kept of its numbers."""
+        former = self._runs.pop(name, None)
+        if former is not None:
+            self.channels.forget(former)
 
     # --- helpers ---
 

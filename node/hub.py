@@ -337,7 +337,7 @@ class Hub:
         if change.after is None and (gone := change.before) is not None:
             self.declarations.forget(gone.name)
             for exchange in self._exchanges.values():
-                exchange.forget(NodeId(gone.name, gone.epoch))
+                exchange.forget(gone.name)
 
     def _group_event(self, event: Joined | Left | Purged | InterestGained) -> None:
         if isinstance(event, Joined | Left):
