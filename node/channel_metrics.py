@@ -28,8 +28,9 @@ def channel_series(exchange: Exchange, names: Collection[str] = ()) -> Iterator[
     Those that were used first have series of their own, so that no channel ever loses its series.
     """
     used = exchange.channels.channels
-    chosen = [used[name] for name in names if name in used] if names else list(islice(used.values(), CHANNELS_MAX))
-    rest: list[Channel] = [] if names else list(islice(used.values(), CHANNELS_MAX, None))
+    asked = dict.fromkeys(names)  # each once, or the page would be none
+    chosen = [used[name] for name in asked if name in used] if asked else list(islice(used.values(), CHANNELS_MAX))
+    rest: list[Channel] = [] if asked else list(islice(used.values(), CHANNELS_MAX, None))
     series = [(channel.name, [channel]) for channel in chosen] + ([(OTHER, rest)] if rest else [])
     published = CounterMetricFamily("liminal_channel_published", "Publishes on this node.", labels=("channel",))
     crashes = CounterMetricFamily("liminal_channel_crashes", "Deliveries that crashed.", labels=("channel",))

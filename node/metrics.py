@@ -36,6 +36,9 @@ __all__ = ["Metrics"]
 LAG_EVERY_S: Final = 0.5
 """How often the loop's lateness is measured."""
 
+PEERS_MAX: Final = 1000
+"""So many peers have series of their own: those that left have none, and of the dead some may lack."""
+
 LAG_BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -177,8 +180,10 @@ def _mesh(run: Runtime) -> Iterator[Metric]:
     links = mesh.links if mesh is not None else {}
     states = [member.state for member in members]
     yield _gauges("members", "Nodes, by state.", [(one, states.count(one)) for one in get_args(MemberState)], "state")
-    others = [member.name for member in members if member.name != run.hub.me.name]
-    yield _gauges("peer_link_up", "Whether the link stands.", [(peer, peer in links) for peer in others], "peer")
+    others = [one for one in members if one.name != run.hub.me.name and one.state != "left"]
+    others.sort(key=lambda one: one.state == "dead")
+    ups = [(one.name, one.name in links) for one in others[:PEERS_MAX]]
+    yield _gauges("peer_link_up", "Whether the link stands.", ups, "peer")
     missing = len(run.peering.missing()) if run.peering is not None else 0
     yield _gauge("missing_links", "Links that this node or a peer of it should have and has not.", missing)
     sessions = run.peering.sessions() if run.peering is not None else {}

@@ -11,7 +11,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from liminal_mesh.cluster import Member, MemberState
 from liminal_mesh.node import channel_metrics as module
+from liminal_mesh.node import metrics
 from liminal_mesh.node.channel_metrics import OTHER
 from liminal_mesh.node.errors import KeyReused, LimitExceeded
 from liminal_mesh.node.metrics import Metrics
@@ -79,12 +81,16 @@ async def test_what_is_measured_is_what_the_page_says() -> None:
     watched = {"name": "ticks", "pressure": [{"at": 0.5, "alert": "info"}]}
     async with mesh(2, channels=[watched]) as (a, _):
         a.running.server.refusals["handshake"] = 1
-        peering = a.running.peering
+        peering, control = a.running.peering, a.running.control
         assert peering is not None
+        assert control is not None
+        control.refusals["protocol"] = 1
         await until(a, lambda: peering.sessions()["b"].rtt_s is not None)
         await a.publish("ticks", b"x")
-        metrics = Metrics(a.running)
-        pages = {"The node": (await metrics.node())[0], "Channels": (await metrics.channels())[0]}
+        pages = {
+            "The node": (await Metrics(a.running).node())[0],
+            "Channels": (await Metrics(a.running).channels())[0],
+        }
 
     for heading, page in pages.items():
         there, said = measured(page), documented(heading)
@@ -143,6 +149,18 @@ async def test_links_that_are_made_again_and_members_that_change_are_counted() -
     assert sum(changes[key] for key in changes if key[1] == "left") == 1
 
 
+async def test_peers_have_series_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TR2: who has left has none, and those that live go before the dead: nodes with names of a day do not add up."""
+    monkeypatch.setattr(metrics, "PEERS_MAX", 3)
+    states: dict[str, MemberState] = {"b": "dead", "c": "left", "d": "alive", "e": "suspect", "f": "dead", "g": "dead"}
+    async with mesh(1) as (a,):
+        gone = tuple(Member(name, 1, 0, state, False, False, "") for name, state in states.items())
+        monkeypatch.setattr(type(a.running), "members", lambda _run: gone)
+        page = await scrape(a)
+    assert [dict(labels)["peer"] for name, labels in page if name == "liminal_peer_link_up"] == ["d", "e", "b"]
+    assert page["liminal_members", (("state", "dead"),)] == 3
+
+
 async def test_what_became_of_keys_is_counted() -> None:
     """Claimed, duplicates, reused and without room here; suppressed there; what nobody took was released."""
     async with mesh(2, limits={"dedup_keys": 2}) as (a, b), b.subscribe("ticks", wait="cluster"):
@@ -191,7 +209,7 @@ async def test_channels_have_series_of_their_own_up_to_a_bound(monkeypatch: pyte
         for number in (2, 0, 3, 1, 3):
             await a.publish(f"m.{number}", b"x")
         page = series((await Metrics(a.running).channels())[0])
-        asked = series((await Metrics(a.running).channels(["m.3", "m.9"]))[0])
+        asked = series((await Metrics(a.running).channels(["m.3", "m.9", "m.3"]))[0])
 
     published = {dict(labels)["channel"]: n for (name, labels), n in page.items() if name.endswith("published_total")}
     assert published == {"m.2": 1, "m.0": 1, OTHER: 3}
