@@ -68,7 +68,8 @@ def parse_address(text: str) -> Address:
     """Read ``host:port`` or ``[v6]:port``.
 
     Raises:
-        ValueError: ``text`` is not of that form, has a character that cannot be seen, or the port is not in 0..65535.
+        ValueError: ``text`` is not of that form, no host can have that name, it has a character that cannot be seen, or
+            the port is not in 0..65535.
     """
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
@@ -77,4 +78,8 @@ def parse_address(text: str) -> Address:
         raise ValueError(f"{text!r} is no address: an IPv6 host is written in brackets, [::1]:7601")
     if not colon or not host or " " in host or not host.isprintable() or not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"{text!r} is no address: expected host:port, such as 127.0.0.1:7601")
+    try:
+        host.encode("idna")  # as whoever looks it up does
+    except UnicodeError:
+        raise ValueError(f"{text!r} is no address: no host can be called {host!r}") from None
     return Address(host, int(port))

@@ -69,6 +69,8 @@ def ask(url: str, path: str, timeout: float = _TIMEOUT_S, method: str = "GET") -
             text = response.read(_BODY_MAX)
     except TimeoutError as error:
         raise Stop(f"{url} did not answer within {timeout:g} s", Code.TIMED_OUT) from error
+    except UnicodeError as error:
+        raise Stop(f"{url} is no HTTP address: no host can have this name", Code.USAGE) from error
     except (OSError, HTTPException) as error:
         said = (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
         raise Stop(f"cannot reach {url}: {said}. Is a node running there ('liminal serve')?") from error

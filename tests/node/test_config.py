@@ -177,6 +177,14 @@ def test_peers_must_be_able_to_dial_what_is_advertised() -> None:
     assert "no address" in problems(cluster={"advertise": "automatic"})["cluster.advertise"]
 
 
+@pytest.mark.parametrize("path", ["client.listen", "client.advertise", "cluster.advertise", "http.listen"])
+def test_no_host_has_a_name_that_nobody_can_look_up(path: str) -> None:
+    """An empty label, or one of more than 63 bytes: whoever was told of it could not even try."""
+    section, _, key = path.partition(".")
+    for host in ("a..b", "x" * 64):
+        assert "no host can be called" in problems(**{section: {key: f"{host}:7600"}})[path]
+
+
 def test_two_listeners_cannot_have_one_port() -> None:
     """Unless each takes a free one, or they have addresses of their own."""
     found = problems(client={"listen": "127.0.0.1:7602"}, cluster={"listen": "127.0.0.1:7602"})

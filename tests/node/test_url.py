@@ -32,6 +32,8 @@ def test_each_address_is_read_in_its_order(url: str, addresses: list[tuple[str, 
         "liminal://a:x",
         "liminal://a:1,",
         "liminal://a:70000",
+        "liminal://a..b:7600",
+        f"liminal://{'x' * 64}:7600",
     ],
 )
 def test_what_is_no_address_is_refused(url: str) -> None:

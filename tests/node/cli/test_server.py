@@ -3,7 +3,7 @@
 import pytest
 
 from liminal_mesh.node.cli.errors import Code, Stop
-from liminal_mesh.node.cli.server import client_url, http_url
+from liminal_mesh.node.cli.server import ask, client_url, http_url
 
 
 @pytest.fixture(autouse=True)
@@ -43,5 +43,14 @@ def test_a_port_of_ones_own_is_no_ground_for_guessing() -> None:
     """To ask another node instead would be worse than an error."""
     with pytest.raises(Stop, match="--http") as stop:
         http_url(None, "liminal://127.0.0.1:7610")
+
+    assert stop.value.code is Code.USAGE
+
+
+@pytest.mark.parametrize("url", ["ftp://a:1", "http://[::1", "http://a..b:1"])
+def test_what_is_no_http_address_is_a_mistake_of_the_command(url: str) -> None:
+    """Whatever is wrong with it."""
+    with pytest.raises(Stop, match="is no HTTP address") as stop:
+        ask(url, "/health")
 
     assert stop.value.code is Code.USAGE
