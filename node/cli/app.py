@@ -24,19 +24,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = _run(words)
+        code = _explained(words)
         sys.stdout.flush()
     except BrokenPipeError:
         return _reader_gone()
+    return int(code)
+
+
+def _explained(words: list[str]) -> int:
+    """Run the command; whatever went wrong is told, and nobody gets a traceback who has not asked for it."""
+    try:
+        return _run(words)
+    except BrokenPipeError:
+        raise
     except SystemExit as stop:
-        code = int(stop.code or Code.OK)
+        return int(stop.code or Code.OK)
     except (Exception, KeyboardInterrupt) as error:
-        # Nobody gets a traceback for what went wrong, unless by asking for it.
         if os.environ.get("LIMINAL_DEBUG"):
             raise
         text, code = explain(error)
         say(text)
-    return int(code)
+        return code
 
 
 def _run(words: list[str]) -> int:

@@ -117,12 +117,29 @@ def test_the_program_runs_as_a_module_and_exits_with_the_code() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_output_that_nobody_reads_any_more_ends_it_quietly() -> None:
-    """As in ``liminal config schema | head -1``."""
+FAILS = """
+import sys
+from liminal_mesh.node.cli import main, verbs
+from liminal_mesh.node.cli.errors import Stop
+def fail(words):
+    print("half of it")
+    raise Stop("the rest is missing")
+verbs.run_verb = fail
+sys.exit(main(["pub"]))
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[*LIMINAL, "config", "schema"], [*LIMINAL, "health", "--help"], [sys.executable, "-c", FAILS]],
+    ids=["ends", "exits", "fails"],
+)
+def test_output_that_nobody_reads_any_more_ends_it_quietly(command: list[str]) -> None:
+    """As in ``liminal config schema | head -1``, however it would have ended otherwise."""
     reader, writer = os.pipe()
     os.close(reader)
-    command = [*LIMINAL, "config", "schema"]
-    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=ENVIRON, timeout=30, check=False)
+    buffered = {name: value for name, value in ENVIRON.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=buffered, timeout=30, check=False)
     os.close(writer)
 
     assert done.returncode == 1
