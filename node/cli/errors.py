@@ -51,8 +51,8 @@ def _code(error: LiminalError) -> Code:
     # Imported only now: whoever raised it has paid for it already.
     from liminal_mesh.cluster import CookieRejected
 
-    from ..errors import ConfigError, DeadlineExceeded
+    from ..errors import ConfigError, DeadlineExceeded, OutcomeUnknown
 
     if isinstance(error, ConfigError | CookieRejected):
         return Code.USAGE
-    return Code.TIMED_OUT if isinstance(error, DeadlineExceeded) else Code.FAILED
+    return Code.TIMED_OUT if isinstance(error, DeadlineExceeded | OutcomeUnknown) else Code.FAILED

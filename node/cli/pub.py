@@ -50,7 +50,8 @@ def pub(
     """Publish on a channel, and print how it fared.
 
     With --count or --lines many publishes are in flight at once, and what is printed is their sum. Exit code 1: it was
-    refused. 4: the time was up, so that the fate of some is unknown; with --key it is safe to publish again.
+    refused. 4: the fate of some is unknown, since the time was up or the connection was lost; with --key it is safe to
+    publish again.
     """
     from .publishing import Work, encode, publish_one, publish_stream
 

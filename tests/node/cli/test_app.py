@@ -10,7 +10,7 @@ import pytest
 
 from liminal_mesh.node.cli import errors, verbs
 from liminal_mesh.node.cli.errors import Code, Stop, explain
-from liminal_mesh.node.errors import ChannelNotConfigured, ConfigError, DeadlineExceeded, Problem
+from liminal_mesh.node.errors import ChannelNotConfigured, ConfigError, DeadlineExceeded, OutcomeUnknown, Problem
 
 from .conftest import Node, Run
 
@@ -73,6 +73,7 @@ def test_a_misspelt_verb_or_option_is_a_usage_error_with_a_hint(run: Run) -> Non
         (ConfigError([Problem("name", "is bad")]), 2),
         (DeadlineExceeded("the receipts"), 4),
         (TimeoutError(), 4),
+        (OutcomeUnknown("the receipts of b are missing"), 4),
         (ChannelNotConfigured("a"), 1),
         (FileNotFoundError(2, "No such file", "x"), 1),
         (KeyboardInterrupt(), 130),
