@@ -88,7 +88,7 @@ class Control:
         self._nonce = nonce
         self._wall_ms = wall_ms
         self.clocks: dict[str, float] = {}
-        """How many seconds a peer's time of day was ahead of ours when it greeted; replaced, and never changed."""
+        """How many seconds the time of day of each peer is ahead of ours, for sure; replaced, and never changed."""
         self.unknown_frames = 0
         """Frames of types that this version does not know, from peers that have proved themselves."""
         self.swim = Swim(me, options.address, swim, rng, now)
@@ -201,7 +201,7 @@ class Control:
         )
         handshake = Handshake(hello, self._keys, "listener" if dial is None else "dialler", lambda _: NO_FACTS)
         patience = options.handshake_s if dial is None else dial.timeout_s
-        link = self._conns[conn] = ControlLink(conn, handshake, dial, now + patience)
+        link = self._conns[conn] = ControlLink(conn, handshake, dial, now + patience, self._wall_ms())
         return link
 
     def _take_frame(self, link: ControlLink, frame: LinkFrame, now: float) -> None:
@@ -209,7 +209,7 @@ class Control:
             case Refusal() if link.handshake.state == "done":
                 self._turned_away(link, frame, False, now)
             case Greeting():
-                link.greet(frame)
+                link.greet(frame, self._wall_ms())
                 self._greeted(link, now)
             case SwimFrame():
                 link.proved = True
@@ -261,14 +261,13 @@ class Control:
 
     def _install(self, link: ControlLink, now: float) -> ControlLink | None:
         """Make a connection the link; returns what it replaces."""
-        assert link.greeting is not None
         name, former = link.node.name, self._choice.install(link)
         if self._me.name < name:
             self._greet(link, link.g)
         link.deadline = now + self._options.adopt_s
         self._newcomers.gone(link.conn)
         clocks = {one: ahead for one, ahead in self.clocks.items() if one in self._links}
-        self.clocks = {**clocks, name: (link.greeting.wall_ms - self._wall_ms()) / 1000}
+        self.clocks = {**clocks, name: link.ahead_s}
         if link.dial is not None and link.dial.name not in {"", name}:
             self._do(self.swim.dial_failed(link.dial.name, "other", now), now)
         return former

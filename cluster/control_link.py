@@ -26,16 +26,19 @@ class ControlLink:
     """A connection, from its first byte to its end.
 
     ``dial`` is what it was made by (None: the other side dialled), ``deadline`` until when it must be a link,
-    ``greeting`` what the peer said of itself, ``g`` the link's number (0: it is none yet), ``proved`` whether
-    anything has come over it since it is one, which shows that the peer holds it for one too, and ``held`` that it
-    waits while the bearer of its peer's name is asked.
+    ``opened_ms`` at what time of day it was made (milliseconds since 1970), ``greeting`` what the peer said of itself,
+    ``ahead_s`` how far its clock is ahead of ours for sure: it has greeted between that time and when we heard it.
+    ``g`` is the link's number (0: it is none yet), ``proved`` whether anything has come over it since it is one, which
+    shows that the peer holds it for one too, and ``held`` that it waits while the bearer of its peer's name is asked.
     """
 
     conn: int
     handshake: Handshake
     dial: DialAddress | None
     deadline: float
+    opened_ms: int
     greeting: Greeting | None = None
+    ahead_s: float = 0.0
     g: int = 0
     proved: bool = False
     held: bool = False
@@ -84,8 +87,8 @@ class ControlLink:
         if row.senders == self.handshake.role:
             raise ProtocolError(f"a {row.kind.__name__} frame from the wrong side")
 
-    def greet(self, greeting: Greeting) -> None:
-        """Take the peer's greeting.
+    def greet(self, greeting: Greeting, now_ms: int) -> None:
+        """Take the peer's greeting, at this time of day.
 
         Raises:
             ProtocolError: it is of somebody else, or of nobody who could be dialled, or comes twice.
@@ -97,6 +100,7 @@ class ControlLink:
         if self.greeting is not None:
             raise ProtocolError("a second greeting")
         self.greeting = greeting
+        self.ahead_s = (greeting.wall_ms - min(max(greeting.wall_ms, self.opened_ms), now_ms)) / 1000
 
 
 def refusal_of(newcomer: NodeId, bearer: MemberRecord | None) -> Refusal:

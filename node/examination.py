@@ -47,12 +47,11 @@ async def examine(config: NodeConfig, environment: Environment) -> dict[str, Any
         ConfigError: a cookie, or what the data folder holds, cannot be used.
     """
     name = choose_name(config.name, config.data_dir)
-    now = environment.wall_ns() / 1e9
-    epoch = choose_epoch(config.data_dir, int(now * 1000))
+    epoch = choose_epoch(config.data_dir, environment.wall_ns() // 1_000_000)
     cluster = config.cluster
-    facts: dict[str, Any] = {"name": name, "epoch": str(epoch), "now": now, "cluster": cluster and cluster.name}
+    facts: dict[str, Any] = {"name": name, "epoch": str(epoch), "cluster": cluster and cluster.name}
     if cluster is None:
-        return facts
+        return facts | {"now": environment.wall_ns() / 1e9}
     keys = [derive_key(cookie, cluster.name) for cookie in read_cookies(config) or (b"",)]
     advertise = advertised(cluster, cluster.address, environment)
     hello = _hello(cluster.name, name, epoch, advertise, environment)
@@ -62,6 +61,7 @@ async def examine(config: NodeConfig, environment: Environment) -> dict[str, Any
     listen, itself = await _try_listening(cluster, hello, keys, environment)
     own = {cluster.listen, advertise}
     return facts | {
+        "now": environment.wall_ns() / 1e9,  # whoever answered had started by then
         "advertise": advertise,
         "expected": cluster.expected,
         "listen": listen,

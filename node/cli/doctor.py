@@ -59,12 +59,13 @@ def _ask(url: str, json: bool) -> None:
     from ..environment import REAL
     from ..examination import try_advertised
 
-    asked_at = time.time()
+    began = time.time()
     try:
         facts = ask_json(url, "/api/v1/discovery")
     except Stop as error:
         raise Stop(f"{error.text} (--config FILE examines a node that does not run)", error.code) from error
-    facts["asked_at"] = (asked_at + time.time()) / 2
+    # It has looked at its clock between then and now: only what lies outside of that is told.
+    facts["asked_at"] = min(max(facts["now"], began), time.time())
     here = (urlsplit(url).hostname or "") in {"localhost", "::1"} or (urlsplit(url).hostname or "").startswith("127.")
     # Loopback of another machine is none of ours.
     if facts.get("cluster") and (here or not parse_address(facts["advertise"]).loopback):

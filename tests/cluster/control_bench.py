@@ -88,11 +88,13 @@ class Bench:
         self.rng = Random(seed)
         self._numbers = itertools.count(1)
 
-    def node(self, name: str, epoch: int = 1, swim: SwimOptions = LAN, cluster: str = "test") -> Side:
-        """Make a node."""
+    def node(
+        self, name: str, epoch: int = 1, swim: SwimOptions = LAN, cluster: str = "test", ahead_s: float = 0.0
+    ) -> Side:
+        """Make a node; its time of day may be ahead of that of the others."""
         me = NodeId(name, epoch)
         options, run = PeeringOptions(cluster, f"{name}{epoch}:1"), self.rng.randbytes(8)
-        chance, nonce, wall_ms = Random(1), lambda: self.rng.randbytes(32), lambda: int(self.now * 1000)
+        chance, nonce, wall_ms = Random(1), lambda: self.rng.randbytes(32), lambda: int((self.now + ahead_s) * 1000)
         core = Control(me, run, [KEY], options, swim, chance, nonce, wall_ms, self.now)
         return Side(self, core, me)
 

@@ -39,6 +39,22 @@ from .mutations import mutate
 
 FUZZED_FRAMES = int(os.environ.get("LIMINAL_FUZZ_FRAMES", "50000")) // 10
 
+
+@pytest.mark.parametrize("ahead_s", [0.0, 90.0, -90.0])
+@pytest.mark.parametrize("slow", range(5))
+def test_a_greeting_that_took_its_time_is_of_no_clock_that_is_behind(ahead_s: float, slow: int) -> None:
+    """A clock is told to be ahead, or behind, only as far as that is sure, whichever frame takes ten seconds."""
+    bench = Bench()
+    a, b = bench.node("a"), bench.node("b", ahead_s=ahead_s)
+    bench.dial(b, a)
+    bench.carry(slow)
+    bench.now += 10
+    bench.carry()
+    for seen, true in ((a.core.clocks["b"], ahead_s), (b.core.clocks["a"], -ahead_s)):
+        assert min(0.0, true) <= seen <= max(0.0, true)
+        assert abs(seen - true) <= 10.0
+
+
 # --- what may come when -----------------------------------------------------------------------------
 
 
