@@ -112,6 +112,30 @@ async def test_cn6_what_was_accepted_reaches_subscribers_before_they_are_told() 
             assert await stopping
 
 
+async def test_hc3_the_mesh_stays_up_until_the_drain_is_over() -> None:
+    """What peers publish meanwhile still comes, nobody new is taken, and the node leaves when its clients have gone."""
+    async with Cluster(nodes=2, config={"drain_timeout": BUDGET_S}) as cluster, cluster.client("a") as client:
+        node, peer = cluster["a"], cluster["b"]
+        own, its = node.running.hub.events, peer.running.hub.events
+        async with client.subscribe("x", max_in_flight=1, wait="cluster") as slow, node.subscribe("x") as mine:
+            for number in range(5):
+                await node.publish("x", number)
+            stopping = asyncio.create_task(node.stop())
+            await asyncio.sleep(5)
+            assert (await peer.publish("x", 5, ack="nodes")).nodes == {"a": "delivered"}
+            [there] = [one for one in await peer.members() if one.name == "a"]
+            assert (there.state, there.reachable) == ("alive", True)
+            with pytest.raises(ConnectionRefusedError):
+                await RawClient.to(node.addresses["client"], cluster._network.host("127.0.0.99")).__aenter__()
+            assert await payloads(mine, 6) == list(range(6))
+            assert await payloads(slow, 5) == list(range(5))
+            assert await stopping
+        told = [event["kind"] for event in own if event["kind"] in {"draining", "link_down"}]
+        assert told == ["draining", "link_down"]
+        heard = [event["kind"] for event in its if event.get("node", event.get("peer")) == "a"]
+        assert sorted(heard) == ["link_down", "link_up", "member_alive", "member_left", "peer_drains"]
+
+
 async def test_a_client_goes_elsewhere_and_misses_nothing_that_it_had_been_promised() -> None:
     """Its publishes end, each with an answer; it comes back at another node with its subscriptions."""
     async with (

@@ -10,7 +10,16 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 import pytest
 
 from liminal_mesh import NoConnection, Node
-from liminal_mesh.cluster import ClientPublish, Disconnect, Envelope, KeepAlive, Subscribe, Subscribed
+from liminal_mesh.cluster import (
+    ClientPublish,
+    Disconnect,
+    Envelope,
+    KeepAlive,
+    OpenMailbox,
+    Subscribe,
+    Subscribed,
+    WatchMembers,
+)
 from liminal_mesh.testing import Cluster
 
 from ..live.raw_peer import RawClient
@@ -63,6 +72,29 @@ async def test_cn7_idle_connections_wake_nobody() -> None:
         [mine] = [one for one in noted if not one.startswith(MESH)]
         assert "set_result" in mine, "but for the sleep of this test"
         assert len(cluster["a"].connections()) == MANY
+
+
+async def test_cn7_idle_connections_cost_no_turn_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever runs in half a minute runs without them, too; each has a subscription, a process and a watch."""
+    runs = 0
+    run = asyncio.Handle._run
+
+    def counted(handle: asyncio.Handle) -> None:
+        nonlocal runs
+        runs += 1
+        run(handle)
+
+    monkeypatch.setattr(asyncio.Handle, "_run", counted)
+    counts = []
+    for many in (0, 200):
+        async with Cluster(nodes=1) as cluster, idle(cluster, many) as raws:
+            for raw in raws:
+                raw.send(Subscribe(1, 1, "x", 8, "", 0), OpenMailbox(2, 2, 8, True), WatchMembers(3, 3))
+            await asyncio.sleep(6)
+            before = runs
+            await asyncio.sleep(30)
+            counts.append(runs - before)
+    assert counts[0] == counts[1]
 
 
 async def test_cn7_all_connections_that_live_are_looked_at_by_one_timer() -> None:
