@@ -76,6 +76,7 @@ from .options import PeeringOptions
 from .outbound import Outbound
 from .peering import Peering
 from .pipe_network import PipeHost, PipeNetwork
+from .pressure_frames import SLOW_DOWN_MAX, SlowDown
 from .process_frames import (
     ProcessDemonitor,
     ProcessDown,
@@ -113,6 +114,7 @@ __all__ = [
     "OTHERS_MAX",
     "QUEUE_SCOPE",
     "SCOPES",
+    "SLOW_DOWN_MAX",
     "TEST",
     "WAN",
     "Address",
@@ -211,6 +213,7 @@ __all__ = [
     "Resolver",
     "Seed",
     "SeedState",
+    "SlowDown",
     "StaleEpoch",
     "Subscribe",
     "Subscribed",

@@ -19,6 +19,7 @@ from .declare_frames import Declare
 from .envelope import BATCH_MAX, U64, Name, Text
 from .frame import LinkFrame, Row
 from .offer_frames import NoRoute, Offer, Taken
+from .pressure_frames import SlowDown
 from .process_frames import (
     ProcessDemonitor,
     ProcessDown,
@@ -281,6 +282,7 @@ LINK_FRAMES: Final[dict[int, Row]] = {
     0x25: Row(Taken, "any", ("session",), "control"),
     0x26: Row(NoRoute, "any", ("session",), "control"),
     0x28: Row(Declare, "any", ("session",), "control"),
+    0x29: Row(SlowDown, "any", ("session",), "control"),
     0x30: Row(ProcessLink, "any", ("session",), "control"),
     0x31: Row(ProcessUnlink, "any", ("session",), "control"),
     0x32: Row(ProcessExit, "any", ("session",), "control"),

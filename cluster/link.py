@@ -13,13 +13,14 @@ from .effects import Notice
 from .identity import NodeId
 from .lanes import PeerLane
 from .offer_frames import NoRoute, Offer, Taken
+from .pressure_frames import SlowDown
 from .process_frames import ProcessFrame
 from .publish_frames import Heads, Lost, Publish, Receipt
 from .wire import Wire
 
 __all__ = ["BusFrame", "Link", "MeshBus", "MeshLimits"]
 
-BusFrame: TypeAlias = Publish | Lost | Heads | Receipt | Offer | Taken | NoRoute | Declare | ProcessFrame
+BusFrame: TypeAlias = Publish | Lost | Heads | Receipt | Offer | Taken | NoRoute | Declare | SlowDown | ProcessFrame
 """What goes from a session to the bus, and does not concern the core."""
 
 
@@ -55,7 +56,7 @@ class Link:
         if self.wire.paused:
             self._watch()
 
-    def send(self, frame: Receipt | Taken | NoRoute | Declare | ProcessFrame) -> None:
+    def send(self, frame: Receipt | Taken | NoRoute | Declare | SlowDown | ProcessFrame) -> None:
         """Send a control frame."""
         self.wire.send(LINK_CODEC.encode(frame))
 

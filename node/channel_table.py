@@ -20,8 +20,7 @@ from .subscribers import Group, Subscriber
 from .values import Gap
 
 if TYPE_CHECKING:
-    from .pressing import Pressing
-    from .pressure import Score
+    from .pressings import Pressings
     from .supervision import Guard, Supervisor
 
 __all__ = ["ChannelTable"]
@@ -53,9 +52,8 @@ class ChannelTable:
         """Up to where origins' publishes on channels that are not in use were told as lost."""
         self.supervisor: Supervisor | None = None
         """Is told of channels that come into use, and go."""
-        self.press: Callable[[Channel], Pressing] | None = None
-        """Looks after the pressure of a channel that has policies for it."""
-        self._scores: dict[str, Score] = {}
+        self.pressings: Pressings | None = None
+        """Look after the pressure of channels."""
         self._left: list[str] = []
         """Patterns and names that nobody subscribes to any more."""
         self.later: Callable[[Callable[[], None]], object] = lambda tidy: tidy()
@@ -138,7 +136,8 @@ class ChannelTable:
         """Take a declaration back; what :meth:`closing` told of it is refused from now on."""
         closing = self.closing(name)
         self.declared.drop(name)
-        self._scores.pop(name, None)
+        if self.pressings is not None:
+            self.pressings.score(name, None)
         self._spare -= not is_pattern(name)
         for channel in closing:
             channel.close()
@@ -196,22 +195,6 @@ class ChannelTable:
         for group in self._covering(name):
             for subscriber in tuple(group.subscribers.values()):
                 guard(subscriber, partial(subscriber.note_gap, origin, gap))
-
-    def score(self, configured: str, score: Score | None) -> None:
-        """Let a function make the scores of the channels that one entry of the configuration covers; None ends that."""
-        if score is None:
-            self._scores.pop(configured, None)
-        else:
-            self._scores[configured] = score
-        for channel in self.channels.values():
-            if channel.press is not None and channel.settings.name == configured:
-                channel.press.score_of = score
-
-    def stop(self) -> None:
-        """Let everybody go who waits for a channel."""
-        for channel in self.channels.values():
-            if channel.press is not None:
-                channel.press.close()
 
     def forget(self, origin: NodeId) -> None:
         """A run of a node is over for good: drop what was kept of its numbers."""
@@ -322,16 +305,14 @@ class ChannelTable:
 
     def _begin(self, channel: Channel) -> None:
         """A channel comes into use."""
-        if channel.settings.pressure and self.press is not None:
-            channel.press = self.press(channel)
-            channel.press.score_of = self._scores.get(channel.settings.name)
+        if self.pressings is not None:
+            self.pressings.begin(channel)
         if self.supervisor is not None:
             self.supervisor.begin(channel)
 
     def _end(self, channel: Channel) -> None:
         """It is not in use any more."""
-        press, channel.press = channel.press, None
-        if press is not None:
-            press.close()
+        if self.pressings is not None:
+            self.pressings.end(channel)
         if self.supervisor is not None:
             self.supervisor.end(channel)

@@ -105,10 +105,9 @@ class Channels:
         """
         if score is not None and (not callable(score) or inspect.iscoroutinefunction(score)):
             raise TypeError(f"score={score!r}: give a function of the consumers that returns a number; no async one")
-        table = self._run.hub.exchange.channels
-        if not table.declared_as(name).pressure:
+        if not self._run.hub.exchange.channels.declared_as(name).pressure:
             raise ValueError(f"channel {name!r} has no pressure in its configuration: there is nothing to score for")
-        table.score(name, score)
+        self._run.hub.pressings.score(name, score)
 
     def _info(self, name: str) -> ChannelInfo:
         return next(one for one in self.list() if one.name == name)

@@ -18,7 +18,7 @@ class PressureConfig(Section):
     at: Annotated[float, Field(gt=0, le=1)]
     """From which score on, above 0 and at most 1: the average of how full the inboxes of its subscriptions are."""
     slow: Annotated[float, Field(gt=1, le=1000, examples=[2.0])] | None = None
-    """Hold publishers at this node to one so-manieth of the rate that they had."""
+    """Hold publishers, at every node of the mesh, to one so-manieth of the rate that they had there."""
     shed_below: Annotated[int, Field(ge=1, le=PRIORITY_MAX + 1, examples=[5])] | None = None
     """Take nothing whose header ``liminal-priority`` is lower: 0 to 9, and 5 where there is none."""
     signal: Annotated[Name, Field(examples=["scale-out"])] | None = None

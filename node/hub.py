@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from liminal_mesh.cluster import (
     CHANNEL_SCOPE,
@@ -26,6 +25,7 @@ from liminal_mesh.cluster import (
     Member,
     MemberChanged,
     Membership,
+    Mesh,
     NodeId,
     NoRoute,
     Notice,
@@ -37,6 +37,7 @@ from liminal_mesh.cluster import (
     Purged,
     Receipt,
     Registry,
+    SlowDown,
     Taken,
 )
 from liminal_mesh.cluster import Interest as InterestGained
@@ -56,19 +57,16 @@ from .key_sweep import KeySweep
 from .keyed import Keys
 from .member_news import MemberNews
 from .permission import PUBLISH_VERBS, Permit
-from .pressing import Pressing
+from .pressings import Pressings
 from .processes import SHUTDOWN, ProcessTable
 from .route import Pending, Route
 from .shared import Shared
 from .sizes import Sizes
 from .supervision import Supervisor
+from .throttles import Throttles
 from .trace import drop_bad_trace
 from .waits import Room, Signal, Sweep, Turn
 from .watchers import Watchers
-
-if TYPE_CHECKING:
-    from liminal_mesh.cluster import Mesh
-
 
 __all__ = ["Hub"]
 
@@ -121,7 +119,7 @@ class Hub:
             me, registry, environment.wall_ns, Budget(inbox_bytes), self.supervisor, keys(self.events), sizes
         )
         self.exchange = Exchange(self.shared, channels)
-        channels.press = partial(Pressing, self)
+        self.pressings = channels.pressings = Pressings(self, channels.channels)
         self.groups = Exchange(self.shared, groups, GROUP_SCOPE)
         self._exchanges = {CHANNEL_SCOPE: self.exchange, GROUP_SCOPE: self.groups}
         self.mesh: Mesh | None = None
@@ -141,6 +139,7 @@ class Hub:
         self.supervisor.expel = self.interests.leave
         self.member_news = MemberNews(self.events)
         self.declarations = Declarations(channels.declared, self.note)
+        self.throttles = Throttles(me.name, self.pressings.wished)
         self._routes: dict[str, Route] = {}
         self._awaited: Sweep[Pending] = Sweep(lambda pending: pending.expire())
         self._key_sweep = KeySweep(self.shared.keys.dedup, environment.monotonic)
@@ -158,7 +157,7 @@ class Hub:
         self.member_watches.close()
         self._awaited.close()
         self._key_sweep.close()
-        self.exchange.channels.stop()
+        self.pressings.close()
         self.lane_room()
 
     def end_processes(self, *kinds: str) -> None:
@@ -251,6 +250,7 @@ class Hub:
             exchange.link_up(route)
         self.processes.node_up(link.peer)
         self.declarations.link_up(link.peer, link.send)
+        self.throttles.link_up(link.peer, link.send)
         self.member_news.linked(link.peer)
         self.note("link_up", peer=link.peer.name, epoch=str(link.peer.epoch), address=link.address)
 
@@ -261,23 +261,20 @@ class Hub:
             exchange.link_down(route)
         self.processes.node_down(link.peer)
         self.declarations.link_down(link.peer)
+        self.throttles.link_down(link.peer)
         self.note("link_down", peer=link.peer.name, epoch=str(link.peer.epoch), reason=reason)
         self.lane_room()
 
     def link_frame(self, link: Link, frame: BusFrame) -> None:
         """A frame with publishes, or about them, or about processes or channels."""
         if isinstance(frame, Publish):
-            receipt = self.in_scope(frame.scope).arrivals.receive(link.peer, frame)
-            if receipt is not None:
+            if (receipt := self.in_scope(frame.scope).arrivals.receive(link.peer, frame)) is not None:
                 link.send(receipt)
         elif isinstance(frame, Offer):
             for answer in self.exchange.arrivals.receive_offer(self._routes[link.peer.name], frame):
                 link.send(answer)
         elif isinstance(frame, Taken | NoRoute):
-            route = self._routes[link.peer.name]
-            crowded = route.crowded
-            self.exchange.offers.answered(route, frame)
-            if crowded and not route.crowded:
+            if self.exchange.offers.answered(self._routes[link.peer.name], frame):
                 self.lane_room()
             if self.draining:
                 self._changes.notify()
@@ -290,6 +287,8 @@ class Hub:
             self.in_scope(frame.scope).arrivals.receive_lost(link.peer, frame)
         elif isinstance(frame, Declare):
             self.declarations.receive(link.peer, frame)
+        elif isinstance(frame, SlowDown):
+            self.throttles.receive(link.peer, frame)
         else:
             self.processes.receive(link.peer, frame)
 

@@ -72,15 +72,15 @@ class Offers:
         self._pass_on(refused)
         return order.sent()
 
-    def answered(self, route: Route, frame: Taken | NoRoute) -> None:
-        """Take a peer's answer.
+    def answered(self, route: Route, frame: Taken | NoRoute) -> bool:
+        """Take a peer's answer; return whether there is room for more again, where there was none.
 
         Raises:
             ProtocolError: it answers what it was not asked.
         """
         if isinstance(frame, NoRoute) and frame.reason == Reason.SUPPRESSED and frame.count > 1:
             raise ProtocolError("an answer that suppresses several offers at once")
-        ready = isinstance(frame, Taken) and not frame.deferred
+        ready, crowded = isinstance(frame, Taken) and not frame.deferred, route.crowded
         turned_down: list[Piece] = []
         try:
             for piece in route.settled(frame.group, frame.first, frame.count):
@@ -97,6 +97,7 @@ class Offers:
                     turned_down.append(piece.after(route.name, full=frame.reason == Reason.FULL))
         finally:  # also if it answers more than it was asked
             self._pass_on(turned_down)
+        return crowded and not route.crowded
 
     def link_down(self, route: Route) -> None:
         """A link is gone: what was never written to it is for others, and of the rest nobody knows."""

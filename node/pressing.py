@@ -1,7 +1,8 @@
 """What the pressure of a channel brings about at its node: publishers that wait, publishes that are shed, and news.
 
 The score is looked at whenever something was published on the channel, and now and then as long as a policy applies,
-since consumers go on while nobody publishes. A channel without policies has none of this.
+since consumers go on while nobody publishes. A channel without policies has none of this, but while the consumers of a
+peer want its publishers slowed.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Pressing:
 
     Args:
         hub: the node's middle.
-        channel: it must have policies.
+        channel: it has policies, or its publishers are slowed for the consumers of peers.
     """
 
     def __init__(self, hub: Hub, channel: Channel) -> None:
@@ -48,6 +49,10 @@ class Pressing:
         """The user's, instead of the average."""
         self._hub = hub
         self._channel = channel
+        self._elsewhere = 1.0
+        """The factor for the consumers of peers."""
+        self._told = 1.0
+        """The one that peers were told, for the consumers here."""
         self._notices = Notices()
         self._unseen = 0
         """Publishes since the last look."""
@@ -57,6 +62,8 @@ class Pressing:
         """So many were published at this node, or, with 0, some came from another one."""
         now = self._hub.loop.time()
         self.throttle.count(count, now)
+        if not self._channel.settings.pressure:
+            return
         self._unseen += 1
         sharing = sum([len(queue.members) for queue in self._channel.queues])
         if self._unseen * LOOKS >= len(self._channel.subscribers) + sharing:
@@ -90,6 +97,12 @@ class Pressing:
             self._look_timer.cancel()
             self._look_timer = None
         self._act(self.pressure.look(0.0, math.inf))
+        self.slow_too(1.0)
+
+    def slow_too(self, factor: float) -> None:
+        """Slow publishers by this factor at least, for the consumers of peers."""
+        self._elsewhere = factor
+        self._slow()
 
     # --- looks ---
 
@@ -120,11 +133,20 @@ class Pressing:
         self._look(self._hub.loop.time())
 
     def _act(self, changes: Sequence[PressureChange]) -> None:
-        if changes:
-            for change in changes:
-                self._tell(change)
-            self.throttle.slow(self.pressure.slow)
-            self._channel.stamp = -1  # whether it is choosy may be another matter now
+        if not changes:
+            return
+        for change in changes:
+            self._tell(change)
+        self._channel.stamp = -1  # whether it is choosy may be another matter now
+        if self.pressure.slow != self._told:
+            self._told = self.pressure.slow
+            self._hub.throttles.tell(self._channel.name, self._told)
+        self._slow()
+
+    def _slow(self) -> None:
+        factor = max(self.pressure.slow, self._elsewhere)
+        if factor != self.throttle.factor:
+            self.throttle.slow(factor)
 
     def _broken(self, error: Exception) -> None:
         """Tell of an error of the user's function, unless the like was told just now."""

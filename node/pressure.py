@@ -147,10 +147,10 @@ class Pace:
     """Publishes on a channel, held to a part of the rate that they had before.
 
     The rate of the last second is what ``slow`` begins with; each publish then takes its share of the time, and while
-    that is ahead of the clock, publishers wait.
+    that is ahead of the clock, publishers wait. If there was none, the first second in which there are any tells it.
     """
 
-    __slots__ = ("_allowed", "_counted", "_due", "_factor", "_parts", "_rate")
+    __slots__ = ("_allowed", "_begun", "_counted", "_due", "_factor", "_parts", "_rate")
 
     def __init__(self) -> None:
         self._parts: deque[tuple[float, int]] = deque()
@@ -159,17 +159,18 @@ class Pace:
         self._factor = 1.0
         self._rate = 0.0
         self._allowed = 0.0
+        """How many a second, once that is known."""
+        self._begun: float | None = None
+        """When the first came of those by which it will be known."""
         self._due = 0.0
 
     def slow(self, factor: float, now: float) -> None:
         """Hold publishes to one ``factor``-th of their rate; 1 lets them go."""
         if factor <= 1.0:
-            self._factor, self._due = 1.0, 0.0
+            self._factor, self._allowed, self._due = 1.0, 0.0, 0.0
             return
         if self._factor == 1.0:  # else the rate is that of publishers who are slowed already
-            self._rate = self._measured(now)
-            self._parts.clear()
-            self._counted = 0
+            self._rate, self._begun = self._measured(now), None
         elif factor < self._factor:  # what was published needs less time now
             self._due = now + self.wait(now) * factor / self._factor
         self._factor = factor
@@ -177,10 +178,17 @@ class Pace:
 
     def count(self, count: int, now: float) -> None:
         """Count publishes."""
-        if self._factor > 1.0:
-            if self._allowed > 0:
-                self._due = max(self._due, now) + count / self._allowed
-            return
+        if self._allowed > 0:
+            self._due = max(self._due, now) + count / self._allowed
+        elif count:
+            self._meter(count, now)
+            if self._factor > 1.0:
+                self._begun = now if self._begun is None else self._begun
+                if now - self._begun >= METER_S:
+                    self._rate = self._measured(now)
+                    self._allowed = self._rate / self._factor
+
+    def _meter(self, count: int, now: float) -> None:
         if not self._parts or now - self._parts[-1][0] >= METER_S / METER_PARTS:
             self._parts.append((now, 0))
             self._forget(now)
@@ -193,11 +201,14 @@ class Pace:
         return max(0.0, self._due - now)
 
     def _measured(self, now: float) -> float:
-        """Return publishes a second; what has only begun is not taken for more than it is."""
+        """Return publishes a second, and begin anew; what has only begun is not taken for more than it is."""
         self._forget(now)
         if not self._parts:
             return 0.0
-        return self._counted / max(now - self._parts[0][0], METER_S / METER_PARTS)
+        rate = self._counted / max(now - self._parts[0][0], METER_S / METER_PARTS)
+        self._parts.clear()
+        self._counted = 0
+        return rate
 
     def _forget(self, now: float) -> None:
         while self._parts and now - self._parts[0][0] > METER_S:

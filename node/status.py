@@ -243,7 +243,8 @@ def _pressure(run: Runtime, channel: str) -> Document | None:
     return {
         "score": round(used.press.score(), 3),
         "reached": [policy.at for policy in pressure.reached],
-        "slow": pressure.slow,
+        "slow": used.press.throttle.factor,
+        "slowed_by": run.hub.throttles.by(channel),
         "shed_below": pressure.shed_below,
     }
 

@@ -88,6 +88,7 @@ NODE_CORES = {
     "shared",
     "subscribers",
     "text",
+    "throttles",
     "trace",
     "units",
     "values",

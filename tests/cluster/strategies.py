@@ -25,6 +25,8 @@ def _of(info: inspect.Type) -> st.SearchStrategy[object]:
             return st.builds(cls, *(_of(field.type) for field in fields))
         case inspect.IntType(ge=low, le=high):
             return st.integers(0 if low is None else low, U64_MAX if high is None else high)
+        case inspect.FloatType(ge=low, le=high):
+            return st.floats(low, high, allow_nan=False)
         case inspect.StrType(max_length=longest):
             return st.text(max_size=min(longest or 8, 8))
         case inspect.BytesType(min_length=shortest, max_length=longest):

@@ -12,6 +12,7 @@ from liminal_mesh.cluster import (
     declare_frames,
     frames,
     offer_frames,
+    pressure_frames,
     process_frames,
     publish_frames,
 )
@@ -38,7 +39,7 @@ def test_no_type_byte_and_no_frame_is_in_both_tables() -> None:
 
 def test_every_frame_class_has_exactly_one_row() -> None:
     """A frame that is declared can be sent, and has one type byte."""
-    links = (declare_frames, frames, offer_frames, process_frames, publish_frames)
+    links = (declare_frames, frames, offer_frames, pressure_frames, process_frames, publish_frames)
     clients = (client_frames, client_member_frames, client_process_frames)
     for modules, root, table in ((links, LinkFrame, LINK_FRAMES), (clients, ClientFrame, CLIENT_FRAMES)):
         public = [getattr(module, name) for module in modules for name in module.__all__]

@@ -32,6 +32,7 @@ from liminal_mesh.cluster.frames import (
 )
 from liminal_mesh.cluster.membership import Member, MemberChanged
 from liminal_mesh.cluster.offer_frames import NoRoute, Offer, Taken
+from liminal_mesh.cluster.pressure_frames import SlowDown
 from liminal_mesh.cluster.process_frames import (
     ProcessDemonitor,
     ProcessDown,
@@ -141,6 +142,7 @@ SAMPLES: dict[type[LinkFrame], LinkFrame] = {
     Taken: Taken("x/g", 1, 1),
     NoRoute: NoRoute("x/g", 1, 1, 0),
     Declare: Declare(True, True, [Declaration("x", False, "")]),
+    SlowDown: SlowDown([("x", 2.0)]),
     ProcessLink: ProcessLink(1, 1, 1),
     ProcessUnlink: ProcessUnlink(1, 1, 1, 0),
     ProcessExit: ProcessExit(1, 1, "normal"),

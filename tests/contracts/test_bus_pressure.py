@@ -93,7 +93,7 @@ async def test_it_is_over_when_consumers_have_caught_up(held: Held) -> None:
     async with filling(held.bus) as subscription:
         for number in range(10):
             await held.bus.publish("shed", number, headers=HIGH)
-        assert shown(held.node) == {"score": 1.0, "reached": [0.5, 0.9], "slow": 1.0, "shed_below": 8}
+        assert shown(held.node) == {"score": 1.0, "reached": [0.5, 0.9], "slow": 1.0, "slowed_by": {}, "shed_below": 8}
         await drain(subscription)
         await eventually(lambda: shown(held.node)["reached"] == [])
         await eventually(lambda: shown(held.node)["score"] <= 0.1)
@@ -136,7 +136,7 @@ async def test_what_applied_is_over_when_the_channel_is_closed(held: Held) -> No
     await held.node.channels.create(declared)
     async with filling(held.bus):
         await held.bus.publish("shed", 2)
-        assert shown(held.node) == {"score": 0.1, "reached": [], "slow": 1.0, "shed_below": 0}
+        assert shown(held.node) == {"score": 0.1, "reached": [], "slow": 1.0, "slowed_by": {}, "shed_below": 0}
 
 
 async def test_consumers_that_are_gone_do_not_count(held: Held) -> None:

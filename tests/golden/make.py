@@ -21,6 +21,7 @@ from liminal_mesh.cluster import control_frames as control
 from liminal_mesh.cluster import declare_frames as declare
 from liminal_mesh.cluster import frames as link
 from liminal_mesh.cluster import offer_frames as offer
+from liminal_mesh.cluster import pressure_frames as pressure
 from liminal_mesh.cluster import process_frames as process
 from liminal_mesh.cluster import publish_frames as publishes
 from liminal_mesh.cluster import swim_frames as swim
@@ -88,6 +89,7 @@ LINK: Final[list[Frame]] = [
     offer.NoRoute("archive", 9, 2, offer.Reason.FULL),
     offer.NoRoute("archive", 11, 1, offer.Reason.SUPPRESSED, 70_000, True),
     declare.Declare(True, False, [declare.Declaration("orders", True, "0123456789abcdef")]),
+    pressure.SlowDown([("orders", 2.5), ("news.de", 1.0)]),
     process.ProcessLink(7, 300, 70_000),
     process.ProcessUnlink(7, 300, 70_000, 0),
     process.ProcessExit(7, 300, "error: ValueError: Grüße"),

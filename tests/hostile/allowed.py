@@ -25,7 +25,7 @@ FROM_PEERS: Final = frozenset(
     {
         "Ack", "Declare", "Drain", "Heads", "Heartbeat", "Lost", "Ping", "Pong", "ProcessDemonitor", "ProcessDown",
         "ProcessExit", "ProcessLink", "ProcessMonitor", "ProcessUnlink", "Publish", "Range", "Receipt", "Refusal",
-        "Serves", "SnapBegin", "SnapChunk", "SnapEnd", "Sync",
+        "Serves", "SlowDown", "SnapBegin", "SnapChunk", "SnapEnd", "Sync",
     }
 )  # fmt: skip
 """What a peer with a session may send at any time, whoever of the two decides."""
