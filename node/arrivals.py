@@ -115,20 +115,23 @@ class Arrivals:
                 fates.append((1, False))
                 continue
             self._pass_over(channel, origin, item.sequence - 1)
-            if channel.press is not None and channel.press.sheds(item):
-                self.statistics.shed += 1
-                self._pass_over(channel, origin, item.sequence, "overflow")
-                fates.append((1, False))
-                continue
             if keyed and has_key((item,)):
                 answer = self._receive_keyed(channel, origin, item, frame.receipt + index)
             else:
-                channel.heads[origin] = item.sequence
-                answer = self._accepted(channel, Run(channel.name, origin, [item])) == 1
+                answer = self._receive_one(channel, origin, item)
             if isinstance(answer, Suppressed):
                 suppressed.append(answer)
             fates.append((1, answer is True))
         return Receipt(receipt_runs(frame.receipt, fates), suppressed) if frame.receipt else None
+
+    def _receive_one(self, channel: Channel, origin: NodeId, item: Envelope) -> bool:
+        """Deliver one that is due, unless it is shed; return whether somebody took it."""
+        if channel.press is not None and channel.press.sheds(item):
+            self.statistics.shed += 1
+            self._pass_over(channel, origin, item.sequence, "overflow")
+            return False
+        channel.heads[origin] = item.sequence
+        return self._accepted(channel, Run(channel.name, origin, [item])) == 1
 
     def _receive_keyed(self, channel: Channel, origin: NodeId, item: Envelope, number: int) -> bool | Suppressed:
         """Deliver what has a key, unless that was taken here before; return whether somebody took it, or why not."""
@@ -141,8 +144,7 @@ class Arrivals:
         if not keys.room(channel.name, key):  # it could not be told from its own retry
             self._pass_over(channel, origin, item.sequence, "overflow")
             return False
-        channel.heads[origin] = item.sequence
-        accepted = self._accepted(channel, Run(channel.name, origin, [item])) == 1
+        accepted = self._receive_one(channel, origin, item)
         if accepted:
             keys.taken(channel.name, key, item, channel.settings.dedup_window_s)
         return accepted

@@ -56,7 +56,8 @@ class Subscription(Receiver):
             check_where(where)
             predicate = Predicate(where, pattern, asyncio.get_running_loop().time)
         if group is not None and causal is not None:
-            raise ValueError(f"group={group!r} with causal=True: a parent may be for another member of the group")
+            why = "a parent may be for another member, and this one would wait for it in vain; choose one of the two"
+            raise ValueError(f"group={group!r} with causal=True: {why}")
         if causal is not None:
             order = CausalOrder(partial(matches, pattern), causal)
         super().__init__(where=predicate, order=order)

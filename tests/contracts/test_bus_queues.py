@@ -218,8 +218,8 @@ async def test_what_can_be_no_group_is_refused(held: Held, name: str) -> None:
 
 
 async def test_causal_order_within_a_group_is_refused(held: Held) -> None:
-    """A parent may go to another member: nobody would hand its children out in time."""
-    with pytest.raises(ValueError, match="another member"):
+    """CO2: a parent may go to another member, and nobody would hand its children out in time; said with what to do."""
+    with pytest.raises(ValueError, match=r"another member.*choose one"):
         held.bus.subscribe("ticks", group="g", causal=True)
 
 

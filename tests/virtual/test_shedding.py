@@ -165,3 +165,23 @@ async def test_what_was_accepted_is_not_shed_when_it_comes_back() -> None:
         assert (await low).delivered
         assert here.running.hub.shared.statistics.passed_on > passed_on
         assert [await _payload(member) for _ in range(2)] == ["first", "low"]
+
+
+async def test_a_duplicate_is_not_shed() -> None:
+    """PR3, DD1: it costs nothing, its publisher hears of the original, and no subscriber of a loss."""
+    async with Cluster(nodes=3, channels=[SHED]) as cluster, AsyncExitStack() as stack:
+        there = cluster["b"].subscribe("shed", max_in_flight=4, wait="cluster")
+        subscription = await stack.enter_async_context(there)
+        first = await cluster["a"].publish("shed", "once", key="k", headers=LOW)
+        cluster["b"].channels.set_pressure("shed", lambda _: 1.0)
+        await cluster["b"].publish("shed", "look", headers={"liminal-priority": "9"})
+        again = await cluster["c"].publish("shed", "once", key="k", headers=LOW)
+        other = await cluster["c"].publish("shed", "other", key="l", headers=LOW)
+        await cluster["c"].publish("shed", "last", headers={"liminal-priority": "9"})
+        items = [await anext(subscription) for _ in range(4)]
+
+    assert (first.delivered, again.duplicate, again.message_id) == (True, True, first.message_id)
+    assert (other.delivered, other.duplicate, dict(other.nodes)) == (False, False, {"b": "dropped"})
+    assert [item.payload if isinstance(item, Message) else (item.first, item.last) for item in items] == [
+        "once", "look", (2, 2), "last",
+    ]  # fmt: skip
