@@ -8,17 +8,17 @@ matched in linear time, whatever a publisher sends, so they have no look-around 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
-from urllib.parse import quote
 
 import jsonschema_rs
 
 from .errors import SchemaRejected
+from .schema_checks import PartChecks, make_validator
 from .schema_defaults import Defaults
 from .schema_document import JsonSchema, SchemaDocument, canonical_text
+from .schema_reasons import Path, find_reason, shortened
 
 __all__ = ["SCHEMA_BYTES_MAX", "Schema"]
 
@@ -26,11 +26,6 @@ SCHEMA_BYTES_MAX: Final = 1 << 20
 """The longest text of a schema."""
 
 _ID_DIGITS: Final = 16
-_BASE: Final = "schema:///document.json"
-"""Where a document that says nothing of it stands for those who refer to its parts."""
-
-_REASON_MAX: Final = 300
-"""A reason quotes what is wrong, which may be as large as a message."""
 
 
 class Schema:
@@ -48,7 +43,7 @@ class Schema:
         defaults: what it puts into values.
     """
 
-    __slots__ = ("_parts", "_validate", "defaults", "document", "id")
+    __slots__ = ("_checks", "_validator", "defaults", "document", "id")
 
     def __init__(self, document: Mapping[str, Any] | bool) -> None:
         text = canonical_text(document)
@@ -56,16 +51,17 @@ class Schema:
             raise ValueError(f"it is larger than {SCHEMA_BYTES_MAX >> 20} MiB")
         self.id = sha256(text.encode()).hexdigest()[:_ID_DIGITS]
         root = json.loads(text)
-        self._validate = _validator(root)
-        self._parts: dict[str, Callable[[object], None]] = {}
         try:
+            self._validator = make_validator(root)
             self.document = SchemaDocument(root)
             self.defaults = Defaults(self.document)
+            self._checks = PartChecks(self.document)
+            self._check_defaults()
+        except jsonschema_rs.ValidationError as error:
+            where = _pointer(error.instance_path)
+            raise ValueError(f"{where}: {error.message}" if where else error.message) from None
         except RecursionError:
             raise ValueError("its parts are nested too deeply") from None
-        for fill in self.defaults.fills():
-            if refusal := self.refusal(fill.schema, fill.value):
-                raise ValueError(f"{fill.where}: its default can never be accepted: {refusal}")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Schema) and other.id == self.id
@@ -84,55 +80,31 @@ class Schema:
         """
         try:
             changed = self.defaults.complete(value)
-            self._validate(value)
-        except jsonschema_rs.ValidationError as error:
-            raise SchemaRejected(_pointer(error.instance_path), _short(error.message)) from None
-        except ValueError as error:  # a key that is no text, or bytes where a JSON value is due
-            raise SchemaRejected("", f"JSON cannot hold it: {_short(str(error))}") from None
+            if self._validator.is_valid(value):
+                return changed
         except RecursionError:
             raise SchemaRejected("", "it is nested too deeply") from None
-        return changed
+        except ValueError:  # a key that is no text, or bytes where a JSON value is due
+            pass
+        try:
+            path, reason = find_reason(self.document, self._checks, self.document.root, value)
+        except ValueError:  # some of its parts are no schemas; whatever the root makes of them counts
+            path, reason = [], "it is not what the schema demands"
+        raise SchemaRejected(_pointer(path), reason)
 
     def refusal(self, part: JsonSchema, value: object) -> str:
         """Return why a part of the document does not accept a value, "" when it does."""
-        if isinstance(part, bool):
-            return "" if part else "nothing may stand there"
-        pointer = self.document.pointer(part)
-        if pointer not in self._parts:
-            self._parts[pointer] = self._part(pointer)
-        try:
-            self._parts[pointer](value)
-        except ValueError as error:
-            return _short(getattr(error, "message", str(error)))
-        return ""
+        if self._checks.accepts(part, value):
+            return ""
+        path, reason = find_reason(self.document, self._checks, part, value)
+        return f"{_pointer(path)}: {reason}" if path else reason
 
-    def _part(self, pointer: str) -> Callable[[object], None]:
-        root = self.document.root
-        assert isinstance(root, dict), "true and false have no parts"
-        base = root["$id"] if "://" in root.get("$id", "") else _BASE
-        dialect = {"$schema": root["$schema"]} if "$schema" in root else {}
-        return _validator({**dialect, "$ref": f"{base}#{quote(pointer)}"}, jsonschema_rs.Registry([(base, root)]))
+    def _check_defaults(self) -> None:
+        for fill in self.defaults.fills():
+            if refusal := self.refusal(fill.schema, fill.make()):
+                raise ValueError(f"{fill.where}: its default can never be accepted: {refusal}")
 
 
-def _validator(document: dict[str, Any] | bool, registry: Any = None) -> Callable[[object], None]:
-    """Return what checks values.
-
-    Raises:
-        ValueError: the document is no JSON Schema; the text says where.
-    """
-    make = partial(jsonschema_rs.validator_for, registry=registry, offline=True, validate_formats=True)
-    try:
-        return make(document, pattern_options=jsonschema_rs.RegexOptions()).validate
-    except jsonschema_rs.ValidationError as error:
-        where = _pointer(error.instance_path)
-        raise ValueError(f"{where}: {_short(error.message)}" if where else _short(error.message)) from None
-
-
-def _pointer(path: list[str | int]) -> str:
-    """Return a place within a value as a JSON pointer."""
-    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
-
-
-def _short(text: str) -> str:
-    half = _REASON_MAX // 2
-    return text if len(text) <= _REASON_MAX else f"{text[:half]} ... {text[-half:]}"
+def _pointer(path: Path) -> str:
+    """Return a place within a value as a JSON pointer, with its middle left out if it is very long."""
+    return shortened("".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path))

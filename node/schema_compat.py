@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from .schema import Schema
-from .schema_document import JsonSchema
-from .schema_facts import TYPE_NAMES, Keywords, finite_values, narrowings, possible_types
+from .schema_document import JsonSchema, Keywords
+from .schema_facts import TYPE_NAMES, finite_values, narrowings, possible_types
 from .schema_places import Place
 from .schema_same import Sameness
 

@@ -14,7 +14,9 @@ import copy
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .schema_document import MISSING, JsonSchema, SchemaDocument
+import msgspec
+
+from .schema_document import MISSING, JsonSchema, Keywords, SchemaDocument
 
 __all__ = ["Defaults", "Fill"]
 
@@ -22,7 +24,7 @@ __all__ = ["Defaults", "Fill"]
 class Fill:
     """One default, with the defaults of its own properties in it."""
 
-    __slots__ = ("_busy", "_node", "_plain", "_raw", "_value", "schema", "where")
+    __slots__ = ("_busy", "_node", "_raw", "_text", "schema", "where")
 
     def __init__(self, raw: Any, node: _Node, schema: JsonSchema, where: str) -> None:
         self.schema = schema
@@ -31,29 +33,30 @@ class Fill:
         """Its place in the document."""
         self._raw = raw
         self._node = node
-        self._value: Any = MISSING
-        self._plain = not isinstance(raw, dict | list)
+        self._text = b""
+        """The whole default as JSON, which is the fastest way to copies of it; none of what needs no copy."""
         self._busy = False
 
-    @property
-    def value(self) -> Any:
-        """The whole default.
+    def make(self) -> Any:
+        """Return the whole default for one value, which may be changed.
 
         Raises:
             ValueError: it would hold itself without end.
         """
-        if self._value is MISSING:
-            if self._busy:
-                raise ValueError(f"{self.where}: its default would hold itself without end")
-            self._busy = True
-            value = copy.deepcopy(self._raw)
-            self._node.complete(value)
-            self._value = value
-        return self._value
+        if not self._text:
+            if not isinstance(self._raw, dict | list):
+                return self._raw
+            self._settle()
+        return msgspec.json.decode(self._text)
 
-    def make(self) -> Any:
-        """Return the default for one value, which may be changed."""
-        return self.value if self._plain else copy.deepcopy(self.value)
+    def _settle(self) -> None:
+        """Put the defaults of its own properties into it."""
+        if self._busy:
+            raise ValueError(f"{self.where}: its default would hold itself without end")
+        self._busy = True
+        value = copy.deepcopy(self._raw)
+        self._node.complete(value)
+        self._text = msgspec.json.encode(value)
 
 
 class _Part:
@@ -123,6 +126,13 @@ class _Node:
         """Whether it ever puts anything in."""
 
     def complete(self, value: object) -> bool:
+        """Put in what is lacking, in place; return whether anything was."""
+        changed = once = self._complete(value)
+        while once and len(self.parts) > 1:  # what one part puts in may lack something by another
+            once = self._complete(value)
+        return changed
+
+    def _complete(self, value: object) -> bool:
         changed = False
         if isinstance(value, dict):
             for part in self.parts:
@@ -150,7 +160,7 @@ class Defaults:
         self._root = self._node(document.root)
         self._settle()
         for fill in self.fills():
-            fill.value  # noqa: B018 - looked at now, so that what is wrong with it shows now
+            fill.make()  # now, so that what is wrong with it shows now
         for part in self._parts.values():
             part.prune()
 
@@ -182,9 +192,9 @@ class Defaults:
         """Return what a property is given in an object that lacks it and has to fulfil all of these parts."""
         found = [part for part in map(self._parts.get, map(id, parts)) if part is not None]
         value = next(part.fills[name].make() for part in found if name in part.fills)
-        for part in found:
-            if name in part.inner:
-                part.inner[name].complete(value)
+        nodes = [part.inner[name] for part in found if name in part.inner]
+        while any(node.complete(value) for node in nodes):
+            pass
         return value
 
     def _node(self, schema: JsonSchema) -> _Node:
@@ -208,10 +218,8 @@ class Defaults:
             self._fill_rest(part, keywords)
         return part
 
-    def _fill_rest(self, part: _Part, keywords: dict[str, Any]) -> None:
-        leading, rest = keywords.get("prefixItems", []), keywords.get("items", True)
-        if isinstance(rest, list):  # before 2020-12
-            leading, rest = rest, keywords.get("additionalItems", True)
+    def _fill_rest(self, part: _Part, keywords: Keywords) -> None:
+        leading, rest = self._document.items(keywords)
         part.leading = [self._node(inner) for inner in leading]
         part.items = self._node(rest)
         if "patternProperties" not in keywords:

@@ -6,11 +6,11 @@ More may be true of such values than what is known here, never less.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
-__all__ = ["TYPE_NAMES", "Keywords", "finite_values", "lower_bound", "narrowings", "possible_types", "upper_bound"]
+from .schema_document import Keywords
 
-Keywords: TypeAlias = "dict[str, Any]"
+__all__ = ["TYPE_NAMES", "finite_values", "lower_bound", "narrowings", "possible_types", "upper_bound"]
 
 _TYPES: Final = {
     "array": {"array"},
@@ -128,7 +128,7 @@ def _divides(step: float, former: float) -> bool:
 
 
 def _bounds(part: Keywords, inclusive: str, exclusive: str) -> list[_Bound]:
-    return [_Bound(part[key], strict) for key, strict in ((inclusive, False), (exclusive, True)) if key in part]
+    return [_Bound(part[key], strict) for key, strict in ((inclusive, False), (exclusive, True)) if key and key in part]
 
 
 def _listed(part: Keywords) -> list[Any] | None:

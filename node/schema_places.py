@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Final, TypeAlias
 
 from .schema import Schema
-from .schema_document import JsonSchema
-from .schema_facts import Keywords, possible_types
+from .schema_document import JsonSchema, Keywords
+from .schema_facts import possible_types
 
 __all__ = ["Parts", "Place"]
 
