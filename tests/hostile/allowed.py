@@ -23,9 +23,9 @@ FROM_CLIENTS: Final = frozenset(
 
 FROM_PEERS: Final = frozenset(
     {
-        "Ack", "Declare", "Drain", "Heads", "Heartbeat", "Lost", "Ping", "Pong", "ProcessDemonitor", "ProcessDown",
-        "ProcessExit", "ProcessLink", "ProcessMonitor", "ProcessUnlink", "Publish", "Range", "Receipt", "Refusal",
-        "Serves", "SlowDown", "SnapBegin", "SnapChunk", "SnapEnd", "Sync",
+        "Ack", "Declare", "Drain", "Heads", "Heartbeat", "Lost", "Offer", "Ping", "Pong", "ProcessDemonitor",
+        "ProcessDown", "ProcessExit", "ProcessLink", "ProcessMonitor", "ProcessUnlink", "Publish", "Range", "Receipt",
+        "Refusal", "Serves", "SlowDown", "SnapBegin", "SnapChunk", "SnapEnd", "Sync",
     }
 )  # fmt: skip
 """What a peer with a session may send at any time, whoever of the two decides."""
@@ -42,6 +42,7 @@ DUE: Final[dict[str, frozenset[str]]] = {
     "client, not greeted": frozenset({"Connect", "Disconnect"}),
     "client, open": FROM_CLIENTS,
     "client, while the node drains": FROM_CLIENTS,
+    "client, told that the node leaves": FROM_CLIENTS,
     "client, refused": frozenset(),
     "client, gone by its own word": frozenset(),
     "mesh, first frame": frozenset({"Hello"}),
@@ -51,7 +52,9 @@ DUE: Final[dict[str, frozenset[str]]] = {
     "data, awaited to offer one": frozenset({"Adopt", "Redundant", "Refusal"}),
     "data, session that the node decided on": FROM_PEERS,
     "data, session that the peer decided on": FROM_PEERS | {"Redundant"},
+    "data, session with an offer that is not answered": FROM_PEERS | {"Taken", "NoRoute"},
     "data, after the peer's goodbye": FROM_PEERS,
+    "data, while the node drains": FROM_PEERS,
     "data, closed by the node": frozenset(),
     "control, welcomed": frozenset({"Auth", "Refusal"}),
     "control, dialled": frozenset({"Welcome", "Refusal"}),
@@ -59,6 +62,7 @@ DUE: Final[dict[str, frozenset[str]]] = {
     "control, greeted": frozenset({"Greeting", "Refusal"}),
     "control, link that the node decided on": FROM_MEMBERS,
     "control, link that the peer decided on": FROM_MEMBERS,
+    "control, while the node drains": FROM_MEMBERS,
     "control, closed by the node": frozenset(),
 }
 """The states of connections, and what may arrive in each."""

@@ -12,14 +12,21 @@ from msgspec import structs
 
 from liminal_mesh.cluster import (
     CLIENT_CODEC,
+    QUEUE_SCOPE,
     Address,
     Connect,
     Disconnect,
     Envelope,
     Network,
+    NodeId,
+    NoRoute,
+    Offer,
+    Reason,
     Subscribe,
     Subscribed,
+    Taken,
     derive_key,
+    queue_name,
 )
 from liminal_mesh.cluster.codec import LINK_CODEC, Codec
 from liminal_mesh.cluster.control_frames import CONTROL_CODEC, Greeting
@@ -44,9 +51,10 @@ from liminal_mesh.cluster.publish_frames import Heads, Lost, Publish, Receipt
 from liminal_mesh.cluster.swim_frames import MemberRecord, RecordState
 from liminal_mesh.node.node import Node
 
-from ..live.raw_peer import NOWHERE, RawClient, RawConnection, RawControl, RawPeer, hello
+from ..live.raw_peer import NOWHERE, RawClient, RawConnection, RawControl, RawPeer, hello, members
+from ..nodes import until
 
-__all__ = ["HELD", "PLACES", "Outside", "Place", "Stand", "held_client", "says"]
+__all__ = ["HELD", "PLACES", "Outside", "Place", "Stand", "held_client", "hold_up", "says"]
 
 EPOCH: Final = 7
 """The epoch of every raw peer."""
@@ -132,6 +140,23 @@ async def leaving_client(node: Node, outside: Outside, name: str) -> AsyncIterat
     async with open_client(node, outside, name) as stand:
         stand.before = CLIENT_CODEC.encode(Disconnect("bye", ""))
         yield stand
+
+
+@asynccontextmanager
+async def told_client(node: Node, outside: Outside, name: str) -> AsyncIterator[Stand]:
+    """Hear that the node leaves, which waits for somebody else, and stay."""
+    async with held_client(node, outside, "slow"), open_client(node, outside, name) as stand:
+        await hold_up(node)
+        stopping = asyncio.create_task(node.stop())
+        await stand.raw.expect(Disconnect)
+        yield stand
+    await stopping
+
+
+async def hold_up(node: Node) -> None:
+    """Let more wait for a client that is held up than it takes."""
+    for _ in range(3):
+        await node.publish(HELD, b"x")
 
 
 # --- the handshake, of links of either kind ---------------------------------------------------------
@@ -226,6 +251,7 @@ def session(lead: str) -> Place:
             number = await raw.join(says(lead + name, control=False))
             true = [
                 Publish(EPOCH, "news.de", 0, [ITEM]),
+                Offer(EPOCH, "news.de", 1, [("readers", 0)], True, 0, [ITEM]),
                 Lost(EPOCH, "news.de", 1, 9),
                 Heads(EPOCH, 0, [("news.de", 9)]),
                 Heartbeat(1, number, [], []),
@@ -240,6 +266,19 @@ def session(lead: str) -> Place:
             yield Stand(raw, due(LINK_CODEC, *true))
 
     return place
+
+
+@asynccontextmanager
+async def offered_something(node: Node, outside: Outside, name: str) -> AsyncIterator[Stand]:
+    """Have a member of a group, and be offered what was published for it."""
+    async with session("z")(node, outside, name) as stand:
+        queue = queue_name("news.de", name)
+        stand.raw.send(*members(NodeId("z" + name, EPOCH), QUEUE_SCOPE, {queue: [1]}))
+        await until(node, lambda: queue in node.running.registry.groups(QUEUE_SCOPE))
+        await node.publish("news.de", b"x")
+        first = (await stand.raw.expect(Offer)).number
+        answers = Taken(name, first, 1), NoRoute(name, first, 1, Reason.ABSENT)
+        yield Stand(stand.raw, {**stand.due, **due(LINK_CODEC, *answers)})
 
 
 @asynccontextmanager
@@ -312,6 +351,7 @@ PLACES: Final[dict[str, Place]] = {
     "client, not greeted": new_client,
     "client, open": open_client,
     "client, while the node drains": held_client,
+    "client, told that the node leaves": told_client,
     "client, refused": refused_client,
     "client, gone by its own word": leaving_client,
     "mesh, first frame": new_link,
@@ -321,7 +361,9 @@ PLACES: Final[dict[str, Place]] = {
     "data, awaited to offer one": awaited,
     "data, session that the node decided on": session("z"),
     "data, session that the peer decided on": session("0"),
+    "data, session with an offer that is not answered": offered_something,
     "data, after the peer's goodbye": leaving_peer,
+    "data, while the node drains": session("z"),
     "data, closed by the node": closed_link,
     "control, welcomed": welcomed(RawControl),
     "control, dialled": dialled(RawControl),
@@ -329,6 +371,7 @@ PLACES: Final[dict[str, Place]] = {
     "control, greeted": greeted,
     "control, link that the node decided on": member_under,
     "control, link that the peer decided on": member_above,
+    "control, while the node drains": member_under,
     "control, closed by the node": closed_control,
 }
 """The states of connections, and the way into each."""
