@@ -128,8 +128,7 @@ class Control:
 
     def heard(self, conn: int, now: float) -> None:
         """Note that bytes came, of whatever kind."""
-        link = self._conns.get(conn)
-        if link is not None and link.g:
+        if (link := self._conns.get(conn)) is not None and link.g:
             self.swim.heard(link.node.name, now)
 
     def received(self, conn: int, kind: int, frame: LinkFrame, now: float) -> list[ControlEffect]:
@@ -167,8 +166,11 @@ class Control:
 
     def state(self, conn: int) -> str:
         """Return where a connection stands: a state of the table of frames, or ``closed``."""
-        link = self._conns.get(conn)
-        return link.state if link is not None else "closed"
+        return self._conns[conn].state if conn in self._conns else "closed"
+
+    def who(self, conn: int) -> str:
+        """Return whom a connection is with, as far as that is known; "" of one that is closed."""
+        return self._conns[conn].who if conn in self._conns else ""
 
     def carry_out(self, effects: list[SwimEffect], now: float) -> list[ControlEffect]:
         """Take what an input of the membership machine gave that is not about a connection, such as seeds."""
@@ -201,8 +203,7 @@ class Control:
         )
         handshake = Handshake(hello, self._keys, "listener" if dial is None else "dialler", lambda _: NO_FACTS)
         patience = options.handshake_s if dial is None else dial.timeout_s
-        link = self._conns[conn] = ControlLink(conn, handshake, dial, now + patience, self._wall_ms())
-        return link
+        return self._conns.setdefault(conn, ControlLink(conn, handshake, dial, now + patience, self._wall_ms()))
 
     def _take_frame(self, link: ControlLink, frame: LinkFrame, now: float) -> None:
         match frame:
@@ -266,8 +267,8 @@ class Control:
             self._greet(link, link.g)
         link.deadline = now + self._options.adopt_s
         self._newcomers.gone(link.conn)
-        clocks = {one: ahead for one, ahead in self.clocks.items() if one in self._links}
-        self.clocks = {**clocks, name: link.ahead_s}
+        kept = {one: ahead for one, ahead in self.clocks.items() if one in self._links}
+        self.clocks = kept | {name: link.ahead_s}
         if link.dial is not None and link.dial.name not in {"", name}:
             self._do(self.swim.dial_failed(link.dial.name, "other", now), now)
         return former
@@ -321,8 +322,7 @@ class Control:
                     if name in self._links:
                         self._send(self._links[name], frame)
                 case CloseLink(name, reason):
-                    link = self._links.pop(name, None)
-                    if link is not None:
+                    if (link := self._links.pop(name, None)) is not None:
                         self._drop(link, reason, "other", now)
                 case Refuse(newcomer, bearer):
                     for link in [one for one in self._conns.values() if not one.g and one.is_of(newcomer)]:

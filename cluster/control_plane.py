@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from .control import Control, ControlEffect
 from .control_frames import CONTROL_CODEC, CONTROL_FRAMES, CONTROL_HELLO
+from .crashes import Crashes
 from .effects import Close, Failed, Notice, Send
 from .errors import ProtocolError
 from .frame import LinkFrame
@@ -69,6 +70,7 @@ class ControlPlane:
     ) -> None:
         self._core = core
         self._owner = owner
+        self._crashes = Crashes(owner.mesh_noticed)
         self._outbound = outbound
         self._limits = limits
         self._loop = asyncio.get_running_loop()
@@ -151,7 +153,15 @@ class ControlPlane:
         self._core.heard(wire.tag, self._loop.time())
 
     def wire_frame(self, wire: Wire, kind: int, body: memoryview) -> None:
-        """A frame came."""
+        """A frame came. A defect of ours that it meets costs its connection, and no other."""
+        try:
+            self._take(wire, kind, body)
+        except ProtocolError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is told with its traceback
+            self._crashes.met(wire, self._core.who(wire.tag), kind, error, self._loop.time())
+
+    def _take(self, wire: Wire, kind: int, body: memoryview) -> None:
         if kind not in CONTROL_FRAMES:
             self._core.unknown(wire.tag, kind)
             return

@@ -114,11 +114,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something worth a line in the log; repeated ones are held back."""
+    """Something worth a line in the log; repeated ones are held back. ``error`` is the defect that broke something."""
 
     level: Level
     event: str
     fields: dict[str, object] = field(default_factory=dict)
+    error: Exception | None = None
 
 
 Effect = Send | Close | Dial | Resolve | SeedChanged | SessionUp | SessionDown | PeerLeaves | Failed | Notice

@@ -15,6 +15,7 @@ from .codec import LINK_CODEC
 from .control_frames import CONTROL_HELLO
 from .control_plane import ControlOwner
 from .control_thread import ControlDriver
+from .crashes import Crashes
 from .effects import Close, Dial, Effect, Failed, Notice, PeerLeaves, Resolve, SeedChanged, Send, SessionDown, SessionUp
 from .errors import ProtocolError
 from .first_round import FirstRound
@@ -91,6 +92,7 @@ class Mesh:
         self._first = FirstRound()
         self._targets: dict[int, str] = {}
         self.unknown_frames = 0
+        self._crashes = Crashes(bus.mesh_noticed)
         self._control = control(self)
 
     async def run(self) -> None:
@@ -153,7 +155,16 @@ class Mesh:
             self._control.heard(link.peer.name)
 
     def wire_frame(self, wire: Wire, kind: int, body: memoryview) -> None:
-        """A frame came."""
+        """A frame came. A defect of ours that it meets costs its connection, and no other."""
+        try:
+            self._take(wire, kind, body)
+        except ProtocolError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is told with its traceback
+            link = self._by_wire.get(wire.tag)
+            self._crashes.met(wire, "" if link is None else link.peer.name, kind, error, self._loop.time())
+
+    def _take(self, wire: Wire, kind: int, body: memoryview) -> None:
         if kind in _FOR_BUS and (link := self._by_wire.get(wire.tag)) is not None:
             frame = LINK_CODEC.decode(kind, body)
             assert isinstance(frame, BusFrame)

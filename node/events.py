@@ -91,7 +91,7 @@ class Events:
 
     def notice(self, notice: Notice) -> None:
         """Note what was noticed at the network."""
-        self._note(notice.event, notice.level, None, notice.fields)
+        self._note(notice.event, notice.level, notice.error, notice.fields)
 
     def broke(self, kind: str, error: BaseException, /, **facts: object) -> None:
         """Do the same for a defect, whose traceback belongs into the log."""

@@ -19,6 +19,7 @@ MAY_IMPORT = {"storage": (), "cluster": ("storage",), "node": ("storage", "clust
 CLUSTER_SHELLS = {
     "control_plane",
     "control_thread",
+    "crashes",
     "dns",
     "lane_watch",
     "link",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["BEFORE", "DUE", "ENDING", "OVER", "rule"]
+__all__ = ["BEFORE", "DUE", "ENDING", "FROM_CLIENTS", "FROM_MEMBERS", "FROM_PEERS", "OVER", "rule"]
 
 FROM_CLIENTS: Final = frozenset(
     {

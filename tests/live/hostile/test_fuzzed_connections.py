@@ -11,14 +11,29 @@ import os
 import random
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
 
+from liminal_mesh.cluster import CLIENT_CODEC, ControlPlane, Leave, Mesh, NoRoute, Wire
+from liminal_mesh.cluster.codec import LINK_CODEC
+from liminal_mesh.cluster.control_frames import CONTROL_CODEC
+from liminal_mesh.cluster.control_link import ControlLink
+from liminal_mesh.cluster.frame import Row
+from liminal_mesh.cluster.frames import Refusal
+from liminal_mesh.cluster.handshake import Handshake
+from liminal_mesh.cluster.swim import Swim
+from liminal_mesh.cluster.swim_frames import SwimNack
+from liminal_mesh.cluster.wire import WireOwner
 from liminal_mesh.node import Client, Message, Subscription, connect
+from liminal_mesh.node.connection import Connection
+from liminal_mesh.node.guests import Guests
 from liminal_mesh.node.node import Node
+from liminal_mesh.node.offers import Offers
+from liminal_mesh.node.server import Server
 
+from ...hostile.allowed import ENDING, FROM_CLIENTS, FROM_MEMBERS, FROM_PEERS
 from ...nodes import DEADLINE_S, linked, node_config
 from ...usage import descriptors, resident_bytes
 from .fuzzing import KINDS, fuzz
@@ -78,46 +93,130 @@ async def quiet(node: Node, baseline: Counter[str]) -> None:
             await asyncio.sleep(0.05)  # nobody tells of all of these
 
 
-@pytest.mark.parametrize("kind", KINDS)
-async def test_fuzzed_connections_leave_the_node_as_it_was_and_others_served(
-    kind: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """CN9, ME8: what the bystanders say arrives, over the same link; nothing is left behind, and nothing broke."""
+async def fuzzed(kind: str, number_of: int) -> None:
+    """Make so many connections that send garbage; what the bystanders say arrives, and nothing of it is left behind."""
     print(f"LIMINAL_FUZZ_SEED={SEED}")
-    rng, reached, sent = random.Random(f"{SEED} {kind}"), 0, 0
+    rng, talked, sent = random.Random(f"{SEED} {kind}"), 0, 0
     async with bystanders() as (a, b, client, mine):
         mesh, began = a.running.hub.mesh, counts(a)
         assert mesh is not None
         link = mesh.links["b"].g
         warm = 0
-        for start in range(0, CONNECTIONS, AT_ONCE):
+        for start in range(0, number_of, AT_ONCE):
             if start >= WARM and not warm:
                 await quiet(a, began)
                 warm = resident_bytes()
             async with asyncio.TaskGroup() as tasks:
                 fuzzing = [
                     tasks.create_task(fuzz(kind, a.addresses, random.Random(rng.random()), number))
-                    for number in range(start, min(start + AT_ONCE, CONNECTIONS))
+                    for number in range(start, min(start + AT_ONCE, number_of))
                 ]
-                await client.publish("m.mine", sent)
-                await b.publish("m.mine", sent + 1)
-                sent += 2
-            reached += sum(task.result() for task in fuzzing)
-        got = [await message(mine) for _ in range(sent)]
-        assert sorted(one.payload for one in got if isinstance(one.payload, int)) == list(range(sent))
+                while not all(task.done() for task in fuzzing):
+                    await client.publish("m.mine", sent)
+                    await b.publish("m.mine", sent + 1)
+                    assert {(await message(mine)).payload, (await message(mine)).payload} == {sent, sent + 1}
+                    sent += 2
+            talked += sum(task.result() for task in fuzzing)
         assert mesh.links["b"].g == link
         await quiet(a, began)
         grown = resident_bytes() - warm
         a.running.registry.validate()
         reasons = refusals(a)
 
-    print(f"{reached} of {CONNECTIONS} talked, {dict(reasons)}, {grown >> 10} KiB")
-    assert reached > CONNECTIONS / 2
+    print(f"{talked} of {number_of} talked, {dict(reasons)}, {grown >> 10} KiB")
+    assert talked > number_of / 2
     assert reasons
     assert reasons.keys() <= REASONS
+    assert grown < GROWTH_BYTES_MAX, f"{grown >> 20} MiB"
+
+
+def watch(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Return what will count the frames that the nodes have taken, and had nothing against, by their class."""
+    taken: Counter[str] = Counter()
+
+    def count(owner: type[WireOwner], table: Mapping[int, Row]) -> None:
+        whole = owner.wire_frame
+
+        def wire_frame(self: WireOwner, wire: Wire, kind: int, body: memoryview) -> None:
+            whole(self, wire, kind, body)
+            if kind in table and not wire._closing:
+                taken[table[kind].kind.__name__] += 1
+
+        monkeypatch.setattr(owner, "wire_frame", wire_frame)
+
+    for owner, codec in ((Server, CLIENT_CODEC), (Mesh, LINK_CODEC), (ControlPlane, CONTROL_CODEC)):
+        count(owner, codec.table)
+    return taken
+
+
+DUE = {
+    "client, after": FROM_CLIENTS,
+    "data, after": FROM_PEERS | {"Taken", "NoRoute"},
+    "control, after": FROM_MEMBERS,
+}
+"""What a node takes from whom it has let in."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_fuzzed_connections_leave_the_node_as_it_was_and_others_served(
+    kind: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CN9, ME8: over the same link, and nothing broke, whatever came; and everything came that may."""
+    taken = watch(monkeypatch)
+    await fuzzed(kind, CONNECTIONS)
     broken = [one for one in caplog.records if one.exc_info or one.levelno > logging.WARNING]
     assert not broken, broken
-    assert grown < GROWTH_BYTES_MAX, f"{grown >> 20} MiB"
+    missed = DUE.get(kind, frozenset()) - ENDING - taken.keys()
+    assert not missed, taken
+
+
+def breaks(owner: type, name: str, when: Callable[..., bool]) -> Callable[[pytest.MonkeyPatch], None]:
+    """Return what lets a method break, for some arguments."""
+
+    def plant(monkeypatch: pytest.MonkeyPatch) -> None:
+        whole = getattr(owner, name)
+
+        def broken(self: object, *given: object) -> object:
+            if when(self, *given):
+                raise ArithmeticError("planted")
+            return whole(self, *given)
+
+        monkeypatch.setattr(owner, name, broken)
+
+    return plant
+
+
+DEFECTS = {
+    "client, before": breaks(Connection, "frame", lambda one, kind, _: one.state == "connect" and kind == 0x42),
+    "client, after": breaks(Guests, "frame", lambda _, frame: isinstance(frame, Leave)),
+    "data, before": breaks(
+        Handshake, "received", lambda one, frame: one.state == "auth" and isinstance(frame, Refusal)
+    ),
+    "data, after": breaks(Offers, "answered", lambda _, __, frame: isinstance(frame, NoRoute)),
+    "control, before": breaks(ControlLink, "admit", lambda one, kind: one.state == "auth" and kind == 0x53),
+    "control, after": breaks(Swim, "received", lambda _, __, frame, ___: isinstance(frame, SwimNack)),
+}
+"""In one frame, in one state."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_planted_defect_is_found_and_costs_its_connection_alone(
+    kind: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By so many connections as are made here every time; the log says on which port, and in which frame."""
+    DEFECTS[kind](monkeypatch)
+    await fuzzed(kind, 2_000 // len(KINDS))
+    broken = [one for one in caplog.records if one.exc_info or one.levelno > logging.WARNING]
+    assert {one.getMessage() for one in broken} == {"connection_crashed" if "client" in kind else "link_crashed"}
+    fields = [getattr(one, "fields", {}) for one in broken]
+    assert {one["frame"] for one in fields} == {FRAMES[kind]}
+
+
+FRAMES = {
+    "client, before": "0x42", "client, after": "0x74", "data, before": "0x04", "data, after": "0x26",
+    "control, before": "0x53", "control, after": "0x43",
+}  # fmt: skip
+"""That of each defect."""
 
 
 def refusals(node: Node) -> Counter[str]:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.live
 @pytest.mark.parametrize("place", sorted(PLACES.keys() - {"client, while the node drains"}))
 async def test_an_unknown_frame_is_skipped_and_a_wrong_one_ends_the_connection(place: str) -> None:
     """Before the other side has proved itself either ends it, and on one that is over neither counts."""
-    async with Node(node_config("m", drain_timeout=0.1)) as node:
+    async with Node(node_config("m", channels=[{"name": ">"}])) as node:
         run = node.running
         async with PLACES[place](node, Outside(TcpNetwork(), "127.0.0.1"), "x") as stand:
             raw = stand.raw
