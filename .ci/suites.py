@@ -26,6 +26,15 @@ PYTEST = ["pytest", "-q", "--durations=5", "--durations-min=1"]
 SPREAD = [*PYTEST, "--numprocesses=auto", "--dist=worksteal"]
 """For suites whose tests need nothing but a processor each."""
 
+PROOFS = {"LIMINAL_FUZZ_FRAMES": "1000000", "LIMINAL_SIM_SEEDS": "5000", "LIMINAL_PROVE": "1"}
+"""What the long proofs set: every file of tests that reads one of them has a long form, so that none is forgotten."""
+
+LONG = [
+    str(path.relative_to(ROOT))
+    for path in sorted(ROOT.glob("tests/**/test_*.py"))
+    if any(name in path.read_text(encoding="utf-8") for name in PROOFS)
+]
+
 # Every test that is in neither of the two large folders is a unit test, so that none is forgotten.
 SUITES: dict[str, list[list[str]]] = {
     "lint": [["ruff", "check", "."], ["ruff", "format", "--check", "."]],
@@ -44,12 +53,10 @@ SUITES: dict[str, list[list[str]]] = {
     "live": [[*PYTEST, "tests/live"]],
     "containers": [[*PYTEST, "tests/containers"]],
     "prove": [
-        [*SPREAD, "tests/cluster/test_fuzz.py", "tests/node/test_delivery_accounting.py"],
-        [*PYTEST, "tests/node/test_client_resumption.py", "tests/history", "tests/live"],
-        [*SPREAD, "tests/sim", "tests/swim_sim"],
+        [*SPREAD, *(file for file in LONG if not file.startswith("tests/live/"))],
+        [*PYTEST, *(file for file in LONG if file.startswith("tests/live/"))],
     ],
 }
-PROOFS = {"LIMINAL_FUZZ_FRAMES": "1000000", "LIMINAL_SIM_SEEDS": "5000", "LIMINAL_PROVE": "1"}
 
 
 def _present(command: list[str]) -> bool:

@@ -172,6 +172,7 @@ def frames_of_a_mesh() -> list[bytes]:
     return [CONTROL_CODEC.encode(send.frame) for side in sides for send in side.of(Send)]
 
 
+@pytest.mark.timeout(900)
 def test_mutated_frames_raise_nothing_but_protocol_errors() -> None:
     """In any state, at either side; and the core lives on."""
     seed = int(os.environ.get("LIMINAL_FUZZ_SEED") or random.SystemRandom().randrange(2**32))
