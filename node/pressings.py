@@ -65,8 +65,14 @@ class Pressings:
             if channel.press is not None and channel.settings.name == configured:
                 channel.press.score_of = score
 
+    def let_go(self) -> None:
+        """The node takes nothing new: whoever waits for a turn is to hear that now."""
+        for channel in self._channels.values():
+            if channel.press is not None:
+                channel.press.throttle.slow(1.0)
+
     def close(self) -> None:
-        """Let everybody go who waits for a channel."""
+        """Nobody waits for a channel any more, and nothing applies."""
         for channel in self._channels.values():
             if channel.press is not None:
                 channel.press.close()

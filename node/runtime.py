@@ -240,6 +240,7 @@ class Runtime:
     async def _drain(self, deadline: float, reason: str) -> bool:
         hub, mesh = self.hub, self.hub.mesh
         hub.draining, hub.others = True, self.others
+        hub.pressings.let_go()
         drained = await part(self.server, hub, reason, deadline)
         # Functions that were spawned get what is left of the time to clean up, and a bit in any case.
         left = max(GOODBYE_S, deadline - asyncio.get_running_loop().time())

@@ -13,7 +13,7 @@ import pytest
 from liminal_mesh.cluster import ClientPublish, Envelope, Failure, OptionKey
 from liminal_mesh.node.bus import Bus
 from liminal_mesh.node.config import ChannelConfig, InboxConfig, PressureConfig
-from liminal_mesh.node.errors import Busy, ChannelClosed, DeadlineExceeded, OutcomeUnknown
+from liminal_mesh.node.errors import Busy, ChannelClosed, DeadlineExceeded, Draining, OutcomeUnknown
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.subscription import Subscription
@@ -174,6 +174,23 @@ async def test_stopping_ends_who_waits(kind: str) -> None:
         async with asyncio.timeout(5):
             done = await asyncio.gather(*tasks, return_exceptions=True)
         assert sum(isinstance(one, Exception) for one in done) > 10
+
+
+@pytest.mark.parametrize("kind", ["node", "client"])
+async def test_a_node_that_drains_refuses_who_waits(kind: str) -> None:
+    """PR3, HC3: at once and by name, so that they can go elsewhere, however long their turn would have taken to come."""
+    async with braked(kind) as held:
+        async with held.node.publisher("brake") as publisher:
+            for _ in range(100):  # in one turn, so that nobody else has one for seconds
+                await publisher.send(b"")
+        tasks = [asyncio.create_task(held.bus.publish("brake", b"", timeout=60)) for _ in range(50)]
+        await asyncio.sleep(0.1)
+        begun = held.cluster.now
+        stopping = asyncio.create_task(held.cluster.stop("a"))
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert held.cluster.now - begun < 0.2
+        assert {type(one) for one in done} == {Draining}
+        await stopping
 
 
 async def flood(bus: Bus) -> None:
