@@ -148,8 +148,10 @@ def _repeated_channels(config: NodeConfig) -> Iterator[Problem]:
 def _limits(config: NodeConfig) -> Iterator[Problem]:
     limits = config.limits
     ascending = ("inbox_bytes", "inbox_bytes_connection", "inbox_bytes_node")
-    # An envelope and the largest body have to fit into one frame, and a frame into the lane it waits in.
-    for smaller, larger in (("envelope", "max_frame"), ("max_frame", "channel_lane_bytes"), *pairwise(ascending)):
+    slowed = ("max_frame", "slowed_bytes_connection", "slowed_bytes_node")
+    # An envelope and the largest body have to fit into one frame, and a frame into whatever it waits in.
+    lane = (("envelope", "max_frame"), ("max_frame", "channel_lane_bytes"))
+    for smaller, larger in (*lane, *pairwise(slowed), *pairwise(ascending)):
         if getattr(limits, smaller) > getattr(limits, larger):
             yield Problem(f"limits.{smaller}", f"is above limits.{larger}, which is {getattr(limits, larger)}")
     for index, channel in enumerate(config.channels):

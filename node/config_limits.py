@@ -48,6 +48,10 @@ class LimitsConfig(Section):
     """Bytes that wait for all subscriptions of one client connection; beyond it the largest is emptied into a gap."""
     inbox_bytes_node: Size = 256 << 20
     """Bytes that wait for all subscriptions of the node; beyond it the largest inbox is emptied into a gap."""
+    slowed_bytes_connection: Size = 8 << 20
+    """Bytes of publishes of one client connection that wait on channels that slow their publishers; more is refused."""
+    slowed_bytes_node: Size = 64 << 20
+    """The same of all client connections."""
     write_deadline: Duration = 10.0
     """How long a client may leave what was written to it unread before its connection ends."""
     peers: Count = 256

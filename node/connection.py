@@ -42,6 +42,7 @@ from .error_wire import to_wire
 from .errors import LimitExceeded, NoProcess
 from .guests import Guests
 from .heirs import hand_down
+from .inbox import Budget
 from .intake import Intake
 from .interests import wait_s
 from .names import check_name
@@ -79,7 +80,8 @@ class Connection:
         self._over = False
         """Whether it has ended, or is about to."""
         self.deliveries = Deliveries(server.limits.inbox_bytes_connection, wire.wake, server.bus.shared.statistics)
-        self._intake = Intake(self, server.bus)
+        slowed = Budget(server.limits.slowed_bytes_connection), server.slowed
+        self._intake = Intake(self, server.bus, slowed)
         self._guests = Guests(self, server.bus, server.limits)
         limits = server.limits
         ask, waits_max = partial(server.answer, self.pid), limits.waits_per_connection

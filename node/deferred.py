@@ -12,12 +12,9 @@ from liminal_mesh.cluster import ClientPublish
 from .batch import BUSY_RETRY_S
 from .channel import Channel
 from .errors import Busy
-from .inbox import weight
+from .inbox import Budget, weight
 
 __all__ = ["Deferred"]
-
-BYTES_MAX: Final = 8 * 1024 * 1024
-"""What may wait of one client: as much as in its own lane to the node."""
 
 TURN_MAX: Final = 128
 """How many may go on in one turn of the loop."""
@@ -46,12 +43,13 @@ class Deferred:
 
     Args:
         publish: takes one publish of a frame, whose channel may go on, and the moment after which it is too late.
+        budgets: what they may hold, alone and together with others.
     """
 
-    def __init__(self, publish: Callable[[ClientPublish, int, float], None]) -> None:
+    def __init__(self, publish: Callable[[ClientPublish, int, float], None], budgets: tuple[Budget, ...]) -> None:
         self._publish = publish
+        self._budgets = budgets
         self._lines: dict[Channel, _Line] = {}
-        self._size = 0
 
     def has(self, channel: Channel) -> bool:
         """Whether publishes on a channel have to queue up behind others."""
@@ -61,13 +59,13 @@ class Deferred:
         """Let the publishes of a frame wait, until a moment in seconds of the loop.
 
         Raises:
-            Busy: too much of this client waits; none of these does.
+            Busy: too much waits, of this client or of all; none of these does.
         """
         size = sum(map(weight, frame.items))
-        if self._size + size > BYTES_MAX:
+        if any(one.used + size > one.limit for one in self._budgets):
             wait_s = channel.press.throttle.wait_s if channel.press is not None else 0.0
             raise Busy(max(BUSY_RETRY_S, wait_s), f"the pressure on channel {channel.name!r}")
-        self._size += size
+        self._charge(size)
         line = self._lines.get(channel)
         if line is None:
             assert channel.press is not None, "only pressure slows a channel"
@@ -79,11 +77,15 @@ class Deferred:
     def close(self) -> None:
         """The connection is gone: what waits was never accepted."""
         for channel, line in self._lines.items():
+            self._charge(-sum(part.size for part in line.parts))
             line.parts.clear()
             if channel.press is not None:
                 channel.press.throttle.leave(line.turn)
         self._lines.clear()
-        self._size = 0
+
+    def _charge(self, size: int) -> None:
+        for budget in self._budgets:
+            budget.used += size
 
     def _go_on(self, channel: Channel) -> None:
         """It is this client's turn on a channel; whatever is left takes its place behind the others."""
@@ -93,7 +95,7 @@ class Deferred:
         # All of it, when the channel is closed: each is refused.
         for _ in range(TURN_MAX if channel.press is not None else len(line.parts)):
             part = line.parts.popleft()
-            self._size -= part.size
+            self._charge(-part.size)
             if not line.parts:
                 del self._lines[channel]
             self._publish(part.frame, part.place, part.until)

@@ -18,6 +18,7 @@ from .channel import Channel
 from .deferred import Deferred
 from .errors import DeadlineExceeded, OutcomeUnknown
 from .exchange import Exchange
+from .inbox import Budget
 from .keyed import has_key
 from .permission import PUBLISH_VERBS
 from .route import Pending, missing_receipts
@@ -38,14 +39,16 @@ class Intake:
     Args:
         connection: where they come from, and where the answers go.
         hub: the node's middle.
+        budgets: what may wait on channels that are slowed, of this connection and of all.
     """
 
-    def __init__(self, connection: Connection, hub: Backing) -> None:
+    def __init__(self, connection: Connection, hub: Backing, budgets: tuple[Budget, Budget]) -> None:
         self._connection = connection
         self._hub = hub
         self._number = connection.pid.number
         self._reading = True
         self._confirms: list[tuple[int, int, int]] = []
+        self._budgets = budgets
         self._deferred: Deferred | None = None
         """What waits on channels that are slowed; None as long as nothing ever did."""
 
@@ -79,7 +82,7 @@ class Intake:
     def _defer(self, frame: ClientPublish, channel: Channel) -> None:
         """Let publishes wait for their turn on a channel that is slowed."""
         if self._deferred is None:
-            self._deferred = Deferred(self._go_on)
+            self._deferred = Deferred(self._go_on, self._budgets)
         waits_s = inf if frame.mode == _CONFIRM else frame.timeout_ms / 1000
         self._deferred.add(frame, channel, self._hub.loop.time() + waits_s)
 

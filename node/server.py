@@ -14,6 +14,7 @@ from .backing import Backing
 from .config import LimitsConfig
 from .connection import Connection
 from .errors import LimitExceeded
+from .inbox import Budget
 from .processes import NO_CONNECTION, SHUTDOWN
 from .values import ClientConnection
 from .vigil import SILENCE_S, Vigil
@@ -55,6 +56,8 @@ class Server:
         self.version = version
         self.loop = asyncio.get_running_loop()
         self.unknown_frames = 0
+        self.slowed = Budget(limits.slowed_bytes_node)
+        """What all connections together have waiting on channels that are slowed."""
         self.refusals: dict[str, int] = {}
         self.connections: dict[int, Connection] = {}
         """The clients that are here, by the tags of their wires."""

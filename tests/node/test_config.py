@@ -212,6 +212,8 @@ def test_bounds_that_cannot_hold_together_are_refused() -> None:
     assert "limits.max_frame" in problems(limits={"max_frame": "16MiB"})
     assert "limits.envelope" in problems(limits={"envelope": "2MiB"})
     assert "limits.inbox_bytes" in problems(limits={"inbox_bytes": "65MiB"})
+    assert "limits.max_frame" in problems(limits={"slowed_bytes_connection": "512KiB"})
+    assert "limits.slowed_bytes_connection" in problems(limits={"slowed_bytes_connection": "65MiB"})
     assert "channels[0].inbox.bytes" in problems(channels=[{"name": "a", "inbox": {"bytes": "1GiB"}}])
 
 

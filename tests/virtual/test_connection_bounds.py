@@ -279,6 +279,8 @@ ELSEWHERE: Final = {
     "lane_age": "virtual/test_flush.py",
     "process_links": "contracts/test_bus_monitors.py",
     "processes": "contracts/test_bus_monitors.py",
+    "slowed_bytes_connection": "virtual/test_pressure.py",
+    "slowed_bytes_node": "virtual/test_pressure.py",
 }
 """Bounds of other things than connections, and where they are tested."""
 

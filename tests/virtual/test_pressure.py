@@ -19,6 +19,7 @@ from liminal_mesh.node.node import Node
 from liminal_mesh.node.subscription import Subscription
 from liminal_mesh.testing import Cluster
 
+from ..contracts.holders import eventually
 from .test_shedding import raw
 
 RATE = 100
@@ -51,10 +52,10 @@ class Braked(NamedTuple):
 
 
 @asynccontextmanager
-async def braked(kind: str) -> AsyncIterator[Braked]:
+async def braked(kind: str, **limits: int) -> AsyncIterator[Braked]:
     """Hold such a channel."""
     async with AsyncExitStack() as stack:
-        cluster = await stack.enter_async_context(Cluster(nodes=1, channels=CHANNELS))
+        cluster = await stack.enter_async_context(Cluster(nodes=1, channels=CHANNELS, config={"limits": limits}))
         node = cluster["a"]
         bus = node if kind == "node" else await stack.enter_async_context(cluster.client("a", name="publisher"))
         subscription = await stack.enter_async_context(node.subscribe("brake", max_in_flight=100))
@@ -178,7 +179,7 @@ async def test_stopping_ends_who_waits(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["node", "client"])
 async def test_a_node_that_drains_refuses_who_waits(kind: str) -> None:
-    """PR3, HC3: at once and by name, so that they can go elsewhere, however long their turn would have taken to come."""
+    """PR3, HC3: at once and by name, so that they can go elsewhere, however long their turn would take to come."""
     async with braked(kind) as held:
         async with held.node.publisher("brake") as publisher:
             for _ in range(100):  # in one turn, so that nobody else has one for seconds
@@ -217,6 +218,32 @@ async def test_so_much_of_a_client_waits_and_no_more() -> None:
             await held.bus.writable("brake")
         await asyncio.sleep(1)
         await held.bus.writable("brake")
+
+
+@pytest.mark.parametrize("bound", ["slowed_bytes_connection", "slowed_bytes_node"])
+async def test_what_waits_of_clients_is_bounded(bound: str) -> None:
+    """PR3: for each, and for all together; who is gone or has had its turn leaves the room to others."""
+    limits = {"max_frame": 1_000_000, "slowed_bytes_connection": 3_000_000, "slowed_bytes_node": 3_000_000}
+    if bound == "slowed_bytes_connection":
+        limits["slowed_bytes_node"] = 30_000_000
+    async with braked("client", **limits) as held, held.cluster.client("a", name="other") as other:
+        waiting = [asyncio.create_task(held.node.publish("brake", b"", timeout=60)) for _ in range(100)]
+        await asyncio.sleep(0)
+        large = [asyncio.create_task(held.bus.publish("brake", bytes(900_000), timeout=60)) for _ in range(3)]
+        await eventually(lambda: held.node.running.server.slowed.used > 2_700_000)
+        whose = held.bus if bound == "slowed_bytes_connection" else other
+        with pytest.raises(Busy, match="pressure on channel 'brake'"):
+            await whose.publish("brake", bytes(900_000), timeout=60)
+        if bound == "slowed_bytes_connection":
+            others = asyncio.create_task(other.publish("brake", bytes(900_000), timeout=60))
+            await asyncio.gather(*waiting, *large, others)
+        else:
+            [connection] = [one for one in held.node.connections() if one.client == "publisher"]
+            await held.node.disconnect(connection.pid)
+            await asyncio.gather(*waiting, *large, return_exceptions=True)
+        for _ in range(4):
+            await whose.publish("brake", bytes(900_000), timeout=60)
+        assert held.node.running.server.slowed.used == 0
 
 
 async def test_what_waits_of_a_client_that_is_gone_was_not_published() -> None:
