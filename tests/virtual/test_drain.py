@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 
-from liminal_mesh import Draining, Gap, OutcomeUnknown
-from liminal_mesh.cluster import ClientPublish, Deliver, Disconnect, Envelope, Failure, KeepAlive, Subscribe
+from liminal_mesh import Draining, Gap, Node, OutcomeUnknown, Process
+from liminal_mesh.cluster import (
+    ClientPublish,
+    Deliver,
+    Disconnect,
+    Envelope,
+    Failure,
+    KeepAlive,
+    Subscribe,
+)
 from liminal_mesh.testing import Cluster
 
-from ..contracts.holders import account, eventually, message, payloads
+from ..contracts.holders import account, eventually, message, payloads, stay
 from ..live.raw_peer import RawClient
 
 ITEM = Envelope(0, 0, 0, 0, 0, b"x")
@@ -63,14 +71,29 @@ async def test_new_work_is_refused_and_says_where_to_go() -> None:
         for _ in range(2):
             failure = await one.expect(Failure)
             assert failure.error == "Draining"
-        calls = (node.publish("x", 3), node.join("g"), node.subscribe("x").__aenter__())
+        calls = (
+            node.publish("x", 3),
+            node.publish("x", 3, key="k"),
+            node.send_group("g", 3),
+            node.join("g"),
+            node.spawn(stay),
+            node.subscribe("x").__aenter__(),
+            _publish_windowed(node),
+        )
         for call in calls:
             with pytest.raises(Draining) as refused:
                 await call
             assert set(refused.value.other_addresses) == others
+        with pytest.raises(Draining):
+            node.publish_nowait("x", 3)
         await holding.close()
         assert await stopping
         assert set((await one.expect(Disconnect)).others) == others
+
+
+async def _publish_windowed(node: Node) -> None:
+    async with node.publisher("x") as publisher:
+        await publisher.send(3)
 
 
 async def test_cn4_a_client_that_was_told_is_here_until_it_goes() -> None:
@@ -113,7 +136,7 @@ async def test_cn6_what_was_accepted_reaches_subscribers_before_they_are_told() 
 
 
 async def test_hc3_the_mesh_stays_up_until_the_drain_is_over() -> None:
-    """What peers publish meanwhile still comes, nobody new is taken, and the node leaves when its clients have gone."""
+    """N5: what peers publish meanwhile still comes, nobody new is taken, and nobody suspects the node as it leaves."""
     async with Cluster(nodes=2, config={"drain_timeout": BUDGET_S}) as cluster, cluster.client("a") as client:
         node, peer = cluster["a"], cluster["b"]
         own, its = node.running.hub.events, peer.running.hub.events
@@ -235,6 +258,36 @@ async def test_a_client_that_does_not_even_read_is_cut_off() -> None:
         assert not await node.stop()
         assert 3.0 <= cluster.now - began <= 5.1
         assert server.empty, "its connection outlives the node"
+
+
+async def test_hc3_a_node_that_nobody_lets_go_leaves_soon_after_its_time_is_up() -> None:
+    """A client that reads nothing, a peer that hears nothing, a function that does not end, and a flush that waits."""
+    async with Cluster(nodes=2, config={"drain_timeout": 3.0}) as cluster, AsyncExitStack() as stack:
+        node, stuck = cluster["a"], await raw(cluster, stack)
+        stuck.send(Subscribe(1, 1, "x", 1000, "", 0))
+        await stack.enter_async_context(cluster["b"].subscribe("x", wait="cluster"))
+        ends = asyncio.Event()
+
+        async def deaf(_me: Process) -> None:
+            while not ends.is_set():
+                with suppress(asyncio.CancelledError):
+                    await ends.wait()
+
+        await node.spawn(deaf)
+        transport = stuck.writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
+        cluster.partition("a", "b")
+        for _ in range(10):
+            await node.publish("x", bytes(100_000))
+        flushing = asyncio.create_task(node.flush(timeout=100))
+        await asyncio.sleep(0)
+        began = cluster.now
+        assert not await node.stop()
+        assert cluster.now - began <= 3 + 6
+        await flushing  # nobody is left whom it could wait for
+        ends.set()
+        cluster.heal()
 
 
 async def test_newcomers_are_told_at_once() -> None:
