@@ -60,7 +60,7 @@ def make_app(run: Runtime, metrics: Metrics) -> web.Application:
     app = web.Application(middlewares=[_gate(allowed_hosts(run.config.http))], client_max_size=BODY_MAX)
     for path, document in _DOCUMENTS.items():
         _get(app, path, _serve(run, document))
-    held = Held()
+    held = Held(run.config.limits.handshakes // 4)
     _get(app, "/api/v1/events", _events(run, held))
     _get(app, "/api/v1/groups", _groups(run, held))
     app.on_shutdown.append(_closing(held))

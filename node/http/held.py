@@ -16,14 +16,16 @@ __all__ = ["Held"]
 WAIT_MAX_S: Final = 5.0
 """How long an answer may be held back: less than a request may take."""
 
-WAITING_MAX: Final = 16
-"""How many may wait at once: they have connections that others need, who ask for the node's health."""
-
 
 class Held:
-    """The requests of one server that wait for news."""
+    """The requests of one server that wait for news.
 
-    def __init__(self) -> None:
+    Args:
+        waiting_max: how many may wait at once: they have connections that others need, who ask for the node's health.
+    """
+
+    def __init__(self, waiting_max: int) -> None:
+        self._waiting_max = waiting_max
         self._waiting: dict[Signal, int] = {}
         self._closed = False
 
@@ -39,7 +41,7 @@ class Held:
             ValueError: that is no time.
         """
         span = min(parse_duration(wait), WAIT_MAX_S) if wait else 0.0
-        if not span or news() or sum(self._waiting.values()) >= WAITING_MAX:
+        if not span or news() or sum(self._waiting.values()) >= self._waiting_max:
             return
         self._waiting[signal] = self._waiting.get(signal, 0) + 1
         try:

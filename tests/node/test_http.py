@@ -19,6 +19,7 @@ from liminal_mesh.node import status
 from liminal_mesh.node.connecting import connect
 from liminal_mesh.node.events import EVENTS_MAX
 from liminal_mesh.node.http import HttpServer, held
+from liminal_mesh.node.http.server import TIMEOUT_S
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.server import Server
 
@@ -157,10 +158,9 @@ async def test_an_answer_about_events_waits_for_the_next_one(monkeypatch: pytest
         assert answer.document["events"] == []
 
 
-async def test_only_so_many_wait_for_events(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_a_quarter_of_the_connections_waits_for_events() -> None:
     """One too many is answered at once: the node's health is asked for over such connections too."""
-    monkeypatch.setattr(held, "WAITING_MAX", 1)
-    async with lone() as node:
+    async with lone(limits={"handshakes": 7}) as node:
         hub = node.running.hub
         path = f"/api/v1/events?after={hub.events.last}&wait=5s"
         waiting = asyncio.create_task(ask(node, path))
@@ -244,6 +244,16 @@ async def test_other_paths_and_methods_are_refused_as_json() -> None:
             answer = await ask(node, "/health", method)
             assert (answer.status, answer.document["error"]) == (405, "method_not_allowed"), method
             assert answer.headers["allow"] == "GET"
+
+
+async def test_a_head_is_refused_without_a_body() -> None:
+    """It is another method, too; a body behind its answer would be taken for the next one."""
+    async with lone() as node, asyncio.timeout(DEADLINE_S):
+        reader, writer = await asyncio.open_connection(*node.addresses["http"])
+        writer.write(b"HEAD /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        head, _, body = (await ended(reader)).partition(b"\r\n\r\n")
+        writer.close()
+    assert (head.split()[1], body) == (b"405", b"")
 
 
 @pytest.mark.parametrize(
@@ -352,7 +362,7 @@ async def test_an_idle_connection_is_ended_after_its_answer() -> None:
 
 async def test_more_connections_than_may_be_open_wait_for_their_turn() -> None:
     """They are served when others have ended."""
-    async with quick_server(permits=1) as address, asyncio.timeout(DEADLINE_S):
+    async with server(permits=1, timeout_s=0.05) as (_, address), asyncio.timeout(DEADLINE_S):
         _, idle = await asyncio.open_connection(*address)
         answer = await send(address, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert answer.status == 200
@@ -377,11 +387,13 @@ async def test_a_connection_that_dawdles_makes_room_for_one_that_waits(sent: str
 
 async def test_a_request_that_is_being_served_makes_no_room() -> None:
     """Whoever comes waits until it has its answer."""
-    async with lone(**ONE) as node, asyncio.timeout(DEADLINE_S):
+    async with server(permits=1) as (node, address), asyncio.timeout(DEADLINE_S):
         hub = node.running.hub
-        served = asyncio.create_task(ask(node, f"/api/v1/events?after={hub.events.last}&wait=5s"))
+        get = "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        path = f"/api/v1/events?after={hub.events.last}&wait=5s"
+        served = asyncio.create_task(send(address, get.format(path).encode()))
         await noted(lambda: hub.noted.waiting == 1)
-        waiting = asyncio.create_task(ask(node, "/health"))
+        waiting = asyncio.create_task(send(address, get.format("/health").encode()))
         await asyncio.sleep(0.3)
         assert not served.done()
         assert not waiting.done()
@@ -391,15 +403,22 @@ async def test_a_request_that_is_being_served_makes_no_room() -> None:
 
 
 @asynccontextmanager
-async def quick_server(permits: int = 8) -> AsyncIterator[Address]:
-    """A second HTTP server of a node, of which each part of a request must come at once."""
+async def server(permits: int = 8, timeout_s: float = TIMEOUT_S) -> AsyncIterator[tuple[Node, Address]]:
+    """A second HTTP server of a node."""
     async with lone() as node:
-        listener = Listener("http", Address("127.0.0.1", 0), 16, permits, TcpNetwork(), 1.0)
+        listener = Listener("http", Address("127.0.0.1", 0), 16, permits, TcpNetwork(), 0.1)
         address = listener.open()
-        task = asyncio.create_task(HttpServer(node.running, listener, timeout_s=0.05).run())
-        yield address
+        task = asyncio.create_task(HttpServer(node.running, listener, timeout_s).run())
+        yield node, address
         task.cancel()
         await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def quick_server() -> AsyncIterator[Address]:
+    """The same, of which each part of a request must come at once."""
+    async with server(timeout_s=0.05) as (_, address):
+        yield address
 
 
 async def ended(reader: asyncio.StreamReader) -> bytes:
