@@ -1,4 +1,4 @@
-"""A peer that is stopped costs nobody but itself, and learns what it missed."""
+"""A peer that is stopped costs nobody but itself, and learns what it missed; nor does one that floods."""
 
 from __future__ import annotations
 
@@ -73,3 +73,24 @@ async def test_a_peer_that_is_silent_for_long_is_purged_and_comes_back(fleet: Fl
     await a.call("publish", channel="t.x", count=1)
     books = await b.until("all", 111)
     assert (books["delivered"], books["reasons"]) == (11, {"link": 100})
+
+
+async def test_me8_a_peer_that_floods_delays_neither_another_peer_nor_a_local_publisher(fleet: Fleet) -> None:
+    """While all of its flood comes in, what another node publishes is accepted, and acknowledged by a third one."""
+    a, b, c = await fleet.mesh("a", "b", "c", inbox={"messages": 50_000})
+    for node in (a, c):
+        await node.call("subscribe", key="flood", pattern="t.flood", wait="cluster", whole=False)
+        await node.call("subscribe", key="x", pattern="t.x", wait="cluster")
+    flooding = b.begin("flood", channel="t.flood", count=10_000_000)
+    for node in (a, c):
+        await node.call("until", key="flood", total=1000, timeout=30)
+
+    accepted = await a.call("publish", channel="t.x", count=200)
+    acknowledged = await a.call("publish", channel="t.x", count=20, ack="nodes")
+
+    assert not flooding.done(), "it was over before: this shows nothing"
+    assert accepted["longest"] < 1.0
+    assert acknowledged["longest"] < 2.5
+    books = await c.until("x", 220)
+    assert (books["delivered"], books["missed"]) == (220, 0)
+    await b.kill()
