@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from liminal_mesh.cluster import NameInUse
 from liminal_mesh.cluster.errors import AddressInUse
 from liminal_mesh.cluster.frames import Auth, Hello, Refusal, Welcome
 from liminal_mesh.node import Message
+from liminal_mesh.node.environment import REAL
 from liminal_mesh.node.errors import ConfigError
 from liminal_mesh.node.node import Node
 
@@ -200,6 +202,24 @@ async def test_a_former_run_of_a_name_is_refused_with_the_later_one() -> None:
             refusal = await former.expect(Refusal)
             assert (refusal.code, refusal.known_epoch) == ("stale-epoch", 7)
             assert await former.ended() == []
+
+
+async def test_a_node_whose_clock_went_back_is_refused_in_both_logs_and_starts_as_a_later_run(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """ME7: it is told which run is known, and no pid of its own was given to anyone by then."""
+    caplog.set_level(logging.INFO, "liminal")
+    back = replace(REAL, wall_ns=lambda: REAL.wall_ns() - 3600 * 10**9)
+    async with Node(node_config("a")) as a:
+        seeds = [str(a.addresses["mesh"])]
+        async with Node(node_config("z", seeds)) as z:
+            await linked([a, z])
+            known = z.epoch
+        async with Node(node_config("z", seeds), environment=back) as again:
+            assert again.epoch == known + 1
+            await linked([a, again])
+            assert (await logged(caplog, "peer_refused", code="stale-epoch"))["peer"] == "z"
+            assert (await logged(caplog, "refused_by_peer", code="stale-epoch"))["peer"] == "a"
 
 
 async def test_two_nodes_that_dial_each_other_at_once_have_one_session() -> None:
