@@ -64,7 +64,7 @@ def test_a_section_that_is_wrong_by_itself_is_a_config_error() -> None:
 
 
 def test_all_problems_are_reported_together_each_with_its_path() -> None:
-    """One look is enough to mend a file."""
+    """HC2: one look is enough to mend a file."""
     found = problems(
         name="a b",
         drain_timeout="0s",
@@ -127,7 +127,7 @@ def test_nothing_else_is_announced() -> None:
 
 @pytest.mark.parametrize("name", LimitsConfig.model_fields)
 def test_no_bound_can_be_zero_or_unlimited(name: str) -> None:
-    """Every bound is a bound, and says what it bounds."""
+    """HC2: every bound is a bound, and says what it bounds."""
     for value in (0, -1, float("inf"), None):
         assert f"limits.{name}" in problems(limits={name: value})
     assert LimitsConfig.model_fields[name].description
@@ -186,7 +186,7 @@ def test_no_host_has_a_name_that_nobody_can_look_up(path: str) -> None:
 
 
 def test_two_listeners_cannot_have_one_port() -> None:
-    """Unless each takes a free one, or they have addresses of their own."""
+    """HC2: unless each takes a free one, or they have addresses of their own."""
     found = problems(client={"listen": "127.0.0.1:7602"}, cluster={"listen": "127.0.0.1:7602"})
 
     assert found == {
@@ -198,7 +198,7 @@ def test_two_listeners_cannot_have_one_port() -> None:
 
 
 def test_a_channel_is_declared_once() -> None:
-    """The second declaration is named with the first."""
+    """HC2: the second declaration is named with the first."""
     channels = [{"name": "a"}, {"name": "b.*"}, {"name": "a"}, {"name": "b.*"}]
 
     assert problems(channels=channels) == {

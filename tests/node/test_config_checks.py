@@ -54,7 +54,7 @@ def test_a_cookie_file_that_is_something_else_is_not_read_whole(tmp_path: Path) 
 
 
 def test_a_data_folder_has_to_be_a_folder_or_to_be_makeable(tmp_path: Path) -> None:
-    """What is not there yet is made at the start; what is no folder is a problem."""
+    """HC2: what is not there yet is made at the start; what is no folder is a problem."""
     (tmp_path / "file").touch()
 
     assert file_problems(NodeConfig(data_dir=tmp_path / "new" / "data")) == []

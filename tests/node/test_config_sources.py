@@ -204,7 +204,7 @@ def test_variables_that_are_not_ours_and_empty_ones_are_left_alone() -> None:
 
 
 def test_the_environment_is_held_to_the_same_rules() -> None:
-    """A misspelt or bad variable is named, with what was probably meant."""
+    """HC2: a misspelt or bad variable is named, with what was probably meant."""
     found = refused(
         None,
         {

@@ -433,7 +433,7 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
 
 
 async def test_a_node_that_waits_for_its_mesh_is_alive_and_not_ready() -> None:
-    """503 with the names; then 200."""
+    """HC1: 503 with the names, and 200 for whoever asks for its health; then 200 for both."""
     async with lone(cluster={"ready": "joined"}) as node:
         assert (await ask(node, "/health")).status == 200
         answer = await ask(node, "/ready")
@@ -444,7 +444,7 @@ async def test_a_node_that_waits_for_its_mesh_is_alive_and_not_ready() -> None:
 
 
 async def test_a_node_that_drains_says_so_until_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It answers to the end, so that nobody is sent there any more; then its port is free."""
+    """HC1, HC3: it answers to the end, so that nobody is sent there any more; then its port is free."""
     node = Node(node_config("a"))
     await node.start()
     assert (await ask(node, "/ready")).status == 200

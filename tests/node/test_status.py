@@ -20,7 +20,7 @@ LONE: dict[str, Any] = {"client": {"listen": "127.0.0.1:0"}, "http": {"listen": 
 
 
 async def test_a_lone_node_is_ready_and_knows_itself() -> None:
-    """Without a mesh there is no membership condition."""
+    """ME6: without a mesh there is no membership condition."""
     async with Node(NodeConfig(name="solo", **LONE)) as node:
         run = node.running
         ready, about = status.ready(run), status.node(run)
@@ -251,7 +251,7 @@ async def test_readiness_names_the_seeds_that_nobody_answers_at() -> None:
 
 
 async def test_unmet_conditions_come_in_a_fixed_order() -> None:
-    """Whatever happened first."""
+    """HC1: whatever happened first."""
     async with Node(node_config("a", cluster={"ready": "joined"})) as a:
         run = a.running
         run.hub.mesh_failed(RuntimeError("another node has this name"))
