@@ -120,6 +120,7 @@ def drop_bad_trace(envelope: Envelope) -> bool:
 def _is_state(text: str) -> bool:
     """Whether a text is a tracestate: members with keys that differ; empty ones, and blanks around them, may be."""
     members = [member for member in (one.strip(" \t") for one in text.split(",")) if member]
+    if len(members) > MEMBERS_MAX:  # said before any is looked at: there may be thousands
+        return False
     found = [_MEMBER.fullmatch(member) for member in members]
-    keys = {match[1] for match in found if match is not None}
-    return len(keys) == len(members) <= MEMBERS_MAX
+    return len({match[1] for match in found if match is not None}) == len(members)
