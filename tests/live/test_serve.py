@@ -83,6 +83,17 @@ async def test_hc3_a_node_that_drains_ends_at_once_when_it_is_told_so_again(ends
         assert node.event("stopped")["drained"] is False
 
 
+async def test_hc3_a_node_that_has_to_cut_somebody_off_says_so_with_its_exit_code() -> None:
+    """Its time was up before a client had taken what was its own."""
+    async with AsyncExitStack() as stack:
+        node = stack.enter_context(Serve("a", "--channel", "t.>", env={"LIMINAL_DRAIN_TIMEOUT": "500ms"}))
+        await keep_it(node.addresses["client"], stack)
+        node.signal(signal.SIGTERM)
+        assert node.wait() == 1, str(node)
+        assert node.event("clients_cut_off")["count"] == 1
+        assert node.event("stopped", why="SIGTERM")["drained"] is False
+
+
 async def test_hc3_a_node_that_fails_drains_and_its_exit_code_says_so(tmp_path: Path) -> None:
     """Its clients are told and go; the code is that of a failure, however well it drained."""
     with Serve("a", *mesh_words(tmp_path)) as node:
