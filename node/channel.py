@@ -66,6 +66,7 @@ class Channel:
         "held",
         "holder",
         "interested",
+        "kept",
         "lost",
         "name",
         "pid",
@@ -97,6 +98,8 @@ class Channel:
         self.holder: Batch | None = None
         self.posted: Batch | None = None
         """The node's own publishes of this turn without an answer."""
+        self.kept = False
+        """Whether the node's own program has a publisher, which goes on holding it, used or not."""
         self.heads: dict[NodeId, int] = {}
         self.stamp = -1
         self.fresh = -1

@@ -14,21 +14,20 @@ if TYPE_CHECKING:
     from .channel import Channel, ChannelSettings
     from .hub import Hub
 
-__all__ = ["channel_infos", "sharing"]
+__all__ = ["channel_info", "channel_infos", "sharing"]
 
 
 def channel_infos(hub: Hub) -> tuple[ChannelInfo, ...]:
     """Return the channels that are declared by name, those that are or were in use, and then the families; by name."""
     table = hub.exchange.channels
-    declared = {one.name: one for one in table.declared.all()}
-    names = sorted({*declared, *table.channels}, key=lambda name: (is_pattern(name), name))
-    subscribers = _Subscribers(hub.registry)
-    found = []
-    for name in names:
-        used = table.channels.get(name)
-        settings = used.settings if used is not None else declared[name]
-        found.append(_info(hub.me.name, name, settings, used, subscribers.of(name)))
-    return tuple(found)
+    names = {one.name for one in table.declared.all()} | table.channels.keys()
+    return _infos(hub, sorted(names, key=lambda name: (is_pattern(name), name)))
+
+
+def channel_info(hub: Hub, name: str) -> ChannelInfo:
+    """Return one of them, which must be there."""
+    [found] = _infos(hub, [name])
+    return found
 
 
 def sharing(registry: Registry, name: str) -> dict[str, list[Pid]]:
@@ -37,6 +36,16 @@ def sharing(registry: Registry, name: str) -> dict[str, list[Pid]]:
     for queue in registry.queues_of(name):
         found.setdefault(split_queue(queue)[1], []).extend(registry.members(QUEUE_SCOPE, queue))
     return found
+
+
+def _infos(hub: Hub, names: list[str]) -> tuple[ChannelInfo, ...]:
+    table, subscribers = hub.exchange.channels, _Subscribers(hub.registry)
+    found = []
+    for name in names:
+        used = table.channels.get(name)
+        settings = used.settings if used is not None else table.declared_as(name)
+        found.append(_info(hub.me.name, name, settings, used, subscribers.of(name)))
+    return tuple(found)
 
 
 def _info(here: str, name: str, settings: ChannelSettings, used: Channel | None, everywhere: list[Pid]) -> ChannelInfo:

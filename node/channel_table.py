@@ -181,6 +181,7 @@ class ChannelTable:
             self.settings(name)
 
     def _reopen(self, channel: Channel, settings: ChannelSettings) -> None:
+        self._end(channel)  # what only peers used has been in use so far
         channel.reopen(settings)
         self._begin(channel)
 
@@ -271,7 +272,7 @@ class ChannelTable:
         """Drop channels that were in use only because peers published on them and somebody subscribed to them."""
         left, self._left = self._left, []
         for _, channel in tuple(covered_by(self.channels, left)):
-            unused = channel.sequence == 0 and channel.posted is None and channel.holder is None
+            unused = channel.sequence == 0 and channel.posted is None and not channel.kept
             kept = channel.crashes or channel.closed or channel.name in self.declared
             gone = self.channels.get(channel.name) is not channel  # two of these patterns cover it
             if unused and not (kept or gone or self._waited_for(channel.name)):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .channel_listing import channel_infos
+from .channel_listing import channel_info, channel_infos
 from .config import ChannelConfig
 from .config_schemas import make_schema
 from .declaring import channel_settings
@@ -110,4 +110,4 @@ class Channels:
         self._run.hub.pressings.score(name, score)
 
     def _info(self, name: str) -> ChannelInfo:
-        return next(one for one in self.list() if one.name == name)
+        return channel_info(self._run.hub, name)

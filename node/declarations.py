@@ -64,11 +64,20 @@ class Declarations:
     Args:
         declared: this node's own.
         note: notes an event.
+        later: calls a function at the end of the turn, in which many may be declared, one after the other.
     """
 
-    def __init__(self, declared: Declared[ChannelSettings], note: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        declared: Declared[ChannelSettings],
+        note: Callable[..., None],
+        later: Callable[[Callable[[], None]], object],
+    ) -> None:
         self._declared = declared
         self._note = note
+        self._later = later
+        self._changed = False
+        """Whether they were changed in this turn."""
         self._peers: dict[str, _Peer] = {}
         self._noted: dict[str, frozenset[str]] = {}
         """What was noted of a peer last, linked or not, so that a link that comes and goes is no news."""
@@ -98,7 +107,14 @@ class Declarations:
             self._compare(peer.name, told)
 
     def changed(self) -> None:
-        """This node's own declarations are other ones: it compares, and so will its peers."""
+        """This node's own declarations are other ones."""
+        if not self._changed:
+            self._changed = True
+            self._later(self._tell_all)
+
+    def _tell_all(self) -> None:
+        """Compare, and let the peers do so."""
+        self._changed = False
         frames = self._frames()
         for name, told in self._peers.items():
             self._compare(name, told)

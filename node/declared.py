@@ -64,11 +64,13 @@ class Declared(Generic[T]):
         return self._exact.get(name) or self._families.get(name)
 
     def covering(self, name: str) -> T | None:
-        """Return what is declared of a name or a pattern: by itself, else by the first family that covers it."""
+        """Return what is declared of a name or a pattern: by itself, else by the first family that covers all of it."""
         found = self.get(name)
         if found is not None:
             return found
         families = self._patterns.match(name)
+        if name.endswith(">"):  # which stands for more than one token
+            families = [family for family in families if family.endswith(">")]
         return self._families[min(families, key=self._order.__getitem__)] if families else None
 
     def put(self, entry: T) -> None:

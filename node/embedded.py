@@ -125,6 +125,7 @@ class NodePublisher(Publisher):
     def __init__(self, hub: Hub, channel: str, window: int, ack: str | None, timeout_s: float) -> None:
         hub.permit(hub.pid, "publish", channel)
         resolved = hub.exchange.resolve(channel)
+        resolved.kept = True
         super().__init__(channel, window, resolved)
         self._hub = hub
         self._timeout_s = check_timeout(timeout_s)

@@ -85,7 +85,7 @@ class ChannelClosed(Refused):
 
     def __init__(self, channel: str) -> None:
         self.channel = channel
-        super().__init__(f"channel {channel!r} is closed")
+        super().__init__(f"channel {channel!r} is closed: it can be used again once it is created again")
 
 
 class ChannelExists(Refused):
@@ -93,7 +93,7 @@ class ChannelExists(Refused):
 
     def __init__(self, channel: str) -> None:
         self.channel = channel
-        super().__init__(f"channel {channel!r} exists already")
+        super().__init__(f"channel {channel!r} exists already: close it first, or the family that it is of")
 
 
 class ChannelNotConfigured(Refused):

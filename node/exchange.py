@@ -99,7 +99,8 @@ class Exchange:
         if channel.holder is not None:
             channel.holder.flush()
         if channel.choosy:
-            self.examine(channel, items)
+            if pending is None or pending.keyed is None:  # else that was done before its key was claimed
+                self.examine(channel, items)
             self._ask(channel, Run(channel.name, self.me, items))
         self._number(channel, items, publisher)
         run = Run(channel.name, self.me, items)
@@ -148,7 +149,7 @@ class Exchange:
     def examine(self, channel: Channel, items: list[Envelope]) -> None:
         """Let publishes be what the channel's schema demands, before anything else comes of them.
 
-        What it makes of them takes their place; to do it twice changes nothing.
+        What it makes of them takes their place.
 
         Raises:
             LimitExceeded: a payload is too large with its defaults.

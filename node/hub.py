@@ -138,7 +138,7 @@ class Hub:
         self.interests = Interests(self, entries_max)
         self.supervisor.expel = self.interests.leave
         self.member_news = MemberNews(self.events)
-        self.declarations = Declarations(channels.declared, self.note)
+        self.declarations = Declarations(channels.declared, self.note, self.loop.call_soon)
         self.throttles = Throttles(me.name, self.pressings.wished)
         self._routes: dict[str, Route] = {}
         self._awaited: Sweep[Pending] = Sweep(lambda pending: pending.expire())

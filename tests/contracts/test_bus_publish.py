@@ -284,6 +284,20 @@ async def test_whatever_is_mixed_arrives_in_the_order_it_was_made(held: Held, se
         assert await payloads(subscription, count) == list(range(count))
 
 
+async def test_a_publisher_that_was_there_first_keeps_the_order(held: Held) -> None:
+    """Though whoever had subscribed meanwhile has left, and nothing was published before."""
+    publisher = held.bus.publisher("m.1")
+    async with held.bus.subscribe("m.1"):
+        pass
+    async with held.bus.subscribe("m.*") as subscription:
+        await held.bus.publish("ticks", b"to the node and back")
+        await publisher.send(1)
+        await held.bus.publish("m.1", 2)
+        await publisher.flush()
+
+        assert await payloads(subscription, 2) == [1, 2]
+
+
 async def test_the_lane_of_a_client_has_an_end(held: Held) -> None:
     """It is Busy at half of it; ``writable`` waits until it is written. A node hands over at once."""
     body = b"x" * (64 << 10)

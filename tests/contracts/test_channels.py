@@ -28,7 +28,7 @@ from liminal_mesh.node.status import channels as channels_document
 from liminal_mesh.node.status import discovery
 from liminal_mesh.node.values import ChannelInfo
 
-from ..nodes import node_config, until
+from ..nodes import mesh, node_config, until
 from .conftest import ORDER
 from .holders import Held, Pair, message, payloads, take
 
@@ -122,6 +122,19 @@ async def test_ch2_a_name_that_only_peers_used_can_be_declared(pair: Pair) -> No
         await pair.here.publish("there", 3, ack="nodes")
 
         assert await payloads(subscription, 2) == [2, 3]
+
+
+async def test_ch2_a_name_that_only_peers_used_is_one_process_when_it_is_declared() -> None:
+    """That which stood for it ends, and whoever looks at the channel sees the other."""
+    async with mesh(2) as (a, b):
+        await a.channels.create("there")
+        async with b.subscribe("*", wait="cluster") as subscription:
+            await a.publish("there", 1)
+            await message(subscription)
+            before = info(b, "there").pid
+            created = await b.channels.create("there")
+            assert b.running.hub.processes.statistics().processes["channel"] == 1
+            assert created.pid not in {before, None}
 
 
 async def test_ch2_members_of_a_group_get_what_peers_publish_on_a_channel_that_is_none_here(pair: Pair) -> None:

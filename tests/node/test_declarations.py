@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -33,7 +34,7 @@ class Side:
         self.declared = Declared(entries)
         self.notes: list[tuple[str, dict[str, Any]]] = []
         self.sent: list[Declare] = []
-        self.core = Declarations(self.declared, lambda kind, **facts: self.notes.append((kind, facts)))
+        self.core = Declarations(self.declared, lambda kind, **facts: self.notes.append((kind, facts)), lambda do: do())
 
     def hear(self, other: Side) -> None:
         """Take what the other side has sent, over the wire."""
@@ -98,6 +99,22 @@ def test_sc5_whoever_mends_it_is_noticed() -> None:
         assert side.core.disagreements() == ()
         assert [kind for kind, _ in side.notes] == ["channels_disagree", "channels_agree"]
         assert side.notes[1][1] == {"node": other}
+
+
+def test_sc5_what_is_declared_in_one_turn_is_told_once() -> None:
+    """At its end: a program may declare thousands, and each time all are told."""
+    turn: list[Callable[[], None]] = []
+    declared: Declared[ChannelSettings] = Declared([])
+    core, sent = Declarations(declared, lambda kind, **facts: None, turn.append), list[Declare]()
+    core.link_up(B, sent.append)
+    for _ in range(2):
+        sent.clear()
+        for number in range(5):
+            declared.put(settings(f"c{number}"))
+            core.changed()
+        assert (sent, len(turn)) == ([], 1)
+        turn.pop()()
+        assert [len(frame.channels) for frame in sent] == [5]
 
 
 def test_sc5_a_link_that_comes_and_goes_is_no_news() -> None:

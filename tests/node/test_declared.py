@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,8 +51,22 @@ def test_the_first_family_that_covers_a_name_is_asked_whatever_came_and_went(
             declared.drop(one)
             del order[one]
     found = declared.covering(name)
-    right = name if name in order else next((one for one in order if is_pattern(one) and matches(one, name)), None)
+    right = name if name in order else next((one for one in order if is_pattern(one) and covers(one, name)), None)
     assert (found.name if found is not None else None) == right
+
+
+def covers(family: str, name: str) -> bool:
+    """Whether a family covers all that a name, or a pattern, stands for."""
+    return matches(family, name) and (family.endswith(">") or not name.endswith(">"))
+
+
+@pytest.mark.parametrize(
+    ("family", "pattern", "covered"),
+    [("m.*", "m.>", False), ("*", ">", False), ("*.a", "*.>", False), ("m.>", "m.*", True), (">", "m.>", True)],
+)
+def test_a_family_covers_a_pattern_only_if_it_covers_all_of_it(family: str, pattern: str, covered: bool) -> None:
+    """What has more tokens than it has is none of it."""
+    assert (Declared([ChannelSettings(family)]).covering(pattern) is not None) == covered
 
 
 class Model:
