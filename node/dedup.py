@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -85,12 +86,14 @@ class _Keys:
     """The keys of one channel.
 
     ``order`` holds the originals by the time of their completion, also those that a later one has replaced.
+    ``listed`` says that they stand in the agenda of the sweep.
     """
 
-    __slots__ = ("claims", "order", "originals", "window_s")
+    __slots__ = ("claims", "listed", "order", "originals", "window_s")
 
     def __init__(self, window_s: float) -> None:
         self.window_s = window_s
+        self.listed = False
         self.claims: dict[str, Claim] = {}
         self.originals: dict[str, Original] = {}
         self.order: deque[Original] = deque()
@@ -139,7 +142,10 @@ class Dedup:
         self._channel_max = channel_max
         self._node_max = node_max
         self._held = 0
+        self._remembered = 0
         self._channels: dict[str, _Keys] = {}
+        self._agenda: list[tuple[float, str]] = []
+        """When there will be something of which channel to sweep: a heap, each channel in it at most once."""
 
     # --- publishes of this node ---
 
@@ -160,6 +166,7 @@ class Dedup:
         """
         keys = self._channels.get(channel)
         if keys is not None:
+            keys.window_s = window_s
             found = keys.claims.get(key) or keys.original(key, now)
             if found is not None:
                 return self._found(channel, found, digest, now)
@@ -189,7 +196,7 @@ class Dedup:
         assert keys.claims.get(claim.key) is claim, "a claim is completed once"
         del keys.claims[claim.key]
         self._held -= 1
-        self._add(keys, Original(claim.key, claim.digest, message_id, now))
+        self._add(claim.channel, keys, Original(claim.key, claim.digest, message_id, now))
         self.statistics.completed += 1
 
     def release(self, claim: Claim) -> bool:
@@ -227,7 +234,8 @@ class Dedup:
         keys = self._channels.get(channel)
         if keys is None:
             keys = self._channels[channel] = _Keys(window_s)
-        self._add(keys, Original(key, digest, message_id, now))
+        keys.window_s = window_s
+        self._add(channel, keys, Original(key, digest, message_id, now))
 
     # --- the sweep ---
 
@@ -238,28 +246,28 @@ class Dedup:
             What was done, and when there will be more to do; None while nothing is remembered.
         """
         scanned = expired = 0
-        due: float | None = None
-        for channel, keys in tuple(self._channels.items()):
-            gone = keys.forget(now, most - expired)
+        while self._agenda and self._agenda[0][0] <= now and expired < most:
+            _, channel = heappop(self._agenda)
+            keys = self._channels[channel]
+            keys.listed = False
+            gone = self._forget(keys, now, most - expired)
             expired += gone
             scanned += gone
             if keys.order:
                 scanned += 1  # the first that is kept was looked at, too
-                end = keys.order[0].at + keys.window_s
-                due = end if due is None else min(due, end)
+                self._list(channel, keys)
             else:
                 self._drop_if_empty(channel, keys)
-        self._held -= expired
         counts = self.statistics
         counts.sweeps += 1
         counts.scanned += scanned
         counts.expired += expired
-        return SweepReport(scanned, expired, self.remembered), due
+        return SweepReport(scanned, expired, self._remembered), self._agenda[0][0] if self._agenda else None
 
     @property
     def remembered(self) -> int:
         """How many keys are remembered, those in flight not included."""
-        return sum(len(keys.originals) for keys in self._channels.values())
+        return self._remembered
 
     @property
     def claimed(self) -> int:
@@ -277,19 +285,31 @@ class Dedup:
         held = 0 if keys is None else len(keys)
         if held < self._channel_max and self._held < self._node_max:
             return None
-        forgotten = 0 if keys is None else keys.forget(now, ROOM_KEYS)
-        self._held -= forgotten
-        if held - forgotten >= self._channel_max:
+        held -= 0 if keys is None else self._forget(keys, now, ROOM_KEYS)
+        if held >= self._channel_max:
             return "dedup_keys", self._channel_max
         return None if self._held < self._node_max else ("dedup_keys_node", self._node_max)
 
-    def _add(self, keys: _Keys, original: Original) -> None:
-        first = not keys.order
+    def _add(self, channel: str, keys: _Keys, original: Original) -> None:
+        self._remembered += original.key not in keys.originals
         keys.add(original)
         self._held += 1
-        if first:
-            self.due(original.at + keys.window_s)
+        if not keys.listed:
+            self.due(self._list(channel, keys))
+
+    def _list(self, channel: str, keys: _Keys) -> float:
+        keys.listed = True
+        end = keys.order[0].at + keys.window_s
+        heappush(self._agenda, (end, channel))
+        return end
+
+    def _forget(self, keys: _Keys, now: float, most: int) -> int:
+        before = len(keys.originals)
+        count = keys.forget(now, most)
+        self._held -= count
+        self._remembered -= before - len(keys.originals)
+        return count
 
     def _drop_if_empty(self, channel: str, keys: _Keys) -> None:
-        if not len(keys):
+        if not (len(keys) or keys.listed):
             del self._channels[channel]

@@ -149,13 +149,13 @@ def test_the_sweep_reports_what_it_did(dedup: Dedup) -> None:
     claimed(dedup, key="live", now=0.0)
     claimed(dedup, key="live", now=0.0, channel="other")
 
-    assert dedup.sweep(5.0, 100) == ((2, 0, 6), 10.0)
-    assert dedup.sweep(10.0, 100) == ((2, 1, 5), WINDOW_S)
+    assert dedup.sweep(5.0, 100) == ((0, 0, 6), 10.0)
+    assert dedup.sweep(10.0, 100) == ((1, 1, 5), WINDOW_S)
     assert dedup.sweep(WINDOW_S + 2.0, 100) == ((4, 3, 2), WINDOW_S + 3.0)
     assert dedup.sweep(WINDOW_S * 9, 100) == ((2, 2, 0), None)
     assert dedup.of("c") == (0, 1)
     assert dedup.of("other") == (0, 1)
-    assert (dedup.statistics.sweeps, dedup.statistics.scanned, dedup.statistics.expired) == (4, 10, 6)
+    assert (dedup.statistics.sweeps, dedup.statistics.scanned, dedup.statistics.expired) == (4, 7, 6)
     with pytest.raises(InFlight):
         claimed(dedup, key="live", now=WINDOW_S * 9)
 
@@ -168,6 +168,39 @@ def test_a_sweep_does_a_bounded_piece_of_work(dedup: Dedup) -> None:
     reports = [dedup.sweep(WINDOW_S, 20) for _ in range(3)]
     assert [(report.expired, report.kept) for report, _ in reports] == [(20, 30), (20, 10), (10, 0)]
     assert [due for _, due in reports] == [WINDOW_S, WINDOW_S, None]
+
+
+def test_a_sweep_looks_at_no_more_channels_than_are_due(dedup: Dedup) -> None:
+    """However many others there are."""
+    for number in range(500):
+        dedup.complete(claimed(dedup, channel=f"c{number}"), number, float(number))
+
+    assert dedup.sweep(WINDOW_S + 2.5, 100) == ((3, 3, 497), WINDOW_S + 3)
+    assert dedup.claim("c2", "k", ONE, WINDOW_S + 2.5, WINDOW_S) is not None
+    assert dedup.sweep(WINDOW_S * 3, 1000) == ((497, 497, 0), None)
+
+
+@pytest.mark.parametrize("taken", ["here", "elsewhere"])
+def test_a_channel_that_is_declared_with_another_window_has_that_one(dedup: Dedup, taken: str) -> None:
+    """For what it remembers already, too."""
+    dedup.complete(claimed(dedup, key="first"), 1, 0.0)
+    longer, shorter = 3 * WINDOW_S, 1.0
+
+    def add(key: str, now: float, window_s: float) -> None:
+        if taken == "elsewhere":
+            dedup.remember("c", key, ONE, 2, now, window_s)
+        else:
+            claim = dedup.claim("c", key, ONE, now, window_s)
+            assert isinstance(claim, Claim)
+            dedup.complete(claim, 2, now)
+
+    add("second", 1.0, longer)
+    assert dedup.sweep(WINDOW_S, 100) == ((1, 0, 2), longer)
+    for key in ("first", "second"):
+        assert dedup.delivered("c", key, WINDOW_S + 1) is not None
+    add("third", 2.0, shorter)
+    for key in ("first", "second", "third"):
+        assert dedup.delivered("c", key, 3.0) is None
 
 
 def test_it_is_told_when_there_will_be_something_to_sweep(dedup: Dedup) -> None:

@@ -215,6 +215,23 @@ async def test_a_window_is_the_channels_own() -> None:
             assert [(await node.publish(name, "k", key="k")).duplicate for name in (CHANNEL, "long")] == [False, True]
 
 
+async def test_a_channel_that_opens_again_with_another_window_keeps_that_one() -> None:
+    """Though it still remembers keys of the time before."""
+    async with Cluster(nodes=1, channels=[]) as cluster:
+        node = cluster["a"]
+        await node.channels.create(CHANNEL, dedup={"window": 10.0})
+        async with node.subscribe("*"):
+            await node.publish(CHANNEL, "k", key="former")
+            await asyncio.sleep(5)
+            await node.channels.close(CHANNEL)
+            await node.channels.create(CHANNEL, dedup={"window": 60.0})
+            await node.publish(CHANNEL, "k", key="k")
+            await asyncio.sleep(50)
+            assert (await node.publish(CHANNEL, "k", key="k")).duplicate
+            await asyncio.sleep(11)
+            assert (await node.publish(CHANNEL, "k", key="k")).delivered
+
+
 async def test_a_node_that_stops_settles_what_is_in_flight() -> None:
     """Whoever waits is told that nobody knows."""
     async with Cluster(nodes=2) as cluster, cluster["b"].subscribe(CHANNEL, wait="cluster"):
