@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
 
 from liminal_mesh.cluster import NodeId, Registry
 from liminal_mesh.node.channel import Channel
@@ -17,12 +16,18 @@ from liminal_mesh.node.sizes import Sizes
 from liminal_mesh.node.subscribers import Subscriber
 from liminal_mesh.node.supervision import Supervisor
 
-__all__ = ["shared_alone", "strict"]
+__all__ = ["Crash", "shared_alone", "strict"]
+
+
+class Crash(Exception):
+    """A delivery crashes since the test wants it to: its subscriber is expelled."""
 
 
 class _Strict(Supervisor):
-    def crashed(self, channel: Channel, subscriber: Subscriber, error: Exception) -> NoReturn:
-        raise error
+    def crashed(self, channel: Channel, subscriber: Subscriber, error: Exception) -> None:
+        if not isinstance(error, Crash):
+            raise error
+        self.expel(subscriber)
 
 
 def strict(me: NodeId) -> Supervisor:

@@ -15,6 +15,7 @@ from liminal_mesh.node.errors import (
     LimitExceeded,
     OutcomeUnknown,
     Rejected,
+    SchemaRejected,
 )
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.values import PublishOutcome
@@ -228,6 +229,38 @@ async def test_what_is_new_to_somebody_is_delivered(pair: Pair) -> None:
         assert facts(outcome) == (outcome.message_id, True, 1, False, {"b": "delivered"})
         await pair.here.publish("ticks", "last")
         assert await payloads(far, 2) == [b"x", "last"]
+
+
+async def test_dd6_what_a_group_has_taken_is_not_what_others_have(pair: Pair) -> None:
+    """DD6: each group's keys are its own, and so are those of who is in none; another group of the node gets it too."""
+    async with pair.there.subscribe("ticks", group="g", wait="cluster") as member:
+        first = await pair.here.publish("ticks", b"x", key="k")
+        async with pair.there.subscribe("ticks") as plain, pair.there.subscribe("ticks", group="h") as other:
+            outcome = await pair.there.publish("ticks", b"x", key="k")
+            assert await payloads(plain, 1) == await payloads(other, 1) == [b"x"]
+
+        assert facts(first)[1:] == (True, 0, False, {"b": "delivered"})
+        assert facts(outcome) == (outcome.message_id, True, 2, False, {})
+        assert (await pair.there.publish("ticks", b"x", key="k")).message_id == outcome.message_id
+        await pair.here.publish("ticks", "last")
+        assert await payloads(member, 2) == [b"x", "last"]
+
+
+async def test_a_key_is_looked_at_behind_the_schema_and_before_the_predicate(pair: Pair) -> None:
+    """SC2, CH4, DD1: what the defaults make of it counts; what a member does not want is taken all the same, once."""
+    wanted = pair.there.subscribe("orders", group="g", where=lambda one: one.payload["id"] > 1, wait="cluster")
+    async with wanted as member:
+        with pytest.raises(SchemaRejected):
+            await pair.here.publish("orders", {"id": "none"}, key="one")
+        for number, key in ((1, "one"), (2, "two")):
+            outcomes = [await pair.here.publish("orders", {"id": number}, key=key) for _ in range(2)]
+            outcomes += [await pair.there.publish("orders", {"id": number, "currency": "EUR"}, key=key)]
+            assert [(one.delivered, one.duplicate) for one in outcomes] == [(True, False)] + [(False, True)] * 2
+            assert len({one.message_id for one in outcomes}) == 1
+        await pair.here.publish("orders", {"id": 9})
+
+        assert [one["id"] for one in await payloads(member, 2)] == [2, 9]  # type: ignore[index]
+        assert member.statistics.filtered == 1
 
 
 async def test_a_message_that_no_subscriber_had_room_for_is_not_remembered(pair: Pair) -> None:

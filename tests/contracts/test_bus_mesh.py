@@ -290,18 +290,24 @@ async def test_members_are_seen_from_both_sides(pair: Pair) -> None:
     assert {(one.name, one.epoch, one.state) for one in there} == expected
 
 
-async def test_order_holds_across_nodes_however_it_is_published(pair: Pair) -> None:
-    """Numbers of one origin on one channel arrive as they were made."""
+async def test_p4_the_order_of_a_session_is_that_of_the_numbers_however_it_is_published(pair: Pair) -> None:
+    """P4: with a group beside, with keys, pipelined or not; each subscriber, here and there, gets them so."""
     async with (
         pair.there.subscribe("ticks", max_in_flight=32, wait="cluster") as far,
+        pair.there.subscribe("ticks", group="g", max_in_flight=500, wait="cluster") as member,
+        pair.here.subscribe("ticks", max_in_flight=500) as near,
         pair.here.publisher("ticks", window=32) as publisher,
     ):
-        for number in range(0, 300, 3):
+        for number in range(0, 400, 4):
             pair.here.publish_nowait("ticks", number)
             await publisher.send(number + 1)
-            await pair.here.publish("ticks", number + 2)
+            await pair.here.publish("ticks", number + 2, key=f"{number}")
+            await pair.here.publish("ticks", number + 3)
 
-        assert await payloads(far, 300) == list(range(300))
+        expected = [(number + 1, number) for number in range(400)]
+        for subscription in (far, near, member):
+            items = await take(subscription, 400)
+            assert [(one.sequence, one.payload) for one in items if isinstance(one, Message)] == expected
 
 
 async def test_a_client_that_lost_its_connection_says_what_it_missed(pair: Pair) -> None:

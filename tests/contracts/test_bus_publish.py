@@ -10,6 +10,7 @@ import pytest
 from liminal_mesh.node.bus import Bus
 from liminal_mesh.node.connecting import connect
 from liminal_mesh.node.errors import Busy, LimitExceeded, NoConnection, Rejected
+from liminal_mesh.node.message import Message
 from liminal_mesh.node.values import Pressure
 from liminal_mesh.storage import Refused
 
@@ -258,7 +259,7 @@ async def test_what_can_never_be_sent_leaves_a_publisher_as_it_was(held: Held) -
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_whatever_is_mixed_arrives_in_the_order_it_was_made(held: Held, seed: int) -> None:
-    """Publishes, those without waiting, and two publishers on one channel, with others on another one between."""
+    """P4: publishes, with keys and without waiting, two publishers on one channel, others on another one between."""
     rng = random.Random(seed)
     bus, count = held.bus, 400
     async with (
@@ -267,7 +268,7 @@ async def test_whatever_is_mixed_arrives_in_the_order_it_was_made(held: Held, se
         bus.publisher("ticks") as two,
     ):
         for number in range(count):
-            match rng.randrange(6):
+            match rng.randrange(7):
                 case 0:
                     await bus.publish("ticks", number)
                 case 1:
@@ -277,11 +278,16 @@ async def test_whatever_is_mixed_arrives_in_the_order_it_was_made(held: Held, se
                 case 3:
                     bus.publish_nowait("m.a", b"another channel")
                     bus.publish_nowait("ticks", number)
+                case 4:
+                    await bus.publish("ticks", number, key=f"{number}")
                 case _:
                     bus.publish_nowait("ticks", number)
 
         await asyncio.gather(one.flush(), two.flush())
-        assert await payloads(subscription, count) == list(range(count))
+        items = await take(subscription, count)
+        assert [(item.sequence, item.payload) for item in items if isinstance(item, Message)] == [
+            (number + 1, number) for number in range(count)
+        ]
 
 
 async def test_a_publisher_that_was_there_first_keeps_the_order(held: Held) -> None:

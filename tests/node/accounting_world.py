@@ -40,6 +40,7 @@ from liminal_mesh.node.errors import Rejected
 from liminal_mesh.node.exchange import Exchange
 from liminal_mesh.node.inbox import Budget, Inbox, Overflow
 from liminal_mesh.node.route import Pending, Route
+from liminal_mesh.node.subscribers import Subscriber
 
 from ..supervising import shared_alone
 from .ledger import Recorder, Shares, SharingRecorder
@@ -47,6 +48,9 @@ from .ledger import Recorder, Shares, SharingRecorder
 __all__ = ["Host", "World"]
 
 FRAME_BYTES_MAX = 1024 * 1024
+
+ROUNDS_MAX = 20_000
+"""How often everybody may write and read until nothing moves any more."""
 
 
 class End:
@@ -155,6 +159,7 @@ class Host:
         self.registry = Registry(me, ring_records=16)
         self.budget = Budget(rng.choice((4000, 1 << 30)))
         shared = shared_alone(me, self.registry, self.budget)
+        shared.supervisor.expel = self.expel
         self.exchanges = {
             CHANNEL_SCOPE: Exchange(shared, ChannelTable([ChannelSettings("a.>")], 100)),
             GROUP_SCOPE: Exchange(shared, ChannelTable([ChannelSettings(">")], 100, "group"), GROUP_SCOPE),
@@ -229,6 +234,12 @@ class Host:
         self.exchanges[subscriber.scope].unsubscribe(subscriber)
         subscriber.present = False
 
+    def expel(self, subscriber: Subscriber) -> None:
+        """End what a delivery has crashed on."""
+        assert isinstance(subscriber, Recorder)
+        self.unsubscribe(subscriber)
+        subscriber.inbox.release()
+
     def _told(self, event: GroupEvent) -> None:
         if isinstance(event, InterestGained) and event.scope in self.exchanges:
             self.exchanges[event.scope].interest_gained(event.node.name, event.groups, event.applied)
@@ -282,8 +293,11 @@ class World:
             for end in ends:
                 end.lane.age(self.now)
                 end.beat()
-            while any([end.write(5000, 64) for end in ends] + [end.read(1 << 20) for end in ends]):
-                pass
+            for _ in range(ROUNDS_MAX):
+                if not any([end.write(5000, 64) for end in ends] + [end.read(1 << 20) for end in ends]):
+                    break
+            else:
+                raise AssertionError("it does not come to rest")
         for host in self.hosts:
             for subscriber in (*host.subscribers, *host.sharing):
                 while subscriber.read(self.rng, 50) or subscriber.inbox.lent:

@@ -14,7 +14,10 @@ from liminal_mesh.node.names import matches
 from liminal_mesh.node.subscribers import Subscriber
 from liminal_mesh.node.values import Gap
 
-__all__ = ["Ledger", "Recorder", "Share", "Shares", "SharingRecorder"]
+__all__ = ["KEYED", "Ledger", "Recorder", "Share", "Shares", "SharingRecorder"]
+
+KEYED = "a.k"
+"""A channel for publishes with keys, of which no books are kept: what is suppressed on it is no loss."""
 
 Stream = tuple[str, NodeId]
 """A channel, and the origin of what was published on it."""
@@ -36,6 +39,8 @@ class Ledger:
 
     def anchored(self, origin: NodeId, heads: Mapping[str, int]) -> None:
         """Count everything of this origin from here on."""
+        if heads.keys() == {KEYED} and origin in self.anchors:
+            return  # a number was passed over
         assert origin not in self.anchors, "anchored twice"
         self.anchors[origin] = dict(heads)
 
