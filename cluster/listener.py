@@ -80,6 +80,11 @@ class Listener:
         """Whether it is open."""
         return self._port is not None
 
+    @property
+    def crowded(self) -> bool:
+        """Whether somebody waits for a permit."""
+        return self._waiter is not None and not self._waiter.done()
+
     async def run(self, factory: Callable[[], asyncio.Protocol], noticed: Callable[[Notice], None]) -> None:
         """Accept until :meth:`close`; each connection has to :meth:`hold` its permit when it is made.
 

@@ -55,9 +55,15 @@ _HEADERS: Final = {
 """What every answer says. Channels and nodes are named by others, so no browser may take an answer for a page."""
 
 
-def make_app(run: Runtime, metrics: Metrics) -> web.Application:
-    """Return the application of a node. Reading has no effects."""
-    app = web.Application(middlewares=[_gate(allowed_hosts(run.config.http))], client_max_size=BODY_MAX)
+def make_app(run: Runtime, metrics: Metrics, crowded: Callable[[], bool]) -> web.Application:
+    """Return the application of a node. Reading has no effects.
+
+    Args:
+        run: the node.
+        metrics: its metrics.
+        crowded: whether somebody waits for a connection; then none that has its answer is kept.
+    """
+    app = web.Application(middlewares=[_gate(allowed_hosts(run.config.http), crowded)], client_max_size=BODY_MAX)
     for path, document in _DOCUMENTS.items():
         _get(app, path, _serve(run, document))
     held = Held(run.config.limits.handshakes // 4)
@@ -154,7 +160,7 @@ def _disconnect(run: Runtime) -> Handler:
     return serve
 
 
-def _gate(hosts: frozenset[str]) -> Middleware:
+def _gate(hosts: frozenset[str], crowded: Callable[[], bool]) -> Middleware:
     @web.middleware
     async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Refuse what is not for us or too large, answer every error as JSON, and keep the connection's deadline."""
@@ -173,6 +179,8 @@ def _gate(hosts: frozenset[str]) -> Middleware:
             log.exception("http_failed", method=request.method, path=request.path)
             response = _error(500, "internal", "the node failed to answer; its log says why")
         response.headers.update(_HEADERS)
+        if crowded():
+            response.force_close()
         if isinstance(guard, Guard):
             guard.wait()
         return response

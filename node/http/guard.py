@@ -1,4 +1,4 @@
-"""The deadline of an HTTP connection: aiohttp bounds what a request may weigh, but not how long it may take to come."""
+"""The bounds of an HTTP connection that aiohttp does not keep: how long a request lasts, and what comes behind it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ class Guard(asyncio.Protocol):
     """Stands between a transport and the protocol that serves it, and ends the connection when a phase takes too long.
 
     A connection waits for a request, is served, and waits again. So the head of a request, its handling, and the
-    writing of the answer with the pause after it have as much time each.
+    writing of the answer with the pause after it have as much time each. What comes while it is served waits: aiohttp
+    would read it, and keep whatever is wrong with it, a thousand times if need be.
 
     Args:
         inner: serves the connection.
@@ -38,6 +39,9 @@ class Guard(asyncio.Protocol):
         self._gone = gone
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._serving = False
+        self._early = b""
+        """What came meanwhile; nothing more is read then."""
 
     @property
     def host(self) -> str:
@@ -48,12 +52,16 @@ class Guard(asyncio.Protocol):
     def serve(self) -> None:
         """A request has come: begin to serve."""
         if self._rearm():
+            self._serving = True
             self._served(self)
 
     def wait(self) -> None:
         """An answer is ready: begin to wait for the next request."""
         if self._rearm():
+            self._serving = False
             self._waits(self)
+            if self._early:
+                asyncio.get_running_loop().call_soon(self._catch_up)
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -70,6 +78,12 @@ class Guard(asyncio.Protocol):
         self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self.abort)
         return True
 
+    def _catch_up(self) -> None:
+        if self._early and not self._serving and self._transport is not None:
+            early, self._early = self._early, b""
+            self._transport.resume_reading()
+            self._inner.data_received(early)
+
     # --- called by the loop ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -79,8 +93,12 @@ class Guard(asyncio.Protocol):
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Hand data on."""
-        self._inner.data_received(data)
+        """Hand data on, unless a request is served."""
+        if not self._serving:
+            self._inner.data_received(data)
+        elif self._transport is not None:
+            self._early += data
+            self._transport.pause_reading()
 
     def eof_received(self) -> bool | None:
         """Hand the other side's end on."""

@@ -55,7 +55,7 @@ class HttpServer:
         """The connections, and their numbers."""
         self._numbers = count(1)
         self._runner = web.AppRunner(
-            make_app(run, self.metrics),
+            make_app(run, self.metrics, lambda: listener.crowded),
             access_log=None,
             # Of bytes that are no HTTP there is nothing to tell, unless somebody looks for it.
             logger=_Quiet(logging.getLogger("liminal.http")),
