@@ -11,6 +11,7 @@ from .client_feed import ClientFeed
 from .client_sinks import Answered, Call
 from .errors import Draining, NoConnection, OutcomeUnknown
 from .inbox import Inbox
+from .lines import write_line
 from .mailbox import CREDIT, Mailbox
 from .process import Process
 from .processes import NORMAL
@@ -106,7 +107,8 @@ class Resident:
         if not isinstance(error, NoConnection | OutcomeUnknown | Draining):  # else another connection asks once more
             self._client.feeds.forget(self)
             if self.stood:
-                log.error("mailbox_lost", extra={"fields": {"groups": sorted(self.groups), "why": str(error)}})
+                facts = {"groups": sorted(self.groups), "why": str(error)}
+                write_line(log, logging.ERROR, "mailbox_lost", facts)
                 self.groups.clear()
                 self.refused_with = error
                 self.mailbox.end(error)
@@ -147,7 +149,8 @@ class _Rejoin(Answered):
         if self._stay.waiting:
             self._stay.sure = False  # those who join it now will hear for themselves
         elif self._resident.forget(self._stay):
-            log.error("membership_lost", extra={"fields": {"group": self._stay.group, "why": str(error)}})
+            facts = {"group": self._stay.group, "why": str(error)}
+            write_line(log, logging.ERROR, "membership_lost", facts)
 
     def answer(self, frame: ClientFrame) -> None:
         """It is a member again."""

@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
+from .lines import write_line
+
 if TYPE_CHECKING:
     from liminal_mesh.cluster import Notice
 
@@ -98,7 +100,7 @@ class Events:
         self._note(kind, "error", error, facts)
 
     def _note(self, kind: str, level: Level, error: BaseException | None, facts: Mapping[str, object]) -> None:
-        log.log(logging.getLevelNamesMapping()[level.upper()], kind, extra={"fields": dict(facts)}, exc_info=error)
+        write_line(log, logging.getLevelNamesMapping()[level.upper()], kind, facts, error)
         if level == "debug":
             return
         assert not facts.keys() & OWN, f"event {kind} has a fact called {min(facts.keys() & OWN)}"

@@ -17,6 +17,7 @@ from liminal_mesh.storage import LiminalError
 from .acks import check_timeout
 from .errors import DeadlineExceeded, LimitExceeded
 from .inbox import Budget, Inbox
+from .lines import write_line
 from .names import check_pattern
 from .processes import NORMAL
 from .reasons import error_reason
@@ -139,11 +140,11 @@ class Interests:
     def _unsubscribed(self, subscriber: Subscriber, exited: Exited, owner: Pid | None, reason: str) -> None:
         try:
             self._hub.exchange.unsubscribe(subscriber)
-        except Exception as error:  # it is over all the same, and whoever unsubscribes is told
+        except Exception as error:  # noqa: BLE001 - it is over all the same, and whoever unsubscribes is told
             subscriber.failure = error
             if owner is not None:  # a client's: nobody here will ask
                 facts = {"pattern": subscriber.pattern, "pid": str(subscriber.pid)}
-                log.exception("unsubscribe_failed", extra={"fields": facts})
+                write_line(log, logging.ERROR, "unsubscribe_failed", facts, error)
         self._hub.shared.retire(subscriber.inbox)
         self._changed()
         exited(subscriber.pid, reason, subscriber.parting)

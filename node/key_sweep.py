@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from .dedup import Dedup
+from .lines import write_line
 
 __all__ = ["KeySweep"]
 
@@ -56,7 +57,7 @@ class KeySweep:
     def _sweep(self) -> None:
         self._timer = None
         report, due = self._dedup.sweep(self._clock(), SWEEP_KEYS)
-        log.debug("keys_swept", extra={"fields": report._asdict()})
+        write_line(log, logging.DEBUG, "keys_swept", report._asdict())
         if report.expired >= SWEEP_KEYS:
             self._timer = asyncio.get_running_loop().call_later(0, self._sweep)
         elif due is not None:

@@ -1,9 +1,8 @@
 """Structured logs: events with fields, silent in a program that embeds us until it wants to hear them.
 
 ``get_logger`` gives a structlog logger over a standard one below ``liminal``, and touches nothing global: a program
-sets levels and handlers as for any library, and sees ``event key=value``; the fields stand in the record's
-``fields`` attribute, where a line logged with ``extra={"fields": ...}`` has them too. ``configure_logging`` belongs
-to ``liminal serve``, which owns its process.
+sets levels and handlers as for any library, and sees lines as :mod:`.lines` says. ``configure_logging`` belongs to
+``liminal serve``, which owns its process.
 
 Nothing is logged per message: a line costs 17 µs, and a publish has no time for it.
 """
@@ -19,12 +18,10 @@ from typing import Any, Final, Literal, TextIO, TypeAlias, cast
 import structlog
 from structlog.typing import Processor
 
+from .lines import FIELDS, ROOT, line_text
 from .text import printable
 
 __all__ = ["LEVELS", "ROOT", "Level", "configure_logging", "get_logger", "set_level"]
-
-ROOT: Final = "liminal"
-"""The logger above all of ours."""
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 """How important a line has to be, to be written."""
@@ -32,13 +29,7 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warning", "error")
 """From the most talkative one on."""
 
-_FIELDS: Final = "fields"
-"""The attribute of a log record that holds the event's fields."""
-
 Event = MutableMapping[str, Any]
-
-# Without it Python would write the warnings of a library to stderr of a program that never asked for logs.
-logging.getLogger(ROOT).addHandler(logging.NullHandler())
 
 
 def get_logger(name: str = "") -> structlog.stdlib.BoundLogger:
@@ -109,14 +100,13 @@ def _to_record(_logger: object, _method: str, event: Event) -> tuple[tuple[str],
     """Hand an event to the standard logger: readable for any handler, whole for ours."""
     passed = {key: event.pop(key) for key in ("exc_info", "stack_info", "stacklevel") if key in event}
     name = str(event.pop("event", ""))
-    shown = " ".join((name, *(f"{key}={printable(str(value))}" for key, value in event.items())))
-    return (shown,), {**passed, "extra": {_FIELDS: {"event": name, **event}}}
+    return (line_text(name, event),), {**passed, "extra": {FIELDS: {"event": name, **event}}}
 
 
 def _from_record(_logger: object, _method: str, event: Event) -> Event:
     """Build the event again from a record, ours or another library's."""
     record: logging.LogRecord = event["_record"]
-    fields: dict[str, Any] = getattr(record, _FIELDS, {})
+    fields: dict[str, Any] = getattr(record, FIELDS, {})
     rebuilt: Event = {"event": fields.get("event", event["event"]), "level": record.levelname.lower()}
     rebuilt["logger"] = record.name
     rebuilt.update({key: value for key, value in fields.items() if key != "event"})

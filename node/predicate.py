@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 from liminal_mesh.cluster import Notices
 
+from .lines import write_line
 from .message import Message
 
 __all__ = ["Predicate", "Where", "check_where"]
@@ -102,7 +103,7 @@ class Predicate:
         facts = {"subscription": self._title, "message": repr(message), "errors": self.errors}
         notice = self._notices.take("error", "predicate_failed", "", self._clock(), **facts)
         if notice is not None:
-            log.error(notice.event, extra={"fields": notice.fields}, exc_info=error)
+            write_line(log, logging.ERROR, notice.event, notice.fields, error)
 
 
 def _truth(answer: object) -> bool:

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from liminal_mesh.cluster import Pid
 
+from .lines import write_line
 from .mailbox import Mailbox
 from .names import check_pid
 from .processes import NORMAL
@@ -165,14 +166,14 @@ class Spawner:
             return True
         _, deaf = await asyncio.wait(others, timeout=timeout_s)
         for task in deaf:
-            log.error("process_not_cancelled", extra={"fields": {"task": task.get_name()}})
+            write_line(log, logging.ERROR, "process_not_cancelled", {"task": task.get_name()})
         return not deaf
 
     async def _run(self, process: Process, function: ProcessFunction) -> None:
         try:
             await function(process)
-        except Exception as error:
-            log.error("process crashed", extra={"fields": {"pid": str(process.pid)}}, exc_info=error)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is the end of the process, and its reason
+            write_line(log, logging.ERROR, "process_crashed", {"pid": str(process.pid)}, error)
             process.exit(error_reason(error))
         else:
             process.exit(NORMAL)

@@ -15,6 +15,7 @@ from .config import LimitsConfig
 from .connection import Connection
 from .errors import LimitExceeded
 from .inbox import Budget
+from .lines import write_line
 from .processes import NO_CONNECTION, SHUTDOWN
 from .values import ClientConnection
 from .vigil import SILENCE_S, Vigil
@@ -218,7 +219,7 @@ class Server:
             connection.end(NO_CONNECTION)
         self._wires.pop(wire.tag, None)
         self.bus.changed()
-        log.debug("client gone", extra={"fields": {"from": wire.peer_address, "why": reason}})
+        write_line(log, logging.DEBUG, "client_gone", {"from": wire.peer_address, "why": reason})
 
     def wire_paused(self, wire: Wire) -> None:
         """What is written waits; it is pulled again when there is room, and not for ever."""

@@ -15,6 +15,7 @@ from liminal_mesh.cluster import Pid
 from .acks import check_timeout, check_wait
 from .causal import CausalBounds, CausalOrder
 from .inbox import Inbox
+from .lines import write_line
 from .names import check_name, check_pattern, matches
 from .predicate import Predicate, Where, check_where
 from .receiver import Receiver
@@ -135,12 +136,12 @@ class Subscription(Receiver):
 def _dropped(pattern: str, pid: Pid, leave: Callable[[], None]) -> None:
     """Take down what nobody holds any more."""
     facts = {"pattern": pattern, "pid": str(pid), "why": "it was dropped without leaving its 'async with'"}
-    log.warning("subscription_dropped", extra={"fields": facts})
+    write_line(log, logging.WARNING, "subscription_dropped", facts)
     _take_down(pattern, pid, leave)
 
 
 def _take_down(pattern: str, pid: Pid, leave: Callable[[], None]) -> None:
     try:
         leave()
-    except Exception:  # whatever the bus could not do, the subscription is over
-        log.exception("unsubscribe_failed", extra={"fields": {"pattern": pattern, "pid": str(pid)}})
+    except Exception as error:  # noqa: BLE001 - whatever the bus could not do, the subscription is over
+        write_line(log, logging.ERROR, "unsubscribe_failed", {"pattern": pattern, "pid": str(pid)}, error)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+
+import pytest
 
 from liminal_mesh.node.config import NodeConfig
 from liminal_mesh.node.node import Node
@@ -27,6 +30,11 @@ def node_config(
     section = {**free, "seeds": list(seeds), **(cluster or {})}
     channels = [{"name": channel} for channel in CHANNELS]
     return NodeConfig(**{"name": name, "client": free, "http": free, "cluster": section, "channels": channels, **more})
+
+
+def logged(caplog: pytest.LogCaptureFixture, event: str) -> list[logging.LogRecord]:
+    """Return the lines of an event that were logged so far."""
+    return [record for record in caplog.records if record.__dict__.get("fields", {}).get("event") == event]
 
 
 async def until(node: Node, condition: Callable[[], bool]) -> None:

@@ -16,7 +16,7 @@ from liminal_mesh.node.monitor import Monitor
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.processes import NO_PROCESS
 
-from ..nodes import DEADLINE_S, mesh, node_config
+from ..nodes import DEADLINE_S, logged, mesh, node_config
 from .holders import Held, Pair, ended, eventually, holder, payloads, stay
 from .test_bus_mesh import deafen
 
@@ -164,7 +164,7 @@ async def test_cn1_a_crash_of_one_connection_touches_no_other(
         assert await payloads(subscription, 1) == [b"unharmed"]
         assert repr(spared).endswith("running>")
         assert good.pid in pair.b.running.hub.processes.living("connection")
-    [line] = [record for record in caplog.records if record.getMessage() == "connection_crashed"]
+    [line] = logged(caplog, "connection_crashed")
     assert line.__dict__["fields"]["pid"] == str(former)
 
 

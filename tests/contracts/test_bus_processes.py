@@ -16,7 +16,7 @@ from liminal_mesh.node.node import Node
 from liminal_mesh.node.process import Process
 from liminal_mesh.node.subscription import Subscription
 
-from ..nodes import DEADLINE_S, mesh
+from ..nodes import DEADLINE_S, logged, mesh
 from .conftest import channels, lone_node
 from .holders import Held, Over, ended, eventually, holder, stay, take
 
@@ -57,8 +57,8 @@ async def test_an_error_of_the_function_is_its_reason_and_is_logged(
 
     assert reason.startswith("error: RuntimeError: bad ? xxx")
     assert len(reason) == 1000
-    [line] = [record for record in caplog.records if record.getMessage() == "process crashed"]
-    assert line.__dict__["fields"] == {"pid": str(process.pid)}
+    [line] = logged(caplog, "process_crashed")
+    assert line.__dict__["fields"] == {"event": "process_crashed", "pid": str(process.pid)}
     await held.bus.members()  # the node has heard of it by then
     assert processes(held.node) == 0
 
@@ -254,8 +254,8 @@ async def test_a_function_that_heeds_no_cancellation_does_not_hold_up_the_end_of
         await asyncio.sleep(0)
         await close(bus)
         assert await ended(process) == "shutdown"
-        [line] = [record for record in caplog.records if record.getMessage() == "process_not_cancelled"]
-        assert line.__dict__["fields"] == {"task": f"process-{process.pid}"}
+        [line] = logged(caplog, "process_not_cancelled")
+        assert line.__dict__["fields"] == {"event": "process_not_cancelled", "task": f"process-{process.pid}"}
         release.set()
         assert process.task is not None
         await asyncio.wait([process.task])

@@ -20,7 +20,7 @@ from liminal_mesh.node.reference import Reference
 from liminal_mesh.node.subscribers import Subscriber
 from liminal_mesh.node.subscription import Subscription
 
-from ..nodes import DEADLINE_S, mesh, until
+from ..nodes import DEADLINE_S, logged, mesh, until
 from .conftest import lone_node
 from .holders import Over, holder, payloads, take
 
@@ -69,7 +69,7 @@ async def kept(far: Far) -> list[Subscription]:
 
 def lines(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, object]]:
     """Return the fields of the logged lines of an event."""
-    return [record.__dict__["fields"] for record in caplog.records if record.getMessage() == event]
+    return [record.__dict__["fields"] for record in logged(caplog, event)]
 
 
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "in-another-thread"])
@@ -295,11 +295,11 @@ async def test_ch3_an_unsubscribe_that_fails_where_nobody_would_hear_is_logged(
         elif how == "ended":
             node.running.hub.end_processes("subscription")
 
-    [record] = [one for one in caplog.records if one.getMessage() == "unsubscribe_failed"]
+    [record] = logged(caplog, "unsubscribe_failed")
     assert record.levelno == logging.ERROR
     assert record.exc_info is not None
     assert record.exc_info[0] is CannotLeave
-    assert record.__dict__["fields"] == {"pattern": "ticks", "pid": str(pid)}
+    assert record.getMessage() == f"unsubscribe_failed pattern=ticks pid={pid}"
 
 
 async def test_ch3_an_unsubscribe_that_fails_at_the_node_of_a_client_is_logged_there(

@@ -14,7 +14,7 @@ import pytest
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.values import Gap
 
-from ..nodes import DEADLINE_S
+from ..nodes import DEADLINE_S, logged
 from .holders import Held, Pair, collect, eventually, message, numbers, payloads, take
 
 
@@ -86,7 +86,7 @@ async def test_a_predicate_that_raises_has_not_wanted_the_message(held: Held, ca
             statistics = subscription.statistics
 
     assert (statistics.delivered, statistics.filtered, statistics.predicate_errors) == (1, 3, 3)
-    [record] = [record for record in caplog.records if record.message == "predicate_failed"]
+    [record] = logged(caplog, "predicate_failed")
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], TypeError)
 

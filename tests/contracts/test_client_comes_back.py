@@ -25,7 +25,7 @@ from liminal_mesh.node.node import Node
 from liminal_mesh.node.schema import Schema
 from liminal_mesh.node.values import Gap
 
-from ..nodes import DEADLINE_S, mesh, until
+from ..nodes import DEADLINE_S, logged, mesh, until
 from .holders import check_in_place, cut, ended, eventually, holder, numbers, payloads, stay, take
 
 
@@ -250,7 +250,7 @@ async def test_a_membership_that_is_refused_again_is_lost_unless_the_node_leaves
     await world.client.members()
     await world.client.ready()
 
-    lost = [record for record in caplog.records if record.getMessage() == "membership_lost"]
+    lost = logged(caplog, "membership_lost")
     assert (bool(lost), bool(world.members("x"))) == ((False, True) if isinstance(error, Draining) else (True, False))
     assert all(record.levelno == logging.ERROR for record in lost)
 

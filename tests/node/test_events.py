@@ -52,8 +52,8 @@ def test_an_event_is_kept_and_its_line_is_logged_by_one_call(caplog: pytest.LogC
         {"id": "7.2", "at": 1_700_000_000.5, "kind": "channel_failed", "level": "warning", "channel": "orders"},
     ]
     assert [(one.levelname, one.getMessage(), one.fields) for one in caplog.records] == [  # type: ignore[attr-defined]
-        ("INFO", "link_up", {"peer": "b", "epoch": "12"}),
-        ("WARNING", "channel_failed", {"channel": "orders"}),
+        ("INFO", "link_up peer=b epoch=12", {"event": "link_up", "peer": "b", "epoch": "12"}),
+        ("WARNING", "channel_failed channel=orders", {"event": "channel_failed", "channel": "orders"}),
     ]
 
 
@@ -76,7 +76,7 @@ def test_what_is_for_debugging_is_a_line_and_no_event(caplog: pytest.LogCaptureF
     events = Events(7, clock)
     events.note("dial_failed", "debug", target="b:1")
 
-    assert (list(events), events.last, caplog.messages) == ([], "7.0", ["dial_failed"])
+    assert (list(events), events.last, caplog.messages) == ([], "7.0", ["dial_failed target=b:1"])
 
 
 def test_whoever_waits_is_told_of_each_event() -> None:

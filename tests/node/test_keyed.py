@@ -35,6 +35,7 @@ from liminal_mesh.node.route import Pending, Route
 from liminal_mesh.node.subscribers import Subscriber
 from liminal_mesh.node.values import Gap
 
+from ..nodes import logged
 from ..supervising import shared_alone
 
 ME, PEER, OTHER = NodeId("me", 1), NodeId("b", 1), NodeId("c", 1)
@@ -255,8 +256,8 @@ def test_dd3_the_original_error_is_the_one_that_is_seen(caplog: pytest.LogCaptur
 
     with caplog.at_level(logging.ERROR, "liminal.node"), pytest.raises(Rejected):
         bench.publish()
-    [record] = [one for one in caplog.records if one.message == "key_not_released"]
-    assert record.fields == {"channel": "c", "key": "k"}  # type: ignore[attr-defined]
+    [record] = logged(caplog, "key_not_released")
+    assert record.fields == {"event": "key_not_released", "channel": "c", "key": "k"}  # type: ignore[attr-defined]
     [event] = bench.shared.keys.events
     assert {"kind": "key_not_released", "level": "error", "channel": "c", "key": "k"}.items() <= event.items()
     assert bench.dedup.statistics.failed_releases == 1

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from liminal_mesh.node.lines import write_line
 from liminal_mesh.node.logs import configure_logging, get_logger
 
 log = get_logger("test")
@@ -36,9 +37,15 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_an_unconfigured_program_hears_nothing() -> None:
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from liminal_mesh.node.logs import get_logger; get_logger('mesh').error('peer_lost', peer='b')",
+        "from liminal_mesh import Client; import logging; logging.getLogger('liminal.client').error('peer_lost')",
+    ],
+)
+def test_an_unconfigured_program_hears_nothing(code: str) -> None:
     """Not even warnings, which Python would otherwise write to stderr; structlog's own default would print."""
-    code = "from liminal_mesh.node.logs import get_logger; get_logger('mesh').error('peer_lost', peer='b')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
 
     assert (done.stdout, done.stderr) == ("", "")
@@ -126,3 +133,19 @@ def test_colour_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert "\x1b[" not in plain.getvalue()
     assert "\x1b[" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("where", ["liminal.subscription", "liminal.node"])
+def test_lines_of_every_kind_are_the_same_for_every_handler(where: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A program's own shows the facts, ours has them apart, and nobody's text is taken for a format."""
+    stream = io.StringIO()
+    configure_logging("info", "json", stream)
+    write_line(logging.getLogger(where), logging.WARNING, "subscription_dropped", {"pattern": "m.*", "why": "100%s\n"})
+    write_line(logging.getLogger(where), logging.DEBUG, "not_wanted", {})
+
+    (record,) = caplog.records
+    assert record.getMessage() == "subscription_dropped pattern=m.* why=100%s\\n"
+    (line,) = lines(stream)
+    del line["timestamp"]
+    told = {"event": "subscription_dropped", "level": "warning", "logger": where}
+    assert line == {**told, "pattern": "m.*", "why": "100%s\\n"}

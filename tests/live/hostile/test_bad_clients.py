@@ -32,7 +32,7 @@ from liminal_mesh.cluster import (
 from liminal_mesh.cluster.frame import Frame
 from liminal_mesh.node import Message
 
-from ...nodes import until
+from ...nodes import logged, until
 from ..raw_peer import RawClient, header
 from .clients import alive, goodbye, greeted, served
 
@@ -73,7 +73,7 @@ async def test_many_refusals_are_counted_one_by_one_and_logged_once(caplog: pyte
                 raw.send_bytes(header(0))
                 assert (await goodbye(raw)).code == "protocol"
         assert a.running.server.refusals == {"protocol": 50}
-        (line,) = [one for one in caplog.records if one.getMessage() == "client_refused"]
+        (line,) = logged(caplog, "client_refused")
         assert getattr(line, "fields", {})["code"] == "protocol"
         (event,) = [one for one in a.running.hub.events if one["kind"] == "client_refused"]
         assert (event["code"], event["level"]) == ("protocol", "warning")

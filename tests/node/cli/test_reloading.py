@@ -14,7 +14,7 @@ from liminal_mesh.node.cli.reloading import Reloader
 from liminal_mesh.node.config import NodeConfig
 from liminal_mesh.node.config_sources import LoadedConfig
 from liminal_mesh.node.errors import ConfigError, Problem
-from liminal_mesh.node.logs import ROOT
+from liminal_mesh.node.lines import ROOT
 from liminal_mesh.node.node import Node
 
 from ...live.raw_peer import raw_seed
