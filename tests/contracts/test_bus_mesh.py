@@ -81,7 +81,7 @@ async def test_a_channel_with_receipts_can_be_published_on_without(pair: Pair) -
 
 
 async def test_a_remote_subscriber_that_rejects_is_a_node_that_dropped(pair: Pair) -> None:
-    """The publish is accepted all the same, and the loss is told there."""
+    """CH8: the publish is accepted all the same, and the loss is told there."""
     async with pair.there.subscribe("reject", max_in_flight=1, wait="cluster") as far:
         outcomes = [await pair.here.publish("reject", number, ack="nodes") for number in range(7)]
         items = await account(far, 7)
@@ -190,7 +190,7 @@ async def test_nothing_is_lost_in_silence_between_nodes(pair: Pair) -> None:
 
 @pytest.mark.parametrize("policy", ["drop-oldest", "drop-newest", "reject"])
 async def test_a_remote_inbox_that_overflows_tells_its_subscriber(pair: Pair, policy: str) -> None:
-    """The publisher is not refused."""
+    """CH8: by the rules of its own node; the publisher is not refused."""
     async with pair.there.subscribe(policy, max_in_flight=2, wait="cluster") as far:
         for _ in range(300):
             pair.here.publish_nowait(policy, b"")
@@ -203,7 +203,7 @@ async def test_a_remote_inbox_that_overflows_tells_its_subscriber(pair: Pair, po
 
 
 async def test_a_remote_subscription_that_overflows_is_disconnected_if_it_wants_that(pair: Pair) -> None:
-    """With all that it had, and a gap."""
+    """CH8: with all that it had, and a gap."""
     async with pair.there.subscribe("disconnect", max_in_flight=2, wait="cluster") as far:
         for _ in range(50):
             pair.here.publish_nowait("disconnect", b"")

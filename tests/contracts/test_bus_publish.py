@@ -46,7 +46,7 @@ async def test_message_ids_grow(held: Held) -> None:
 
 
 async def test_pressure_tells_what_was_decided_and_why(held: Held) -> None:
-    """Credit left: accept. Credit used, room in the inbox: defer. Both full: reject, which costs the subscriber."""
+    """PR1: credit left: accept. None, but room in the inbox: defer. Both full: reject, which costs the subscriber."""
     async with held.bus.subscribe("drop-newest", max_in_flight=2) as subscription:
         outcomes = [await held.bus.publish("drop-newest", number) for number in range(7)]
         assert [(one.pressure.decision, one.pressure.in_flight, one.pressure.buffered) for one in outcomes] == [
@@ -64,7 +64,7 @@ async def test_pressure_tells_what_was_decided_and_why(held: Held) -> None:
 
 
 async def test_the_worst_subscriber_makes_the_pressure(held: Held) -> None:
-    """One that is idle does not hide one that is full."""
+    """PR1: one that is idle does not hide one that is full."""
     async with held.bus.subscribe("drop-newest", max_in_flight=1), held.bus.subscribe("drop-newest"):
         for _ in range(5):
             await held.bus.publish("drop-newest", b"")
@@ -75,7 +75,7 @@ async def test_the_worst_subscriber_makes_the_pressure(held: Held) -> None:
 
 
 async def test_reject_refuses_before_anything_is_sent_to_anyone(held: Held) -> None:
-    """Other subscribers of the channel do not get it, and its number is not used."""
+    """PR1: others of the channel do not get it, its number is not used, and the error has the four numbers."""
     async with held.bus.subscribe("reject", max_in_flight=1) as full, held.bus.subscribe("reject") as other:
         for number in range(5):
             await held.bus.publish("reject", number)

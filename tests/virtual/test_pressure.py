@@ -10,12 +10,13 @@ from typing import NamedTuple, NoReturn
 import msgspec
 import pytest
 
-from liminal_mesh.cluster import ClientPublish, Envelope, Failure, OptionKey
+from liminal_mesh.cluster import ClientPublish, Credit, Envelope, Failure, OptionKey
 from liminal_mesh.node.bus import Bus
 from liminal_mesh.node.config import ChannelConfig, InboxConfig, PressureConfig
 from liminal_mesh.node.errors import Busy, ChannelClosed, DeadlineExceeded, Draining, OutcomeUnknown
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
+from liminal_mesh.node.pressure import Severity
 from liminal_mesh.node.subscription import Subscription
 from liminal_mesh.testing import Cluster
 
@@ -393,3 +394,59 @@ async def test_a_smaller_factor_counts_at_once() -> None:
             async with asyncio.timeout(1):
                 await waiting
             assert channel.press.throttle.factor == 2.0
+
+
+@pytest.mark.parametrize(
+    ("alert", "level"),
+    [(None, "info"), ("info", "info"), ("warning", "warning"), ("error", "error"), ("critical", "error")],
+)
+async def test_an_alert_is_an_event_of_its_severity(alert: Severity | None, level: str) -> None:
+    """PR3: with the signal, and with all that applies; its end is nothing to be alarmed about."""
+    rule = PressureConfig(at=0.5, alert=alert, signal="scale-out", slow=2.0, shed_below=3)
+    channel = ChannelConfig(name="alarm", inbox=InboxConfig(messages=6), pressure=[rule])
+    async with Cluster(nodes=1, channels=[channel]) as cluster:
+        node = cluster["a"]
+        async with node.subscribe("alarm", max_in_flight=4) as subscription:
+            for _ in range(5):
+                await node.publish("alarm", b"")
+            for _ in range(5):
+                await anext(subscription)
+            await asyncio.sleep(1.2)
+        events = [event for event in node.running.hub.events if event["kind"].startswith("pressure")]
+
+    reached, over = events
+    said = {"channel": "alarm", "threshold": 0.5, "slow": 2.0, "shed_below": 3, "signal": "scale-out"}
+    said |= {} if alert is None else {"alert": alert}
+    assert (reached["kind"], reached["level"], reached["score"]) == ("pressure_reached", level, 0.5)
+    assert (over["kind"], over["level"], over["score"]) == ("pressure_over", "info", 0.1)
+    for event in events:
+        assert {key: event[key] for key in event if key in {*said, "alert"}} == said
+
+
+@pytest.mark.parametrize("kind", ["node", "client"])
+async def test_consumers_that_are_gone_signal_nothing(kind: str) -> None:
+    """PR3: whatever they had waiting, and whatever comes for them late; neither score nor event nor channel is made."""
+    rule = PressureConfig(at=0.5, signal="scale-out")
+    channel = ChannelConfig(name="m.*", inbox=InboxConfig(messages=6), pressure=[rule])
+    async with Cluster(nodes=2, channels=[channel]) as cluster, AsyncExitStack() as stack:
+        node, hub = cluster["a"], cluster["a"].running.hub
+        bus = node if kind == "node" else await stack.enter_async_context(cluster.client("a"))
+        async with bus.subscribe("m.*", max_in_flight=4, wait="cluster"):
+            for _ in range(4):
+                await node.publish("m.a", b"")
+        while hub.exchange.channels.subscriptions:  # noqa: ASYNC110 - before the other node hears of it
+            await asyncio.sleep(0.00001)
+        for _ in range(20):
+            cluster["b"].publish_nowait("m.late", b"")
+            await node.publish("m.a", b"")
+        client = await raw(cluster, stack)
+        client.send(Credit(1, 100))
+        await asyncio.sleep(1)
+
+        assert hub.shared.statistics.stale_forward == 20
+        assert not [event for event in hub.events if event["kind"].startswith("pressure")]
+        press = hub.exchange.resolve("m.a").press
+        assert press is not None
+        assert (press.score(), press.pressure.reached) == (0.0, ())
+        assert "m.late" not in hub.exchange.channels.channels
+        assert hub.throttles.by("m.a") == {}

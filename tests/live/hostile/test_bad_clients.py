@@ -158,7 +158,7 @@ async def test_a_name_that_cannot_be_is_refused_by_itself(name: str) -> None:
 
 
 async def test_requests_that_make_no_sense_are_refused_by_themselves() -> None:
-    """An unknown verb, a subscription twice, the end or the credit of one that is not."""
+    """PR2: a strange verb, a subscription twice, the end or the credit of none; credit that was not used is counted."""
     async with served() as (a, _, _), greeted(a) as raw:
         raw.send(Request(1, "format-disk"))
         assert (await raw.expect(Failure)).error == "ProtocolError"
