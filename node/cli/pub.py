@@ -53,19 +53,19 @@ def pub(
     refused. 4: the fate of some is unknown, since the time was up or the connection was lost; with --key it is safe to
     publish again.
     """
-    from .publishing import Work, encode, publish_one, publish_stream
+    from .publishing import Work, encode, encode_lines, publish_one, publish_stream, repeat
 
     if key is not None and (lines or count > 1):
         raise Stop("--key is of one message: leave out --count and --lines", Code.USAGE)
     source = _source(payload, lines)
     work = Work(channel, _headers(header or []), encoding, ack, seconds(timeout, "--timeout"), json, key)
     if source is None and lines:
-        raise typer.Exit(run_async(publish_stream(server, work, sys.stdin.buffer, None)))
+        raise typer.Exit(run_async(publish_stream(server, work, encode_lines(sys.stdin.fileno(), encoding))))
     body = sys.stdin.buffer.read() if source is None else source.encode("utf-8", "surrogateescape")
     message = encode(body, encoding)
     if count == 1:
         raise typer.Exit(run_async(publish_one(server, work, message)))
-    raise typer.Exit(run_async(publish_stream(server, work, message, count)))
+    raise typer.Exit(run_async(publish_stream(server, work, repeat(message, count), count)))
 
 
 def _source(payload: str | None, lines: bool) -> str | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from liminal_mesh.cluster import Encoding
 
@@ -17,6 +16,7 @@ from ..payload import Encoded
 from .connection import open_client
 from .documents import outcome_document
 from .errors import Code, Stop
+from .lines import read_lines
 from .output import emit, emit_json
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..publisher import Publisher
     from ..values import PublishOutcome
 
-__all__ = ["Work", "encode", "publish_one", "publish_stream"]
+__all__ = ["Work", "encode", "encode_lines", "publish_one", "publish_stream", "repeat"]
 
 EncodingName = Literal["auto", "text", "raw", "json", "msgpack"]
 
@@ -100,14 +100,16 @@ def _sentence(outcome: PublishOutcome) -> str:
     return f"{verdict}{who} (message {outcome.message_id})"
 
 
-async def publish_stream(server: str | None, work: Work, source: object, count: int | None) -> int:
+async def publish_stream(
+    server: str | None, work: Work, messages: AsyncIterator[object], count: int | None = None
+) -> int:
     """Publish many messages through a window and print the sum, also when it ends early; return the exit code.
 
     Args:
         server: the node.
         work: what they have in common.
-        source: the payload to repeat ``count`` times; a binary file, whose lines are the payloads, without a count.
-        count: how many.
+        messages: the payloads.
+        count: how many there are, if that is known.
     """
     begin = time.monotonic()
     async with open_client(server) as client:
@@ -115,7 +117,6 @@ async def publish_stream(server: str | None, work: Work, source: object, count: 
         try:
             async with publisher:
                 with _progress(count) as bar:
-                    messages = _lines(source, work.encoding) if count is None else _repeat(source, count)  # type: ignore[arg-type]
                     async for message in messages:
                         await publisher.send(message, headers=work.headers)
                         bar.step(publisher.statistics.acknowledged)
@@ -126,15 +127,20 @@ async def publish_stream(server: str | None, work: Work, source: object, count: 
     return Code.OK
 
 
-async def _repeat(payload: object, count: int) -> AsyncIterator[object]:
+async def repeat(payload: object, count: int) -> AsyncIterator[object]:
+    """Yield one payload so often."""
     for _ in range(count):
         yield payload
 
 
-async def _lines(source: IO[bytes], encoding: EncodingName) -> AsyncIterator[object]:
-    # In a thread: whoever writes the lines may be slow, and the connection has to be kept alive meanwhile.
-    while line := await asyncio.to_thread(source.readline):
-        yield encode(line.rstrip(b"\r\n"), encoding)
+async def encode_lines(descriptor: int, encoding: EncodingName) -> AsyncIterator[object]:
+    """Yield what is published for each line of a file.
+
+    Raises:
+        Stop: one is not what it is said to be.
+    """
+    async for line in read_lines(descriptor):
+        yield encode(line, encoding)
 
 
 def _sum(work: Work, publisher: Publisher, seconds: float) -> None:

@@ -215,6 +215,18 @@ def test_an_interrupted_subscriber_says_what_it_has_got() -> None:
         assert "received 3, missed 0" in "\n".join(sub.err)
 
 
+def test_a_publisher_that_waits_for_lines_can_be_interrupted() -> None:
+    """Its input stays open, and nobody waits for what may never come."""
+    with Serve("a", "--channel", "t.>") as node, Process("sub", "t.>", "-s", node.url) as sub:
+        sub.line(lambda text: "subscribed" in text)
+        with Process("pub", "t.x", "--lines", "-s", node.url) as pub:
+            pub.write("one\n")
+            sub.line(lambda text: text == "one", "out")
+            pub.signal(signal.SIGINT)
+            assert pub.wait() == 130, str(pub)
+            assert pub.out[0].startswith("published 1")
+
+
 def test_a_reader_that_has_enough_ends_the_subscriber_quietly() -> None:
     """As with ``liminal sub ... | head``."""
     with Serve("a", "--channel", "t.>") as node, Process("sub", "t.>", "-s", node.url) as sub:

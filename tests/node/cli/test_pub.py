@@ -1,9 +1,9 @@
 """``liminal pub``, against a node in this process."""
 
 import asyncio
-import io
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -20,8 +20,18 @@ def url() -> Iterator[str]:
         yield url
 
 
-def feed(monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(body)))
+@pytest.fixture
+def feed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
+    """Give the command an input."""
+    reader, writer = os.pipe()
+
+    def write(body: bytes) -> None:
+        with os.fdopen(writer, "wb") as pipe:
+            pipe.write(body)
+
+    with os.fdopen(reader) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield write
 
 
 def test_a_publish_prints_its_outcome(run: Run, url: str) -> None:
@@ -61,15 +71,15 @@ def test_many_are_published_through_a_window(run: Run, url: str) -> None:
     assert (told["sent"], told["acknowledged"], told["undelivered"]) == (5000, 5000, 5000)
 
 
-def test_each_line_of_the_input_is_a_message(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_line_of_the_input_is_a_message(run: Run, url: str, feed: Callable[[bytes], None]) -> None:
     """The last one too when it has no end of line."""
-    feed(monkeypatch, b"one\ntwo\r\nthree")
+    feed(b"one\ntwo\r\nthree")
     assert run("pub", "t.x", "-s", url, "--lines").out.startswith("published 3, 3 of them taken by nobody in ")
 
 
-def test_the_whole_input_is_one_message(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_whole_input_is_one_message(run: Run, url: str, feed: Callable[[bytes], None]) -> None:
     """Without --lines."""
-    feed(monkeypatch, b"one\ntwo\xff")
+    feed(b"one\ntwo\xff")
     assert run("pub", "t.x", "-", "-s", url).out.startswith("delivered to nobody")
 
 
