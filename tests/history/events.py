@@ -19,7 +19,9 @@ __all__ = [
     "Attempt",
     "Cause",
     "Deliver",
+    "Drain",
     "Event",
+    "Exit",
     "Fault",
     "Gap",
     "Link",
@@ -74,6 +76,23 @@ class Run(Event, tag="run"):
     """
 
     target: str = ""
+
+
+class Drain(Event, tag="drain"):
+    """A node leaves: ``invoke`` when it certainly takes nothing new any more, ``ok`` when it has gone.
+
+    ``handed_on`` says whether it has left nothing behind; it may take ``budget_s`` seconds.
+    """
+
+    budget_s: float = 0.0
+    handed_on: bool = False
+
+
+class Exit(Event, tag="exit"):
+    """A process has ended, as whoever started it tells: its name, and its exit code."""
+
+    target: str
+    code: int
 
 
 class Publish(Event, tag="publish"):
@@ -219,7 +238,8 @@ class Rest(Event, tag="rest"):
 class Arrive(Event, tag="arrive"):
     """A frame with publishes came to a node over the link from a peer; ``keys`` are their clients and numbers.
 
-    Those for a member of a ``group`` there are told by group, beside those that all the others get.
+    Those for a member of a ``group`` there are told by group, beside those that all the others get; ``spare`` asks only
+    members that have credit for them.
     """
 
     peer: str
@@ -227,6 +247,7 @@ class Arrive(Event, tag="arrive"):
     channel: str
     keys: list[tuple[str, int]]
     group: str = ""
+    spare: bool = False
 
 
 class Version(Event, tag="version"):
@@ -246,7 +267,8 @@ class Usage(Event, tag="usage"):
     """What a process uses: ``before`` it has anything to do, ``during`` its work, and ``after`` all of that is over.
 
     ``resident`` is its memory in bytes, ``caps`` the sum of its configured caps on memory (0: it has none), ``queues``
-    the inboxes, lanes and the like that there are, and ``waiting`` what is in them.
+    the inboxes, lanes and the like that there are, and ``waiting`` what is in them. ``session`` is the number of a
+    client's connection.
     """
 
     moment: Moment
@@ -256,6 +278,7 @@ class Usage(Event, tag="usage"):
     queues: int
     waiting: int
     caps: int = 0
+    session: int = 0
 
 
 class Fault(Event, tag="fault"):
@@ -266,6 +289,8 @@ class Fault(Event, tag="fault"):
 
 AnyEvent: TypeAlias = (
     Run
+    | Drain
+    | Exit
     | Publish
     | Attempt
     | Subscribe

@@ -14,6 +14,8 @@ from .events import (
     Arrive,
     Attempt,
     Deliver,
+    Drain,
+    Exit,
     Fault,
     Gap,
     Link,
@@ -29,7 +31,7 @@ from .events import (
     Version,
 )
 from .reader import BadHistory, read_files
-from .records import Key, KeyedAttempt, Lifetime, Numbered, Publication, SubscriptionRecord
+from .records import DrainRecord, Key, KeyedAttempt, Lifetime, Numbered, Publication, SubscriptionRecord
 from .versions import Versions
 
 __all__ = ["History"]
@@ -49,6 +51,7 @@ class History:
         subscriptions: every subscription instance, by process and number.
         lifetimes: every process, by name.
         runs: those of nodes, by name and epoch.
+        drains: how nodes left, by their runs.
         versions: of schemas, by the run of a node and the channel.
         arrivals: frames with publishes, as they came to nodes over links.
         meeting: what nodes saw of each other, their links and views, and the moments of rest between.
@@ -67,6 +70,7 @@ class History:
         self.subscriptions: dict[tuple[str, int], SubscriptionRecord] = {}
         self.lifetimes: dict[str, Lifetime] = {}
         self.runs: dict[NodeRun, Lifetime] = {}
+        self.drains: dict[NodeRun, DrainRecord] = {}
         self.versions: dict[tuple[NodeRun, str], Versions] = defaultdict(Versions)
         self.arrivals: list[Arrive] = []
         self.meeting: list[Link | Member | Rest] = []
@@ -89,6 +93,8 @@ class History:
             Rest: self.meeting.append,
             Usage: lambda event: self.usage[event.proc].append(event),
             Run: self._run,
+            Drain: self._drain,
+            Exit: self._exit,
             Fault: lambda event: None,
         }
         for event in self.events:
@@ -118,6 +124,11 @@ class History:
         """Return when a run of a node ended, if it did."""
         lifetime = self.runs.get(run)
         return None if lifetime is None else lifetime.ended
+
+    def leaving(self, run: NodeRun, time: int) -> bool:
+        """Return whether a node has begun to leave, at a time."""
+        drain = self.drains.get(run)
+        return drain is not None and drain.began.t_mono_ns <= time
 
     # --- one event of each kind ---
 
@@ -209,6 +220,20 @@ class History:
             raise BadHistory(f"{name} ends and never began")
         self.lifetimes[name].ended = event.t_mono_ns
         self.lifetimes[name].killed = event.type == "info"
+
+    def _drain(self, event: Drain) -> None:
+        run = event.node, event.epoch
+        if event.type == "invoke":
+            self.drains[run] = DrainRecord(event)
+        elif run in self.drains:
+            self.drains[run].over = event
+        else:
+            raise BadHistory(f"{run} has left and never began to leave")
+
+    def _exit(self, event: Exit) -> None:
+        if event.target not in self.lifetimes:
+            raise BadHistory(f"{event.target} ends and never began")
+        self.lifetimes[event.target].code = event.code
 
     def _subscription(self, event: Deliver | Gap | Subscribe | Unsubscribe | Settle) -> SubscriptionRecord:
         one = self.subscriptions.get((event.proc, event.id))

@@ -6,9 +6,10 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from .events import Attempt, Deliver, Gap, NodeRun, Publish, Settle, Subscribe, Type, Unsubscribe
+from .events import Attempt, Deliver, Drain, Gap, NodeRun, Publish, Settle, Subscribe, Type, Unsubscribe
 
 __all__ = [
+    "DrainRecord",
     "Item",
     "Key",
     "KeyedAttempt",
@@ -170,14 +171,23 @@ class SubscriptionRecord:
 
 
 @dataclass(slots=True, eq=False)
+class DrainRecord:
+    """How one run of a node left."""
+
+    began: Drain
+    over: Drain | None = None
+
+
+@dataclass(slots=True, eq=False)
 class Lifetime:
-    """One run of a process; ``ended`` is None when nobody saw its end."""
+    """One run of a process; ``ended`` is None when nobody saw its end, ``code`` when nobody saw its exit code."""
 
     proc: str
     node: NodeRun
     began: int
     ended: int | None = None
     killed: bool = False
+    code: int | None = None
 
 
 def covers(pattern: str, channel: str) -> bool:

@@ -13,6 +13,8 @@ from .events import (
     Attempt,
     Cause,
     Deliver,
+    Drain,
+    Exit,
     Gap,
     Link,
     Member,
@@ -180,7 +182,8 @@ class StoryNode:
 
     def subscribe(self, pattern: str = "c", wait: str = "", version: str = "", **more: Any) -> StorySubscription:
         """Subscribe as what is asked says, embedded or as a client; ``version`` is what is selected."""
-        asked = Subscribe(**self.at, id=next(self._numbers), type="invoke", pattern=pattern, wait=wait, **more)
+        at = {**self.at, "proc": more.pop("proc", self.at["proc"])}
+        asked = Subscribe(**at, id=next(self._numbers), type="invoke", pattern=pattern, wait=wait, **more)
         return StorySubscription(self, asked, version)
 
     def evolve(self, version: str, type: Type = "ok", *, forced: bool = False, **properties: dict[str, Any]) -> None:  # noqa: A002
@@ -199,10 +202,10 @@ class StoryNode:
         event = Member(**self.at, member=member.name, member_epoch=member.epoch, incarnation=incarnation, state=state)
         self.story.add(event)
 
-    def arrive(self, peer: StoryNode, *messages: Deliver, group: str = "") -> None:
+    def arrive(self, peer: StoryNode, *messages: Deliver, **more: Any) -> None:
         """Take a frame from a peer, perhaps for a member of a group."""
         keys = [(one.client, one.n) for one in messages]
-        self.story.add(Arrive(**self.at, peer=peer.name, peer_epoch=peer.epoch, channel="c", keys=keys, group=group))
+        self.story.add(Arrive(**self.at, peer=peer.name, peer_epoch=peer.epoch, channel="c", keys=keys, **more))
 
     def use(self, moment: Moment = "during", **more: int) -> None:
         """Say what it uses: 100 bytes and ten of everything, of up to 50 bytes more, and this more than that."""
@@ -211,6 +214,16 @@ class StoryNode:
         for name, number in more.items():
             counted[name] += number
         self.story.add(Usage(**self.at, moment=moment, **counted))
+
+    def drain(self) -> None:
+        """Begin to leave."""
+        self.story.add(Drain(**self.at, type="invoke", budget_s=1.0))
+
+    def drained(self, *, handed_on: bool = True, code: int = 0) -> None:
+        """Have left, and end."""
+        self.story.add(Drain(**self.at, handed_on=handed_on))
+        self.end()
+        self.story.add(Exit(t_mono_ns=0, proc="test", target=self.at["proc"], code=code))
 
     def end(self) -> None:
         """End well."""
@@ -226,7 +239,7 @@ class StorySubscription:
 
     def __init__(self, node: StoryNode, asked: Subscribe, version: str) -> None:
         self._node = node
-        self._at = {**node.at, "id": asked.id}
+        self._at = {**node.at, "proc": asked.proc, "id": asked.id}
         node.story.add(asked)
         node.story.add(Subscribe(**self._at, type="ok", wait=asked.wait, version=version))
 

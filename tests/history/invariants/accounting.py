@@ -22,7 +22,7 @@ from ..history import History
 from ..records import Item, Publication, Stream, SubscriptionRecord, covers
 from ..violation import Violation
 
-__all__ = ["e4", "f2"]
+__all__ = ["e4", "f2", "lost_at_the_end"]
 
 
 def e4(history: History) -> Iterator[Violation]:
@@ -37,6 +37,14 @@ def f2(history: History) -> Iterator[Violation]:
     for subscription in history.subscriptions.values():
         if not subscription.asked.group:
             yield from _account(history, "F2", subscription, set(subscription.peers))
+
+
+def lost_at_the_end(
+    history: History, name: str, subscription: SubscriptionRecord, origin: NodeRun
+) -> Iterator[Violation]:
+    """Find what an origin accepted, and that is neither delivered nor told, although that run is over."""
+    for channel in [one for one in history.by_channel if covers(subscription.asked.pattern, one)]:
+        yield from _Books(history, name, subscription, (channel, *origin)).check_end()
 
 
 def _account(
@@ -83,6 +91,12 @@ class _Books:
             return  # the ends' counts follow from it
         yield from self._before(stretches)
         yield from self._after(stretches)
+
+    def check_end(self) -> Iterator[Violation]:
+        """Find what is missing after the last delivery, whatever became of the origin."""
+        stretches = _Stretches()
+        if not any(self._between(stretches)):
+            yield from self._lost_after(stretches)
 
     def _between(self, stretches: _Stretches) -> Iterator[Violation]:
         """Compare sequences; fills in the stretches."""
@@ -153,19 +167,25 @@ class _Books:
             yield self._overtold(first, told - max(0, numbers - surely), "before the first delivery")
 
     def _after(self, stretches: _Stretches) -> Iterator[Violation]:
-        """After the last delivery: publishes that certainly came later, or, without one, since it stood."""
-        stood, last = self._subscription.stood, stretches.last
-        if stood is None:
+        """After the last delivery: no more than may have been published, nor, if it lives, less than certainly was."""
+        last, told = stretches.last, stretches.told_after
+        if self._subscription.stood is None:
             return
         published = None if last is None else self._history.publications.get((last.client, last.n))
-        told = stretches.told_after
         possible = self._possible(published, told)
         if told > possible:
             yield self._overtold(self._items[-1], told - possible, "at the end")
+        due, ended = self._subscription.due(self._origin), self._history.ended(self._origin)
+        if due is not None and (ended is None or ended >= due):
+            yield from self._lost_after(stretches)
+
+    def _lost_after(self, stretches: _Stretches) -> Iterator[Violation]:
+        """After the last delivery: publishes that certainly came later, or, without one, since it stood."""
+        stood, last, told = self._subscription.stood, stretches.last, stretches.told_after
         due = self._subscription.due(self._origin)
-        ended = self._history.ended(self._origin)
-        if due is None or (ended is not None and ended < due):
+        if stood is None or due is None:
             return
+        published = None if last is None else self._history.publications.get((last.client, last.n))
         since = begun = stood.t_mono_ns
         if last is not None:
             since = max(since, last.t_mono_ns if published is None else _numbered_by(published, last))

@@ -34,7 +34,7 @@ def o4(history: History) -> Iterator[Violation]:
                 yield Violation("O4", "phantom", delivery, text)
             parent = published.invoke.parent
             if delivery.orphaned:
-                wrong = _no_orphan(subscription, delivery, published, come)
+                wrong = _no_orphan(history, subscription, delivery, published, come)
                 if wrong:
                     yield Violation("O4", "reordered", delivery, f"it is called an orphan, and {wrong}")
             elif subscription.asked.causal_s and parent is not None and parent not in come:
@@ -44,7 +44,9 @@ def o4(history: History) -> Iterator[Violation]:
                     yield Violation("O4", "reordered", delivery, text)
 
 
-def _no_orphan(subscription: SubscriptionRecord, delivery: Deliver, published: Publication, come: set[Key]) -> str:
+def _no_orphan(
+    history: History, subscription: SubscriptionRecord, delivery: Deliver, published: Publication, come: set[Key]
+) -> str:
     """Return why a message that is called an orphan cannot be one; "" if it may."""
     asked, left, parent, cause = subscription.asked, subscription.left, published.invoke.parent, published.invoke.cause
     if not asked.causal_s:
@@ -56,6 +58,7 @@ def _no_orphan(subscription: SubscriptionRecord, delivery: Deliver, published: P
     if not covers(asked.pattern, cause[0]):
         return f"nobody waits for its parent on {cause[0]}"
     over = left is not None and left.t_mono_ns <= delivery.t_mono_ns  # then nothing is waited for any more
+    over = over or history.leaving((delivery.node, delivery.epoch), delivery.t_mono_ns)
     if not over and delivery.t_mono_ns - published.invoke.t_mono_ns < asked.causal_s * 1e9:
         return f"it has waited for less than {asked.causal_s:g} s"
     return ""

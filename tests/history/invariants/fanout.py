@@ -27,10 +27,13 @@ def f1(history: History) -> Iterator[Violation]:
 
 
 def f3(history: History) -> Iterator[Violation]:
-    """A message comes to a node over one link, that to its origin, and once; for each group once more at most."""
-    seen: dict[tuple[NodeRun, str], dict[Key, NodeRun]] = {}
+    """A message comes to a node over one link, that to its origin, and once.
+
+    For each group it comes once more at most, and once before that for those alone who have credit.
+    """
+    seen: dict[tuple[NodeRun, str, bool], dict[Key, NodeRun]] = {}
     for arrival in history.arrivals:
-        here = seen.setdefault(((arrival.node, arrival.epoch), arrival.group), {})
+        here = seen.setdefault(((arrival.node, arrival.epoch), arrival.group, arrival.spare), {})
         peer = arrival.peer, arrival.peer_epoch
         for key in arrival.keys:
             if key in history.keyed:  # whoever tries a key again sends its content again

@@ -80,6 +80,14 @@ def a_node_was_asked_twice_for_one_group(story: Story) -> None:
 
 
 @bad("F3", "duplicated")
+def a_node_without_credit_was_asked_for_that_again(story: Story) -> None:
+    a, b = story.node("a"), story.node("b")
+    message = a.publish()
+    for _ in range(2):
+        b.arrive(a, message, group="g", spare=True)
+
+
+@bad("F3", "duplicated")
 def what_was_for_a_member_was_relayed(story: Story) -> None:
     a, b, c = story.node("a"), story.node("b"), story.node("c")
     message = a.publish()

@@ -47,6 +47,7 @@ def a_group_shares_and_what_was_passed_on_comes_late(story: Story) -> None:
     second, plain = a.subscribe(group="h"), a.subscribe()
     messages = [a.publish() for _ in range(5)]
     b.arrive(a, *messages)
+    b.arrive(a, *messages, group="g", spare=True)
     b.arrive(a, *messages, group="g")
     one.got(messages[2], messages[0])
     other.gap(messages[4])

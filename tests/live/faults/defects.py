@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from inspect import signature
 from itertools import count
+from types import ModuleType
 from typing import Any
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, Eagerness, NodeId
+from liminal_mesh.cluster import CHANNEL_SCOPE, Eagerness, Mesh, NodeId, Pid
+from liminal_mesh.node import runtime
+from liminal_mesh.node.backing import Backing
 from liminal_mesh.node.causal import NEVER, CausalOrder
 from liminal_mesh.node.channel import Channel, ChannelSettings
 from liminal_mesh.node.channel_table import ChannelTable
+from liminal_mesh.node.connection import Connection
 from liminal_mesh.node.dedup import Dedup
+from liminal_mesh.node.hub import Hub
 from liminal_mesh.node.inbox import Inbox, Notes, Run
 from liminal_mesh.node.interests import Interests
 from liminal_mesh.node.message import Message
@@ -31,8 +36,8 @@ HOARD = 300
 """How many megabytes are hoarded: more than the limits of a recorded run allow, and less than would be a nuisance."""
 
 
-def plant(owner: type, name: str, defect: Callable[..., Any]) -> None:
-    """Let a method do something else in this process.
+def plant(owner: type | ModuleType, name: str, defect: Callable[..., Any]) -> None:
+    """Let a method, or a function that a module uses, do something else in this process.
 
     It has to take what the shipped one takes: else it would crash, and be found for that.
     """
@@ -210,6 +215,44 @@ def impatient() -> None:
     plant(CausalOrder, "take", take)
 
 
+def hospitable() -> None:
+    """A node that leaves takes what begins now all the same."""
+
+    def admit(self: Hub, who: Pid, verb: str, name: str) -> None:
+        self.permit(who, verb, name)
+
+    plant(Hub, "admit", admit)
+
+
+def slow_to_leave() -> None:
+    """A node that leaves has not handed on everything when its time is up."""
+
+    async def unfinished(bus: Backing, deadline: float) -> bool:
+        return False
+
+    plant(runtime, "hand_on", unfinished)
+
+
+def wordless() -> None:
+    """A node that leaves says no goodbye to the mesh."""
+
+    def drain(self: Mesh, reason: str) -> None:
+        for link in tuple(self.links.values()):
+            link.wire.close(reason)
+
+    plant(Mesh, "drain", drain)
+
+
+def rude() -> None:
+    """A client is sent away before it has what waits for it."""
+
+    def take_leave(self: Connection, reason: str, others: Sequence[str]) -> None:
+        self.deliveries.held.clear()
+        self._take_leave(reason, others)
+
+    plant(Connection, "take_leave", take_leave)
+
+
 def shared_twice() -> None:
     """What is for one member of a group at a node is given to two."""
     give = Queue.give
@@ -241,5 +284,9 @@ DEFECTS: dict[str, Callable[[], None]] = {
         unasked,
         uncausal,
         impatient,
+        hospitable,
+        slow_to_leave,
+        wordless,
+        rude,
     )
 }

@@ -18,6 +18,8 @@ from tests.history.recorder import Recorder
 from tests.history.records import Key
 from tests.history.versions import CONTENT
 
+from .placing import Place
+
 __all__ = ["CAUSAL_S", "Listener"]
 
 CAUSAL_S = 1.0
@@ -65,6 +67,7 @@ class Listener:
         self.heard: Callable[[Message], None] = lambda message: None
         self._bus = bus
         self._recorder = recorder
+        self._place = Place(bus, recorder)
         self._number = number
         self._subscription: Subscription | None = None
         self._task: asyncio.Task[None] | None = None
@@ -114,6 +117,12 @@ class Listener:
         drained = isinstance(self._bus, Node)
         self._recorder.write(events.Unsubscribe(**self._at(), type="ok", drained=drained))
 
+    async def finish(self) -> None:
+        """Read what waits, until the end that its bus has put to it."""
+        self.pause = 0.0
+        if self._task is not None:
+            await self._task
+
     async def settle(self, wanted: set[Key], timeout: float) -> list[Key]:
         """Wait for the last messages; return those that did not come."""
         if self._left:
@@ -149,6 +158,10 @@ class Listener:
         except LiminalError as error:
             self._left = True
             self._recorder.write(events.Unsubscribe(**self._at(), type="info", error=_text(error)))
+            return
+        if not self._left:  # its bus has come to its end
+            self._left = True
+            self._recorder.write(events.Unsubscribe(**self._at(), type="ok", drained=isinstance(self._bus, Node)))
 
     def _wants(self, message: Message) -> bool:
         """The predicate: what it does not want is written down here, and what it wants when it is handed out."""
@@ -179,14 +192,7 @@ class Listener:
         self._arrived.set()
 
     def _at(self) -> dict[str, Any]:
-        pid = self._bus.pid
-        return {
-            "t_mono_ns": self._recorder.now(),
-            "proc": self._recorder.proc,
-            "node": pid.node,
-            "epoch": pid.epoch,
-            "id": self._number,
-        }
+        return {**self._place.at(), "id": self._number}
 
 
 def _contents(message: Message) -> tuple[bytes, dict[str, Any] | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, BusFrame, Envelope, Offer, Publish
+from liminal_mesh.cluster import CHANNEL_SCOPE, BusFrame, Eagerness, Envelope, Offer, Publish
 from liminal_mesh.cluster.link import Link
 from liminal_mesh.cluster.membership import MemberChanged
 from liminal_mesh.node.hub import Hub
@@ -59,21 +59,23 @@ def note_links(recorder: Recorder) -> None:
         note(self, link, up=False)
         link_down(self, link, reason)
 
-    def noted_publishes(hub: Hub, link: Link, frame: Publish | Offer, group: str) -> None:
+    def noted_publishes(hub: Hub, link: Link, frame: Publish | Offer, group: str = "", *, spare: bool = False) -> None:
         recorder.write(
             events.Arrive(
                 t_mono_ns=recorder.now(), proc=recorder.proc, node=hub.me.name, epoch=hub.me.epoch,
                 peer=link.peer.name, peer_epoch=link.peer.epoch, channel=frame.channel,
-                keys=[_key(item) for item in frame.items], group=group,
+                keys=[_key(item) for item in frame.items], group=group, spare=spare,
             )
         )  # fmt: skip
 
     def noted_frame(self: Hub, link: Link, frame: BusFrame) -> None:
         if isinstance(frame, Offer):
-            for group in ([""] if frame.plain else []) + [group for group, _ in frame.claims]:
-                noted_publishes(self, link, frame, group)
+            if frame.plain:
+                noted_publishes(self, link, frame)
+            for group, eagerness in frame.claims:
+                noted_publishes(self, link, frame, group, spare=eagerness == Eagerness.CREDIT)
         elif isinstance(frame, Publish) and frame.scope == CHANNEL_SCOPE:
-            noted_publishes(self, link, frame, "")
+            noted_publishes(self, link, frame)
         link_frame(self, link, frame)
 
     setattr(Hub, "link_up", noted_up)  # noqa: B010 - of this process alone

@@ -16,12 +16,29 @@ from tests.history.events import Publish, Type
 from tests.history.payloads import digest, nonce, payload, read
 from tests.history.recorder import Recorder
 
+from .placing import Place
 from .shapes import TYPED, shaped
 
-__all__ = ["PublishingClient"]
+__all__ = ["FAILURES", "PublishingClient", "how"]
+
+FAILURES: Final = (LiminalError, RuntimeError)
+"""What a publish may raise; see ``how``."""
 
 NEVER: Final = 1 << 40
 """A number that no stream comes to."""
+
+
+def how(error: Exception) -> Type:
+    """Return how an operation ended that raised this: it certainly was not done, or nobody knows.
+
+    Raises:
+        RuntimeError: it was that, and not since the node has left.
+    """
+    if isinstance(error, RuntimeError):
+        if "is not running" not in str(error):
+            raise error
+        return "fail"
+    return "fail" if isinstance(error, Refused) else "info"
 
 
 class PublishingClient:
@@ -37,6 +54,7 @@ class PublishingClient:
     def __init__(self, bus: Node | Client, recorder: Recorder, name: str, channel: str) -> None:
         self._bus = bus
         self._recorder = recorder
+        self._place = Place(bus, recorder)
         self._name = name
         self._channel = channel
         self._n = 0
@@ -54,8 +72,8 @@ class PublishingClient:
                 body = self._begin()
                 try:
                     await self._bus.publish(self._channel, body, ack=None if number % 4 else "nodes", timeout=2.0)
-                except LiminalError as error:
-                    self._end("fail" if isinstance(error, Refused) else "info", self._n, error=error)
+                except FAILURES as error:
+                    self._end(how(error), self._n, error=error)
                 else:
                     self._end("ok", self._n)
             await asyncio.sleep(pace)
@@ -68,7 +86,8 @@ class PublishingClient:
                 body = self._begin()
                 try:
                     self._bus.publish_nowait(self._channel, body)
-                except LiminalError as error:  # a client's may be about an earlier one: this one was not sent
+                except FAILURES as error:  # a client's may be about an earlier one: this one was not sent
+                    how(error)
                     self._end("fail", self._n, error=error, earlier=isinstance(self._bus, Client))
                 else:
                     taken.append(self._n)
@@ -87,13 +106,13 @@ class PublishingClient:
                 try:
                     await publisher.send(body)
                     sent = self._n
-                except LiminalError as error:  # of an earlier one: this one was not sent
+                except FAILURES as error:  # of an earlier one: this one was not sent
                     self._end("fail", self._n, error=error, earlier=True)
                     failure = error
                     break
             try:
                 await publisher.flush()
-            except LiminalError as error:
+            except FAILURES as error:
                 failure = error
             if sent >= first:
                 self._end("info" if failure else "ok", first, sent - first + 1, error=failure)
@@ -112,8 +131,8 @@ class PublishingClient:
             body = self._begin(parent=content, cause=(parent.channel, parent.origin, parent.epoch, parent.id))
             try:
                 await self._bus.publish(self._channel, body, parent=parent, timeout=2.0)
-            except LiminalError as error:
-                self._end("fail" if isinstance(error, Refused) else "info", self._n, error=error)
+            except FAILURES as error:
+                self._end(how(error), self._n, error=error)
             else:
                 self._end("ok", self._n)
 
@@ -134,15 +153,7 @@ class PublishingClient:
         self._recorder.write(Publish(**self._at(), id=n, type=kind, count=count, error=text))
 
     def _at(self) -> dict[str, Any]:
-        pid = self._bus.pid
-        return {
-            "t_mono_ns": self._recorder.now(),
-            "proc": self._recorder.proc,
-            "node": pid.node,
-            "epoch": pid.epoch,
-            "client": self._name,
-            "session": 0 if isinstance(self._bus, Node) else pid.number,
-        }
+        return {**self._place.at(), "client": self._name, "session": self._place.session}
 
 
 def _rounds(halted: asyncio.Event, rounds: int) -> Iterator[int]:

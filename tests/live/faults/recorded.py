@@ -29,6 +29,7 @@ from tests.history.records import Key, covers
 from .defects import DEFECTS
 from .listener import Listener
 from .noting import note_links, note_members
+from .placing import Place
 from .publishing import PublishingClient
 from .shapes import NARROW, TWO, TYPED
 from .trying import TryingClient
@@ -53,8 +54,9 @@ class RecordedCommands(Commands):
         self._attempts = count(1)
         self._version: Schema | None = None
         """Of the channel with a schema, when it is another one than at the beginning."""
-        self.meter = Meter(bus, recorder, self._at, self._tasks)
-        recorder.write(events.Run(**self._at(), type="invoke"))
+        self.place = Place(bus, recorder)
+        self.meter = Meter(bus, recorder, self._tasks)
+        recorder.write(events.Run(**self._run(), type="invoke"))
         if isinstance(bus, Node):
             self._begin_versions(bus)
 
@@ -63,13 +65,12 @@ class RecordedCommands(Commands):
         for channel in node.config.channels:
             if channel.schema is not None:
                 schema = make_schema(channel.schema)
-                self.recorder.write(events.Version(**self._at(), **_version(channel.name, schema)))
+                self.recorder.write(events.Version(**self.place.at(), **_version(channel.name, schema)))
 
-    def _at(self) -> dict[str, Any]:
-        at: dict[str, Any] = {"t_mono_ns": self.recorder.now(), "proc": self.recorder.proc}
-        if isinstance(self.bus, Node):
-            at |= {"node": self.bus.pid.node, "epoch": self.bus.pid.epoch}
-        return at
+    def _run(self) -> dict[str, Any]:
+        """Return what an event of the process itself says: only a node's is of that node."""
+        at = self.place.at()
+        return at if isinstance(self.bus, Node) else at | {"node": "", "epoch": 0}
 
     async def listen(self, key: str, pattern: str, max_in_flight: int = 256, pause: float = 0.0, **asked: Any) -> None:
         """Open a recorded subscription, and read it."""
@@ -134,15 +135,15 @@ class RecordedCommands(Commands):
 
     async def _evolve(self, schema: Schema, *, force: bool) -> None:
         what = {**_version(TYPED, schema), "forced": force}
-        self.recorder.write(events.Version(**self._at(), **what, type="invoke"))
+        self.recorder.write(events.Version(**self.place.at(), **what, type="invoke"))
         try:
             await self.node.channels.evolve(TYPED, what["document"], force=force)
         except LiminalError as error:
             text = f"{type(error).__name__}: {error}"[:200]
-            self.recorder.write(events.Version(**self._at(), **what, type="fail", error=text))
+            self.recorder.write(events.Version(**self.place.at(), **what, type="fail", error=text))
         else:
             self._version = schema
-            self.recorder.write(events.Version(**self._at(), **what))
+            self.recorder.write(events.Version(**self.place.at(), **what))
 
     async def finished(self) -> None:
         """Wait until all that publishes has ended by itself."""
@@ -177,10 +178,33 @@ class RecordedCommands(Commands):
     async def stop(self) -> bool:
         """Stop, and end the process; its history ends with it."""
         await self.halt()
-        at = self._at()
-        drained = await super().stop()
-        self.recorder.write(events.Run(**{**at, "t_mono_ns": self.recorder.now()}, type="ok"))
-        return drained
+        return await self.drain()
+
+    async def drain(self) -> bool:
+        """Stop while everything else goes on; then publish no more, read what is left, and end the process."""
+        self._drained = await self._leave(self.bus) if isinstance(self.bus, Node) else await self._close(self.bus)
+        await self.halt()
+        for listener in self.listeners.values():
+            await listener.finish()
+        await self.meter.halt()
+        self.recorder.write(events.Run(**self._run(), type="ok"))
+        self.ended.set()
+        return self._drained
+
+    async def _leave(self, node: Node) -> bool:
+        hub, budget_s = node.running.hub, node.config.drain_timeout
+        leaving = asyncio.ensure_future(node.stop())
+        while not hub.draining:  # noqa: ASYNC110 - a few turns
+            await asyncio.sleep(0)
+        self.recorder.write(events.Drain(**self.place.at(), type="invoke", budget_s=budget_s))
+        handed_on = await leaving
+        self.recorder.write(events.Drain(**self.place.at(), handed_on=handed_on))
+        return handed_on
+
+    @staticmethod
+    async def _close(client: Client) -> bool:
+        await client.close()
+        return True
 
 
 def _version(channel: str, schema: Schema) -> dict[str, Any]:

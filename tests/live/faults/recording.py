@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.history.check import Report, check
-from tests.history.events import Fault, Rest, Run
+from tests.history.events import Exit, Fault, Rest, Run
 from tests.history.history import History
 from tests.history.recorder import Recorder
 
@@ -24,7 +24,7 @@ PATIENCE_S = 30.0
 
 
 class RecordedMesh:
-    """Recorded nodes and clients; nodes reach each other through proxies only.
+    """Recorded nodes and clients; nodes reach each other through proxies only. ``drained`` left before the end.
 
     Args:
         fleet: whose processes they are.
@@ -41,6 +41,7 @@ class RecordedMesh:
         self.folder = folder
         self.proxies = proxies
         self.workers: dict[str, Worker] = {}
+        self.drained: set[str] = set()
         self._patience_s = patience_s
         self._fleet = fleet
         self._options = options
@@ -75,6 +76,18 @@ class RecordedMesh:
         now, target = self._recorder.now(), self._procs[worker]
         self._recorder.write(Run(t_mono_ns=now, proc="test", type="info", target=target))
 
+    async def drain(self, name: str) -> None:
+        """Let a node leave while it works, and wait for its end."""
+        worker = self.workers.pop(name)
+        self.note(f"drain {name}")
+        self.drained.add(self._procs[worker])
+        await worker.call("drain")
+        await self._exited(worker)
+
+    async def _exited(self, worker: Worker) -> None:
+        code, now = await worker.exit_code(), self._recorder.now()
+        self._recorder.write(Exit(t_mono_ns=now, proc="test", target=self._procs[worker], code=code))
+
     def note(self, what: str) -> None:
         """Write down what is done to the mesh."""
         self._recorder.write(Fault(t_mono_ns=self._recorder.now(), proc="test", what=what))
@@ -101,18 +114,20 @@ class RecordedMesh:
         self.note("all is quiet")
         done = await asyncio.gather(*(one.call("last", channels=CHANNELS) for one in self._nodes().values()))
         await self.all("settle", last=[message for messages in done for message in messages], timeout=self._patience_s)
-        await self._rest()
+        await self.whole()
+        self._recorder.write(Rest(t_mono_ns=self._recorder.now(), proc="test"))
         await self.all("leave_all")
         await self.all("give_back", timeout=self._patience_s)
         for names in (set(self.workers) - set(self._nodes()), set(self._nodes())):
             await asyncio.gather(*(self.workers[name].call("stop") for name in names))
+            await asyncio.gather(*(self._exited(self.workers[name]) for name in names))
         return check(History.read(sorted(self.folder.glob("*.jsonl"))))
 
-    async def _rest(self) -> None:
-        """Wait until all nodes see each other alive, and write down that from here on what they hold must be true."""
+    async def whole(self) -> None:
+        """Wait until all nodes are linked, and see each other alive."""
+        await self.linked()
         nodes = self._nodes()
         await asyncio.gather(*(one.sees(PATIENCE_S, **dict.fromkeys(nodes, "alive")) for one in nodes.values()))
-        self._recorder.write(Rest(t_mono_ns=self._recorder.now(), proc="test"))
 
     def _nodes(self) -> dict[str, Worker]:
         return {name: one for name, one in self.workers.items() if "node" in one.told}

@@ -32,7 +32,7 @@ class Suffering:
         """Do everything once, links resets a few times more."""
         doings = [
             self.reset, self.reset, self.reset, self.freeze, self.swallow, self.cut, self.cut, self.restart,
-            self.evolve, self.evolve,
+            self.evolve, self.evolve, self.drain,
         ]  # fmt: skip
         self._chance.shuffle(doings)
         for doing in doings:
@@ -67,10 +67,20 @@ class Suffering:
         """Kill a node, and start it again."""
         await self._mesh.kill("b")
         await asyncio.sleep(0.3)
-        await self._mesh.node("b")
+        await self._start("b")
+
+    async def _start(self, name: str) -> None:
+        await self._mesh.node(name)
         await self._mesh.linked()
-        await listen(self._mesh, "b")
-        await publish(self._mesh, "b")
+        await listen(self._mesh, name)
+        await publish(self._mesh, name)
+
+    async def drain(self) -> None:
+        """Let a node leave amid its work, and start it again."""
+        await self._mesh.whole()
+        await self._mesh.drain("c")
+        await self._start("c")
+        self._to_client.point(self._mesh.workers["c"].addresses["client"])
 
     async def evolve(self) -> None:
         """Let the schema of a channel at a node follow another one, and then another one that has to be forced."""

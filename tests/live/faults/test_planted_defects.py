@@ -112,6 +112,37 @@ async def test_a_recorded_run_of_programs_that_do_not_wait_for_parents_is_reject
     assert bool(orphans) == (defect != "uncausal")
 
 
+@pytest.mark.parametrize(
+    ("defect", "found"),
+    [
+        ("", set()),
+        ("hospitable", {"N2"}),
+        ("slow_to_leave", {"N4"}),
+        ("wordless", {"N5"}),
+        ("rude", {"N6"}),
+    ],
+)
+async def test_a_recorded_run_of_a_node_that_leaves_badly_is_rejected(
+    fleet: Fleet, tmp_path: Path, defect: str, found: set[str]
+) -> None:
+    """It drains while all publish, and while a slow subscription of its client has much before it."""
+    async with recorded(fleet, tmp_path, "a", "b", "c", defect=defect) as mesh:
+        node = mesh.workers
+        await mesh.client("k", *(node[name].addresses["client"] for name in ("c", "a")))
+        await mesh.all("listen", key="x", pattern="t.x", wait="cluster")
+        await node["k"].call("listen", key="slow", pattern="t.x", max_in_flight=8, pause=0.01)
+        for one in node.values():
+            await one.call("traffic", client="x", channel="t.x", how="awaited", pace=0.02, burst=2)
+        await asyncio.sleep(0.5)
+        await node["c"].call("traffic", client="y", channel="t.x", how="unawaited", pace=0.0, burst=20, rounds=5)
+        await mesh.whole()
+        await mesh.drain("c")
+        await mesh.node("c")
+        report = await mesh.verdict()
+    rejected(report, defect, found)
+    assert len(report.history.drains) == 4
+
+
 @pytest.mark.parametrize(("defect", "found"), [("", set()), ("hoarded", {"K1"}), ("remembered", {"K2"})])
 async def test_a_recorded_run_of_nodes_that_give_nothing_back_is_rejected(
     fleet: Fleet, tmp_path: Path, defect: str, found: set[str]

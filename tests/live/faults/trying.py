@@ -10,12 +10,15 @@ import hashlib
 from itertools import count
 from typing import Any
 
-from liminal_mesh import InFlight, LiminalError, PublishOutcome, Refused
+from liminal_mesh import InFlight, PublishOutcome
 from liminal_mesh.node.client import Client
 from liminal_mesh.node.node import Node
-from tests.history.events import Attempt, Type
+from tests.history.events import Attempt
 from tests.history.payloads import digest, payload
 from tests.history.recorder import Recorder
+
+from .placing import Place
+from .publishing import FAILURES, how
 
 __all__ = ["TryingClient"]
 
@@ -36,6 +39,7 @@ class TryingClient:
     def __init__(self, bus: Node | Client, recorder: Recorder, content: str, channel: str) -> None:
         self._bus = bus
         self._recorder = recorder
+        self._place = Place(bus, recorder)
         self._content = content
         self._channel = channel
 
@@ -57,21 +61,16 @@ class TryingClient:
         place: dict[str, Any] = {
             "id": number, "client": self._content, "n": n, "channel": self._channel, "key": f"{self._content}/{n}",
         }  # fmt: skip
-        self._recorder.write(Attempt(**self._at(), **place, type="invoke", nonce=nonce, hash=digest(body)))
+        self._recorder.write(Attempt(**self._place.at(), **place, type="invoke", nonce=nonce, hash=digest(body)))
         try:
             outcome = await self._bus.publish(self._channel, body, key=place["key"], timeout=PATIENCE_S)
-        except LiminalError as error:
+        except FAILURES as error:
             text = f"{type(error).__name__}: {error}"[:200]
-            kind: Type = "fail" if isinstance(error, Refused) else "info"
-            self._recorder.write(Attempt(**self._at(), **place, type=kind, error=text))
+            self._recorder.write(Attempt(**self._place.at(), **place, type=how(error), error=text))
             await asyncio.sleep(error.retry_after if isinstance(error, InFlight) else 0)
             return False
-        self._recorder.write(Attempt(**self._at(), **place, **_answer(outcome)))
+        self._recorder.write(Attempt(**self._place.at(), **place, **_answer(outcome)))
         return bool(outcome.delivered or outcome.duplicate)
-
-    def _at(self) -> dict[str, Any]:
-        pid, recorder = self._bus.pid, self._recorder
-        return {"t_mono_ns": recorder.now(), "proc": recorder.proc, "node": pid.node, "epoch": pid.epoch}
 
 
 def _answer(outcome: PublishOutcome) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Set
+from collections.abc import Set
 from typing import Any
 
 from liminal_mesh.cluster.wire import CONTROL_BYTES_MAX, HIGH_WATER_BYTES, WRITE_BYTES
@@ -15,6 +15,8 @@ from tests.history.events import Moment, Usage
 from tests.history.invariants.bounds import RETURNED, SLACK
 from tests.history.recorder import Recorder
 from tests.usage import descriptors, resident_bytes
+
+from .placing import Place
 
 __all__ = ["Meter", "caps_bytes"]
 
@@ -48,7 +50,6 @@ class Meter:
     Args:
         bus: what runs in it.
         recorder: its history.
-        at: the fields that all its events have.
         commands: tasks that are not counted, since they carry out what the test asks of the process.
     """
 
@@ -56,12 +57,11 @@ class Meter:
         self,
         bus: Node | Client,
         recorder: Recorder,
-        at: Callable[[], dict[str, Any]],
         commands: Set[asyncio.Task[Any]],
     ) -> None:
         self._bus = bus
         self._recorder = recorder
-        self._at = at
+        self._place = Place(bus, recorder)
         self._commands = commands
         self._before: Counter[str] = Counter()
         self._sampling: asyncio.Task[None] | None = None
@@ -77,12 +77,17 @@ class Meter:
         """Wait until there is as much of everything as before, or for the time that it may take; then say it."""
         if self._sampling is None:
             return
-        self._sampling.cancel()
-        await asyncio.wait([self._sampling])
+        await self.halt()
         deadline = asyncio.get_running_loop().time() + timeout
         while self._risen() and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(SAMPLE_S)  # nobody tells of all of these
         self._write("after", self._counts())
+
+    async def halt(self) -> None:
+        """Say no more from time to time."""
+        if self._sampling is not None:
+            self._sampling.cancel()
+            await asyncio.wait([self._sampling])
 
     def _risen(self) -> bool:
         counts = self._counts()
@@ -96,7 +101,7 @@ class Meter:
     def _write(self, moment: Moment, counts: Counter[str]) -> None:
         caps = caps_bytes(self._bus.config.limits) if isinstance(self._bus, Node) else 0
         used = Usage(
-            **self._at(),
+            **self._place.at(),
             moment=moment,
             resident=resident_bytes(),
             descriptors=counts["descriptors"],
@@ -104,6 +109,7 @@ class Meter:
             queues=counts["queues"],
             waiting=counts["waiting"],
             caps=caps,
+            session=self._place.session,
         )
         self._recorder.write(used)
 
@@ -113,7 +119,9 @@ class Meter:
 
 
 def _of_node(node: Node) -> Counter[str]:
-    run = node.running
+    run = node._run
+    if run is None:  # it has left
+        return Counter()
     inboxes = [one.inbox for table in run.hub.exchange._shared.tables for one in table.everyone()]
     lanes = [link.lane for link in run.hub.mesh.links.values()] if run.hub.mesh is not None else []
     connections = run.server.connections.values()
