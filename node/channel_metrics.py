@@ -45,7 +45,7 @@ def channel_series(exchange: Exchange, names: Collection[str] = ()) -> Iterator[
         of = [held.by(channel) for channel in channels]
         for family, value in zip((subscribers, in_flight, buffered), map(sum, zip(*of, strict=True)), strict=True):
             family.add_metric((name,), value)
-        scores = [channel.press.score() for channel in channels if channel.press is not None]
+        scores = [one.press.score() for one in channels if one.press is not None and one.settings.pressure]
         if scores:
             pressure.add_metric((name,), max(scores))
     yield from (published, crashes, subscribers, in_flight, buffered, pressure)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from liminal_mesh.cluster import CHANNEL_SCOPE, ClientOutcome, ClientPublish, Confirm, Envelope, ProtocolError
 from liminal_mesh.storage import LiminalError
 
@@ -95,8 +97,9 @@ class Intake:
 
     def _publish_later(self, frame: ClientPublish, index: int, until: float) -> None:
         """Publish what has waited for its turn, if somebody still waits for it."""
+        left_s = until - self._hub.loop.time()
         try:
-            if self._hub.loop.time() > until:
+            if left_s < 0:
                 raise DeadlineExceeded("publish", node=self._connection.pid.node, sent=False)
             self._hub.admit(self._connection.pid, PUBLISH_VERBS[frame.scope], frame.channel)
             channel = self._hub.in_scope(frame.scope).resolve(frame.channel)
@@ -104,6 +107,8 @@ class Intake:
             self._connection.fail(frame.ref + index, error)
             return
         receipts = (check_ack(frame.channel, frame.ack) or channel.settings.ack) == "nodes"
+        if left_s < inf:  # receipts have what is left
+            frame = replace(frame, timeout_ms=int(left_s * 1000))
         self._publish(frame, index, index + 1, receipts, frame.scope == CHANNEL_SCOPE)
         self._look_at_lanes(channel)
 

@@ -205,7 +205,7 @@ class Node(NodeOnly):
             check_timeout(timeout)
         resolved = exchange.resolve(name)
         if resolved.held:
-            await let_pass(hub, resolved, timeout)
+            timeout = await let_pass(hub, resolved, timeout)
             hub.admit(hub.pid, PUBLISH_VERBS[scope], name)
             resolved = exchange.resolve(name)
         pending = FuturePending(asyncio.get_running_loop().create_future())

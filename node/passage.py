@@ -14,17 +14,19 @@ if TYPE_CHECKING:
 __all__ = ["let_pass", "writable"]
 
 
-async def let_pass(hub: Hub, channel: Channel, timeout_s: float) -> None:
-    """Wait until a publisher on a channel that is slowed may go on.
+async def let_pass(hub: Hub, channel: Channel, timeout_s: float) -> float:
+    """Wait until a publisher on a channel that is slowed may go on; return what is left of the time, in seconds.
 
     Raises:
         DeadlineExceeded: that takes longer; nothing was sent.
     """
+    deadline = hub.loop.time() + timeout_s
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout_at(deadline):
             await _turn(channel)
     except TimeoutError:
         raise DeadlineExceeded("publish", node=hub.me.name, sent=False) from None
+    return max(0.0, deadline - hub.loop.time())
 
 
 async def writable(hub: Hub, channel: Channel) -> None:

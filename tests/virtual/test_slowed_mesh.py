@@ -11,6 +11,7 @@ import pytest
 
 from liminal_mesh.node import status
 from liminal_mesh.node.bus import Bus
+from liminal_mesh.node.channel_metrics import channel_series
 from liminal_mesh.node.config import ChannelConfig, InboxConfig, PressureConfig
 from liminal_mesh.node.errors import ChannelClosed, Rejected
 from liminal_mesh.node.node import Node
@@ -156,6 +157,8 @@ async def test_a_channel_without_pressure_of_its_own_is_slowed_too() -> None:
         assert await held.measured(1) > RATE * 0.7  # it had no meter before
         assert held.rate * 0.9 <= await held.measured(8) <= held.rate * 1.2 + 1
         [shown] = status.channels(held.node.running)["channels"]
+        families = {family.name: family.samples for family in channel_series(held.node.running.hub.exchange)}
+        assert families["liminal_channel_pressure_score"] == []  # there is none
         assert shown["pressure"] == {
             "score": 0.0, "reached": [], "slow": FACTOR, "slowed_by": {"b": FACTOR}, "shed_below": 0,
         }  # fmt: skip
@@ -205,3 +208,17 @@ async def test_closing_a_channel_where_it_is_published_refuses_who_waits() -> No
             await held.bus.publish("brake", b"")
             with pytest.raises(Rejected):
                 await held.bus.publish("brake", b"")
+
+
+@pytest.mark.parametrize("kind", ["node", "client"])
+async def test_its_turn_and_its_receipts_have_one_timeout(kind: str) -> None:
+    """PR3: what a publish has waited for the one is taken from the other."""
+    async with far(kind) as held:
+        held.cluster.partition("a", "b")
+        async with held.node.publisher("brake", timeout=60) as publisher:
+            for _ in range(50):  # in one turn, so that nobody else has one for two seconds
+                await publisher.send(b"")
+        begun = held.cluster.now
+        outcome = await held.bus.publish("brake", b"", ack="nodes", timeout=3)
+        assert outcome.nodes == {"b": "unknown"}
+        assert 2.9 < held.cluster.now - begun < 3.2
