@@ -145,7 +145,7 @@ class Hub:
         self._key_sweep = KeySweep(self.shared.keys.dedup, environment.monotonic)
         self._changes = Signal()
         self.turn = Turn()
-        self.room = Room()
+        self.room = Room(self.exchange.offers.look)
         """Whoever waits for room in a lane."""
         self._unwatch = registry.watch(self._group_event)
 

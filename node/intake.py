@@ -6,6 +6,8 @@ publisher's own lane; a peer that is too slow to wait for exerts none.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -74,7 +76,7 @@ class Intake:
         step = 1 if keyed or channel.choosy or frame.mode != _CONFIRM else len(frame.items)
         for start in range(0, len(frame.items), step):
             self._publish(frame, start, start + step, receipts, keyed)
-        self._look_at_lanes(channel)
+        self._look_at_lanes(frame, channel)
 
     def close(self) -> None:
         """The connection is gone."""
@@ -110,7 +112,7 @@ class Intake:
         if left_s < inf:  # receipts have what is left
             frame = replace(frame, timeout_ms=int(left_s * 1000))
         self._publish(frame, index, index + 1, receipts, frame.scope == CHANNEL_SCOPE)
-        self._look_at_lanes(channel)
+        self._look_at_lanes(frame, channel)
 
     def _publish(self, frame: ClientPublish, start: int, stop: int, receipts: bool, keyed: bool) -> None:
         """Publish a part of a frame, and answer for it."""
@@ -142,15 +144,19 @@ class Intake:
                 special = True
         return special
 
-    def _look_at_lanes(self, channel: Channel) -> None:
+    def _look_at_lanes(self, frame: ClientPublish, channel: Channel) -> None:
         """Read no more, while a lane is crowded that this client publishes into."""
         if self._reading and channel.crowded:
             self._reading = False
             self._connection.wire.pause_reading()
-            self._hub.room.then(self._resume)
+            self._hub.room.then(partial(self._resume, frame.scope, frame.channel))
 
-    def _resume(self) -> None:
-        """Read again, since the lanes have room."""
+    def _resume(self, scope: int, name: str) -> None:
+        """Read again, if these lanes have room."""
+        with suppress(LiminalError):  # whatever is refused is not waited for
+            if self._connection.state == "open" and self._hub.in_scope(scope).resolve(name).crowded:
+                self._hub.room.then(partial(self._resume, scope, name))
+                return
         self._reading = True
         self._connection.wire.resume_reading()
 

@@ -111,6 +111,11 @@ class Offers:
                 free.append(piece.after(route.name))
         self._pass_on(free)
 
+    def look(self) -> None:
+        """Look which peers answer, since somebody waits for them; to be called in even intervals."""
+        for route in self._routes.values():
+            route.look()
+
     @property
     def unanswered(self) -> bool:
         """Whether a peer owes an answer: what it was offered may be for another one to take."""

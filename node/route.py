@@ -148,7 +148,10 @@ class Route:
         wake: tells the link that there is something to write.
     """
 
-    __slots__ = ("_awaited", "_offers", "_owed", "expected", "lane", "name", "offered_bytes", "peer", "stalled", "wake")
+    __slots__ = (
+        "_answered", "_awaited", "_offers", "_owed", "expected", "lane", "name", "offered_bytes", "peer", "silent",
+        "stalled", "wake",
+    )  # fmt: skip
 
     def __init__(self, peer: NodeId, lane: PeerLane, wake: Callable[[], None]) -> None:
         self.peer = peer
@@ -159,6 +162,9 @@ class Route:
         """Whether the peer's main loop hangs, as membership shows it."""
         self.offered_bytes = 0
         """What was offered to the peer, and not answered."""
+        self.silent = False
+        """Whether it leaves offers unanswered, as whoever waited for that has found."""
+        self._answered = True
         self.expected = 1
         """The number of the peer's next offer."""
         self._awaited: deque[_Awaited] = deque()
@@ -182,7 +188,9 @@ class Route:
     @property
     def crowded(self) -> bool:
         """Whether whoever has offers for this peer alone should wait: for its lane, or for its answers."""
-        return self.lane.crowded or self.offered_bytes * 2 > self.lane.bytes_max * UNANSWERED_LANES
+        if self.lane.crowded:
+            return True
+        return self.offered_bytes * 2 > self.lane.bytes_max * UNANSWERED_LANES and not self.silent
 
     @property
     def indebted(self) -> bool:
@@ -192,7 +200,11 @@ class Route:
     @property
     def open(self) -> bool:
         """Whether an offer would be answered at once, as far as is known."""
-        return not (self.stalled or self.crowded or self.lane.stalled or self.lane.expired)
+        return not (self.stalled or self.silent or self.crowded or self.lane.stalled or self.lane.expired)
+
+    def look(self) -> None:
+        """Note whether the peer has answered any offer since the last look: who does not is not waited for."""
+        self.silent, self._answered = not self._answered, not self.offered_bytes
 
     def offer(
         self, run: Run, claims: tuple[tuple[str, int], ...], plain: bool, awaited: Pending | None, first: int
@@ -213,6 +225,7 @@ class Route:
     def owe(self, number: int, piece: Piece) -> None:
         """Note that the peer owes an answer to offers from ``number`` on."""
         self._offers.setdefault(piece.queue.group, deque()).append((number, piece))
+        self._answered |= not self.offered_bytes  # it owes nothing yet
         self.offered_bytes += piece.run.size
 
     def settled(self, group: str, first: int, count: int) -> Iterator[Piece]:
@@ -222,6 +235,7 @@ class Route:
             ProtocolError: it was not asked that.
         """
         owed = self._offers.get(group, deque())
+        self.silent, self._answered = False, True
         while count:
             if not owed or owed[0][0] != first:
                 raise ProtocolError(f"an answer to offer {first} for {group!r}, where another one was due")

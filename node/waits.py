@@ -14,6 +14,9 @@ __all__ = ["FOREVER_S", "Alarm", "Room", "Signal", "Sweep", "Turn"]
 TURN_BYTES: Final = 64 * 1024
 """What one turn of the loop may publish before it gives way."""
 
+LOOK_S: Final = 0.5
+"""How often who waits for room looks whether that is in vain."""
+
 FOREVER_S: Final = 1e9
 """Thirty years: a longer deadline is none, and fits into no frame."""
 
@@ -127,10 +130,16 @@ class Sweep(Generic[Item]):
 
 
 class Room:
-    """Whoever waits until there is room somewhere."""
+    """Whoever waits until there is room somewhere.
 
-    def __init__(self) -> None:
+    Args:
+        look: called each half a second while anybody waits, before they look again: is there still hope?
+    """
+
+    def __init__(self, look: Callable[[], None]) -> None:
+        self._look = look
         self._callbacks: dict[Callable[[], None], None] = {}  # in order, so that a run can be repeated
+        self._timer: asyncio.TimerHandle | None = None
 
     def notify(self) -> None:
         """There may be room: whoever waits looks again."""
@@ -141,16 +150,24 @@ class Room:
     def then(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once, the next time."""
         self._callbacks[callback] = None
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._tick)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition holds, looked at each time."""
         while not condition():
             room = asyncio.Event()
-            self._callbacks[room.set] = None
+            self.then(room.set)
             try:
                 await room.wait()
             finally:
                 self._callbacks.pop(room.set, None)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._callbacks:
+            self._look()
+            self.notify()
 
 
 class Turn:

@@ -278,6 +278,36 @@ def test_nobody_is_offered_more_than_a_lane_holds_without_an_answer() -> None:
     assert not way.route.indebted
 
 
+def test_who_leaves_offers_unanswered_from_one_look_to_the_next_is_not_waited_for() -> None:
+    """Until it answers again; who owes nothing is never silent, however long nobody looked."""
+    way, answered = Way(lane_bytes=2000), 0
+
+    def crowd() -> int:
+        owed = 0
+        while not way.route.crowded:
+            owe(way, 1, 1)
+            way.route.lane.take(1 << 20)
+            owed += 1
+        return owed
+
+    for _ in range(2):
+        owed = crowd()
+        way.route.look()
+        assert (way.route.crowded, way.route.silent) == (True, False), "it was asked only just now"
+        way.route.look()
+        assert (way.route.crowded, way.route.open) == (False, False)
+        assert len(list(way.route.settled("g", answered + 1, owed))) == owed
+        answered += owed
+        for _ in range(3):
+            assert way.route.open
+            way.route.look()
+
+    for number in range(answered + 1, answered + 1 + crowd()):
+        way.route.look()
+        assert not way.route.silent, "it answers, if slowly"
+        assert len(list(way.route.settled("g", number, 1))) == 1
+
+
 def test_the_receipts_of_a_part_are_those_of_its_place() -> None:
     """A batch that is published in parts, some of them offered to a group as well."""
     way, pending = Way(), Awaited(6)

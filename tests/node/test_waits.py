@@ -3,7 +3,10 @@
 import asyncio
 import math
 
-from liminal_mesh.node.waits import TURN_BYTES, Alarm, Sweep, Turn
+import pytest
+
+from liminal_mesh.node import waits
+from liminal_mesh.node.waits import TURN_BYTES, Alarm, Room, Sweep, Turn
 
 
 class _Others:
@@ -34,6 +37,25 @@ async def test_a_tight_loop_gives_way_to_others_each_time_that_it_has_done_much(
         await turn.give_way(TURN_BYTES // 4)
 
     assert 15 <= others.turns <= 30
+
+
+async def test_who_waits_for_room_looks_again_now_and_then_and_no_timer_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After somebody has looked whether there is still hope; nobody looks while nobody waits."""
+    monkeypatch.setattr(waits, "LOOK_S", 0.01)
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+
+    room = Room(look)
+    await room.until(lambda: looks == 3)
+    room.then(lambda: None)
+    room.notify()
+    await asyncio.sleep(0.05)
+    assert looks == 3
 
 
 async def test_an_alarm_rings_at_the_earliest_moment_that_was_said_and_then_as_it_is_told() -> None:

@@ -12,6 +12,7 @@ import pytest
 from liminal_mesh.cluster import QUEUE_SCOPE, MemberChanged
 from liminal_mesh.cluster.membership import MeshMembership
 from liminal_mesh.node.bus import Bus
+from liminal_mesh.node.errors import Busy
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.subscription import Subscription
 from liminal_mesh.node.values import Gap
@@ -304,3 +305,71 @@ async def test_a_node_that_hangs_is_passed_over_until_it_goes_on() -> None:
             await cluster["a"].publish(CHANNEL, number, ack="nodes")
         assert set(taken(workers.values())) == set(range(40))
         assert workers["b"].got
+
+
+SMALL_LANES = {"limits": {"channel_lane_bytes": 64 << 10, "max_frame": 64 << 10}}
+
+
+async def test_a_peer_that_answers_nothing_holds_nobody_up_for_long() -> None:
+    """ME8: neither who publishes for a group that is there alone, nor what else its client does."""
+    async with (
+        Cluster(nodes=2, config=SMALL_LANES) as cluster,
+        cluster["b"].subscribe(CHANNEL, group="g", wait="cluster"),
+        cluster.client("a") as client,
+    ):
+        loop, body = asyncio.get_running_loop(), b"x" * 5000
+        mesh = cluster["b"].running.hub.mesh
+        assert mesh is not None
+        mesh.links["a"].wire.pause_reading()
+        end, worst = loop.time() + 3.5, 0.0
+
+        async def flood(bus: Bus) -> None:
+            while loop.time() < end:
+                start = loop.time()
+                try:
+                    bus.publish_nowait(CHANNEL, body)
+                except Busy:
+                    await bus.writable(CHANNEL)
+                    note(start)
+                await asyncio.sleep(0.001)
+
+        async def probe() -> None:
+            while loop.time() < end:
+                start = loop.time()
+                await client.publish("other", b"", timeout=30.0)
+                note(start)
+                await asyncio.sleep(0.05)
+
+        def note(start: float) -> None:
+            nonlocal worst
+            worst = max(worst, loop.time() - start)
+
+        await asyncio.gather(flood(client), flood(cluster["a"]), probe())
+        assert mesh.links, "it is not given up yet"
+        assert 0.4 < worst < 1.2
+
+
+async def test_room_in_one_lane_is_none_in_another() -> None:
+    """A client that publishes into a lane that is crowded is read again when that one has room."""
+    async with (
+        Cluster(nodes=2, config=SMALL_LANES) as cluster,
+        cluster["b"].subscribe(CHANNEL, group="g", wait="cluster") as far,
+        cluster.client("a") as client,
+    ):
+        hub, mesh = cluster["a"].running.hub, cluster["b"].running.hub.mesh
+        assert mesh is not None
+        mesh.links["a"].wire.pause_reading()
+        while not hub.exchange.resolve(CHANNEL).crowded:
+            client.publish_nowait(CHANNEL, b"x" * 5000)
+            await asyncio.sleep(0.001)
+        waiting = asyncio.create_task(client.publish("other", b"", timeout=30.0))
+        for _ in range(20):
+            hub.lane_room()
+            await asyncio.sleep(0.005)
+        assert not waiting.done()
+
+        mesh.links["a"].wire.resume_reading()
+        await waiting
+        assert (await client.publish(CHANNEL, b"last", ack="nodes")).delivered
+        assert hub.exchange.statistics.untaken == 0
+        assert far.statistics.waiting > 20
