@@ -7,6 +7,7 @@ than ``limit`` bytes by promising a large frame.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from .codec import HEADER_BYTES
 from .errors import ProtocolError
@@ -71,4 +72,17 @@ class FrameBuffer:
         if size == 0:
             raise ProtocolError("an empty frame")
         if size > self._limit:
-            raise ProtocolError(f"a frame of {size} bytes, where {self._limit} are allowed ({self._setting})")
+            other = _other_protocol(size.to_bytes(4, "big"))
+            says = f": the other side speaks {other}" if other else ""
+            raise ProtocolError(f"a frame of {size} bytes, where {self._limit} are allowed ({self._setting}){says}")
+
+
+_HTTP: Final = {b"HTTP", b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC", b"CONN", b"PRI "}
+"""How requests and answers begin."""
+
+
+def _other_protocol(start: bytes) -> str:
+    """Return what begins with these four bytes, if it is what comes to a wrong port; else ""."""
+    if start in _HTTP:
+        return "HTTP"
+    return "TLS" if start.startswith(b"\x16\x03") else ""

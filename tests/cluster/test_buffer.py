@@ -122,3 +122,23 @@ def test_no_more_is_kept_than_one_frame() -> None:
             pass
         stream = stream[cut:]
         assert len(buffer) < 1004
+
+
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        (b"GET / HTTP/1.1", "HTTP"),
+        (b"POST /x HTTP/1.1", "HTTP"),
+        (b"HTTP/1.1 400 Bad Request", "HTTP"),
+        (b"PRI * HTTP/2.0", "HTTP"),
+        (b"\x16\x03\x01\x02\x00\x01", "TLS"),
+        (b"SSH-2.0-OpenSSH", ""),
+        (b"\xff\xff\xff\xff", ""),
+    ],
+)
+def test_who_speaks_another_protocol_is_told_so_as_far_as_it_is_known(start: bytes, says: str) -> None:
+    """A wrong port is the usual reason."""
+    with pytest.raises(ProtocolError) as raised:
+        _feed(FrameBuffer(64 << 20), start)
+    assert (f"the other side speaks {says}" in str(raised.value)) is bool(says)
+    assert ("speaks" in str(raised.value)) is bool(says)

@@ -18,6 +18,7 @@ from liminal_mesh.node.node import Node
 
 from ...nodes import DEADLINE_S, linked, node_config
 from ..raw_peer import NOWHERE, RawClient, RawConnection, RawPeer, header, hello
+from .conftest import logged
 
 pytestmark = pytest.mark.live
 
@@ -201,6 +202,28 @@ async def test_the_two_ports_do_not_speak_each_others_language() -> None:
             assert said.code == "protocol"
 
 
+@pytest.mark.parametrize(
+    ("sent", "says"),
+    [(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP"), (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", "TLS")],
+    ids=["http", "tls"],
+)
+async def test_what_is_meant_for_another_port_is_named_in_the_log(
+    sent: bytes, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And to the client, which is told in its own protocol."""
+    async with node() as a:
+        async with RawPeer.to(a.addresses["mesh"]) as stranger:
+            stranger.send_bytes(sent)
+            assert await stranger.ended() == []
+        async with RawClient.to(a.addresses["client"]) as stranger_client:
+            stranger_client.send_bytes(sent)
+            (said,) = await stranger_client.ended()
+        assert isinstance(said, Disconnect)
+        assert f"the other side speaks {says}" in said.reason
+        for event, key in (("protocol_error", "reason"), ("client_refused", "why")):
+            assert f"the other side speaks {says}" in (await logged(caplog, event))[key]
+
+
 async def test_seeds_that_are_something_else_do_not_keep_a_node_from_the_mesh() -> None:
     """A client port, an HTTP port, and one where nobody listens, named before the right one."""
     async with node() as a:
@@ -214,7 +237,8 @@ async def test_seeds_that_are_something_else_do_not_keep_a_node_from_the_mesh() 
 async def test_a_client_that_connects_to_another_port_is_told_that_it_is_no_connection(port: str) -> None:
     """At once, or with a right address as the next, not at all."""
     async with node() as a:
-        with pytest.raises(NoConnection, match=str(a.addresses[port])):
+        with pytest.raises(NoConnection, match=str(a.addresses[port])) as raised:
             await connect(f"liminal://{a.addresses[port]}").__aenter__()
+        assert ("the other side speaks HTTP" in str(raised.value)) is (port == "http")
         async with connect(f"liminal://{a.addresses[port]},{a.addresses['client']}") as client:
             await client.publish("ticks", 1)
