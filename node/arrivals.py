@@ -73,7 +73,7 @@ class Arrivals:
         """Deliver a peer's publishes here; return what to answer, None when it asked for no receipts.
 
         Raises:
-            ProtocolError: a key is none.
+            ProtocolError: a key is none, or nothing can have the channel's name, here and in the others.
         """
         items = frame.items
         count = len(items)

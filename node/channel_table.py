@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from liminal_mesh.cluster import NodeId, Pid, QueueNames, TokenTrie, queue_name
+from liminal_mesh.cluster import NodeId, Pid, ProtocolError, QueueNames, TokenTrie, queue_name
 
 from .channel import Channel, ChannelSettings
 from .covering import covered, covered_by
 from .declared import Declared
 from .errors import ChannelClosed, ChannelExists, ChannelFailed, ChannelNotConfigured, LimitExceeded
-from .names import check_name, is_pattern, nearest
+from .names import check_name, is_pattern, is_possible, nearest
 from .subscribers import Group, Subscriber
 from .values import Gap
 
@@ -88,10 +88,15 @@ class ChannelTable:
         """Return the channel of a remote publish if a local group or team covers it; it need not be configured here.
 
         None also when too many channels are in use: one peer's channels must not end its link.
+
+        Raises:
+            ProtocolError: nothing can have this name.
         """
         channel = self.channels.get(name)
         if channel is not None:
             return channel
+        if not is_possible(name):
+            raise ProtocolError(f"a {self._what} of an impossible name")
         if not self._waited_for(name) or (name not in self.declared and self._spare <= 0):
             return None
         try:

@@ -14,7 +14,16 @@ from typing import Final
 
 from liminal_mesh.cluster import NODE_NAME, Pid
 
-__all__ = ["NAME_BYTES_MAX", "check_name", "check_pattern", "check_pid", "is_pattern", "matches", "nearest"]
+__all__ = [
+    "NAME_BYTES_MAX",
+    "check_name",
+    "check_pattern",
+    "check_pid",
+    "is_pattern",
+    "is_possible",
+    "matches",
+    "nearest",
+]
 
 NAME_BYTES_MAX: Final = 256
 """The longest name; every character of a name is one byte."""
@@ -26,6 +35,7 @@ COMPARED_CHARS_MAX: Final = 64
 """How long a name may be to be compared: what that costs grows with its square, and more."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+\Z")
+_EXACT = re.compile(r"\$?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\Z")
 _SHOWN = 64
 
 
@@ -71,6 +81,11 @@ def check_pid(pid: Pid) -> Pid:
     if not NODE_NAME.match(pid.node) or not all(0 <= number < 1 << 64 for number in pid[1:]):
         raise ValueError(f"{_quote(str(pid))} is no pid")
     return pid
+
+
+def is_possible(name: str) -> bool:
+    """Whether some version of the bus may use this as an exact name, be it one of its own."""
+    return len(name) <= NAME_BYTES_MAX and _EXACT.match(name) is not None
 
 
 def is_pattern(name: str) -> bool:

@@ -11,7 +11,19 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from liminal_mesh.cluster import Envelope, Heads, Lost, Mesh, Publish, Receipt, ReceiptRun
+from liminal_mesh.cluster import (
+    Envelope,
+    Heads,
+    Lost,
+    Mesh,
+    NoRoute,
+    Offer,
+    Publish,
+    Reason,
+    Receipt,
+    ReceiptRun,
+    Taken,
+)
 from liminal_mesh.cluster.control_frames import Greeting
 from liminal_mesh.cluster.frame import Frame
 from liminal_mesh.cluster.frames import (
@@ -183,6 +195,16 @@ IN_SESSION: dict[str, Frame] = {
     "a snapshot without bounds": SnapBegin(0, EPOCH, 1, 1 << 60, 0),
     "an acknowledgement of what is not": Ack(0, 0, 1 << 60),
     "receipts that nobody asked for": Receipt([ReceiptRun(1, 1, True)]),
+    "an offer before the first": Offer(EPOCH, "ticks", 2, [("g", 0)], True, 0, [ITEM]),
+    "an offer to one group twice": Offer(EPOCH, "ticks", 1, [("g", 0), ("g", 1)], True, 0, [ITEM]),
+    "an answer to what was not offered": Taken("g", 1, 1),
+    "a refusal of what was not offered": NoRoute("g", 1, 1, Reason.FULL),
+    "several suppressed at once": NoRoute("g", 1, 2, Reason.SUPPRESSED),
+    "publishes in no scope for them": Publish(EPOCH, "ticks", 0, [ITEM], 1),
+    **{f"publishes on {name!r}": Publish(EPOCH, name, 1, [ITEM]) for name in ("m.*", "m.>", ">", "", "m..x", "m.a\n")},
+    "losses on a pattern": Lost(EPOCH, "m.*", 1, 9),
+    "heads of a pattern": Heads(EPOCH, 0, [("ticks", 0), ("m.*", 9)]),
+    "an offer on a pattern": Offer(EPOCH, "m.*", 1, [("g", 0)], False, 0, [ITEM]),
 }
 
 
@@ -191,12 +213,13 @@ async def test_a_peer_that_steps_out_of_line_loses_its_session_alone(
     what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It speaks for its own run, in its own session, and claims nothing that cannot be."""
-    async with two() as (a, _), a.subscribe("ticks") as ticks, joined(a) as peer:
+    async with two() as (a, _), a.subscribe("ticks") as ticks, a.subscribe("m.*"), joined(a) as peer:
         frame = IN_SESSION[what]
         peer.send(Ack(0, a.epoch, 1 << 60) if isinstance(frame, Ack) else frame)
         await peer.ended()
         assert await thrown_out(a, caplog)
         assert ticks.statistics.delivered == ticks.statistics.gaps == 0
+        assert all(name == "ticks" for name in a.running.hub.exchange.channels.channels)
 
 
 @pytest.mark.parametrize(
