@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
@@ -25,6 +26,7 @@ from liminal_mesh.cluster import (
 
 from .environment import Environment
 from .errors import NoConnection
+from .waits import Alarm
 
 __all__ = ["Dialler", "Session"]
 
@@ -89,6 +91,7 @@ class Dialler:
         self._next = 0
         self._heard_at = 0.0
         self._keepalives = 0
+        self._alarm = Alarm(self._keepalive)
         self._goodbye = ""
         self._leaving = False
         """Whether the node leaves, and what it still owes is waited for."""
@@ -148,6 +151,7 @@ class Dialler:
 
     def close(self) -> None:
         """Leave the node, if a connection stands, so that it need not take the client for lost."""
+        self._alarm.close()
         if self._wire is not None:
             wire, self._wire = self._wire, None
             self._part(wire, "the client closed")
@@ -185,18 +189,19 @@ class Dialler:
             raise NoConnection(str(address), self._goodbye or "closed after its greeting")
         self._lost = self._loop.create_future()
         self._heard_at = self._loop.time()
-        self._loop.call_later(KEEPALIVE_S, self._keepalive, wire)
+        self._alarm.set(self._heard_at + KEEPALIVE_S)
         self._session.session_up(greeting)
 
-    def _keepalive(self, wire: Wire) -> None:
-        if wire is not self._wire:
-            return
-        if self._loop.time() - self._heard_at > SILENCE_S:
-            wire.abort(f"nothing was heard for {SILENCE_S:g} s")
-            return
+    def _keepalive(self) -> float:
+        """Ask the node for a sign of life, or give it up; return when to look again."""
+        assert self._wire is not None, "the alarm ends with the connection"
+        now = self._loop.time()
+        if now - self._heard_at > SILENCE_S:
+            self._wire.abort(f"nothing was heard for {SILENCE_S:g} s")
+            return math.inf
         self._keepalives += 1
         self.send(KeepAlive(self._keepalives))
-        self._loop.call_later(KEEPALIVE_S, self._keepalive, wire)
+        return now + KEEPALIVE_S
 
     # --- the wire's events ---
 
@@ -256,6 +261,7 @@ class Dialler:
         """The connection is gone."""
         if wire is not self._wire:
             return
+        self._alarm.close()
         self._wire = None
         if self._greeting is not None and not self._greeting.done():
             self._greeting.set_exception(NoConnection("the node", self._goodbye or reason))
