@@ -89,8 +89,8 @@ async def test_me8_a_peer_that_floods_delays_neither_another_peer_nor_a_local_pu
     acknowledged = await a.call("publish", channel="t.x", count=20, ack="nodes")
 
     assert not flooding.done(), "it was over before: this shows nothing"
-    assert accepted["longest"] < 1.0
-    assert acknowledged["longest"] < 2.5
+    assert accepted["longest"] < 2.5
+    assert acknowledged["longest"] < 5.0
     books = await c.until("x", 220)
     assert (books["delivered"], books["missed"]) == (220, 0)
     await b.kill()
