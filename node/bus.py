@@ -160,7 +160,7 @@ class Bus(Protocol):
             SchemaIncompatible: the channel offers none of ``schemas`` any more.
 
         Raises:
-            TypeError: ``where`` is no function, or an async one; or ``schemas`` are no ids.
+            TypeError: ``where`` is no function, or an async one, or a generator; or ``schemas`` are no ids.
             ValueError: the pattern is none; no group can have this name; there is no such ``wait``; ``where`` is a
                 text: this version has no expressions; or ``causal`` comes together with ``group``, since a parent may
                 be for another member.

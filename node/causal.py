@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from typing import Final, NamedTuple, TypeAlias
 
 from liminal_mesh.cluster import CHANNEL_SCOPE, NodeId, ProtocolError
@@ -69,6 +70,8 @@ class _Held:
     parent: _Place
     due: float
     size: int
+    number: int
+    """Counts those that had to wait."""
 
 
 class CausalOrder:
@@ -84,7 +87,9 @@ class CausalOrder:
         due: when :meth:`expire` has something to do, in the seconds that it is given; infinite when nothing is held.
     """
 
-    __slots__ = ("_awaited", "_bounds", "_covers", "_epochs", "_heads", "_held", "_size", "due", "orphans", "ready")
+    __slots__ = (
+        "_awaited", "_bounds", "_covers", "_epochs", "_heads", "_held", "_numbers", "_size", "due", "orphans", "ready",
+    )  # fmt: skip
 
     def __init__(self, covers: Callable[[str], bool], bounds: CausalBounds) -> None:
         self.ready: deque[Message | Gap] = deque()
@@ -98,7 +103,7 @@ class CausalOrder:
         """Up to where the streams of these runs have come."""
         self._held: dict[_Place, _Held] = {}
         """In the order of arrival, and so of their times."""
-        self._size = 0
+        self._size = self._numbers = 0
         self._awaited: dict[Stream, dict[int, dict[_Place, None]]] = {}
         """Parents, by stream and number, to those that are held behind them."""
 
@@ -183,10 +188,8 @@ class CausalOrder:
 
     def _give_up(self, stream: Stream, after: int, last: int) -> None:
         """Hand out what waits for these numbers of a stream, unless those are held themselves."""
-        for sequence in sorted(one for one in self._awaited.get(stream, ()) if after < one <= last):
-            place = _Place(stream, sequence)
-            if place not in self._held:
-                self._follow(place)
+        places = [_Place(stream, one) for one in self._awaited.get(stream, ()) if after < one <= last]
+        self._follow(*(place for place in places if place not in self._held))
 
     def _parent(self, message: Message) -> _Place | None:
         """Return the parent that a message has to wait for, None when it has not."""
@@ -203,7 +206,8 @@ class CausalOrder:
 
     def _hold(self, place: _Place, message: Message, parent: _Place, now: float) -> None:
         lone, size = alone(message)
-        held = self._held[place] = _Held(lone, parent, now + self._bounds.wait_s, size)
+        self._numbers += 1
+        held = self._held[place] = _Held(lone, parent, now + self._bounds.wait_s, size, self._numbers)
         self._size += held.size
         self._awaited.setdefault(parent.stream, {}).setdefault(parent.sequence, {})[place] = None
         while len(self._held) > self._bounds.messages or self._size > self._bounds.size:
@@ -229,21 +233,30 @@ class CausalOrder:
         self._follow(top)
         self._look()
 
-    def _follow(self, place: _Place) -> None:
-        """Hand out what is held behind a message that was handed out, or that will not come."""
-        todo = deque([place])
-        while todo:
-            stream, sequence = todo.popleft()
-            awaited = self._awaited.get(stream)
-            children = None if awaited is None else awaited.pop(sequence, None)
-            if awaited is None or children is None:
-                continue
-            if not awaited:
-                del self._awaited[stream]
-            for child in children:
-                self.ready.append(self._release(child).message)
-                todo.append(child)
+    def _follow(self, *places: _Place) -> None:
+        """Hand out what is held behind messages that were handed out, or that will not come.
+
+        It goes in the order of arrival, as far as parents come first: of one stream nothing is mixed up by that.
+        """
+        free = [one for place in places for one in self._behind(place)]
+        heapify(free)
+        while free:
+            _, child = heappop(free)
+            self.ready.append(self._release(child).message)
+            for one in self._behind(child):
+                heappush(free, one)
         self._look()
+
+    def _behind(self, place: _Place) -> list[tuple[int, _Place]]:
+        """Return what is held behind a message, and is no more from now on: when each arrived, and its place."""
+        stream, sequence = place
+        awaited = self._awaited.get(stream)
+        children = None if awaited is None else awaited.pop(sequence, None)
+        if awaited is None or children is None:
+            return []
+        if not awaited:
+            del self._awaited[stream]
+        return [(self._held[child].number, child) for child in children]
 
     def _release(self, place: _Place) -> _Held:
         held = self._held.pop(place)

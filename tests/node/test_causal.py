@@ -104,7 +104,7 @@ def test_a_parent_that_is_told_as_lost_is_not_waited_for() -> None:
     order.takes(message(Spot("b", 2), Spot("a", 2)))
     order.takes(message(Spot("b", 3), Spot("a", 5)))
 
-    assert order.takes(gap(Spot("a", 1), 4)) == ["gap a1", "b2", "b1"]
+    assert order.takes(gap(Spot("a", 1), 4)) == ["gap a1", "b1", "b2"]
     assert order.takes(message(Spot("b", 4), Spot("a", 4))) == ["b4"]
     assert order.waiting == 1
 
@@ -155,6 +155,25 @@ def test_an_orphan_is_released_after_a_while_with_its_descendants() -> None:
     assert order.out() == ["b1!", "b2", "c1"]
     assert (order.orphans, order.due) == (1, 18.0)
     assert order.takes(message(Spot("a", 1))) == ["a1", "c2"]
+
+
+@pytest.mark.parametrize("how", ["parent", "orphan", "gap"])
+def test_what_waited_together_comes_in_the_order_of_its_stream(how: str) -> None:
+    """CO2: a publisher's messages are not mixed up because some of them name a nearer parent than others."""
+    order = Order()
+    parents = [Spot("a", 1), Spot("b", 1), Spot("a", 1), Spot("b", 2), Spot("b", 1), Spot("a", 1)]
+    for number, parent in enumerate(parents, 1):
+        assert order.takes(message(Spot("b", number), parent), 0.0) == []
+    match how:
+        case "parent":
+            order.take(message(Spot("a", 1)), 1.0)
+            assert order.out() == ["a1", "b1", "b2", "b3", "b4", "b5", "b6"]
+        case "gap":
+            order.take(gap(Spot("a", 1)), 1.0)
+            assert order.out() == ["gap a1", "b1", "b2", "b3", "b4", "b5", "b6"]
+        case _:
+            order.expire(WAIT_S)
+            assert order.out() == ["b1!", "b2", "b4", "b5", "b3!", "b6!"]
 
 
 def test_nothing_is_held_longer_than_a_while() -> None:
