@@ -45,6 +45,9 @@ class Chains:
         """Whether ``first`` is the parent of ``second``, or the parent of its parent, and so on.
 
         False says that nothing is known of it: the two may be independent, or the chain between them was not seen.
+
+        Raises:
+            ProtocolError: ``second`` was not noted, and another program gave it a parent that is none.
         """
         sought, at = (first.origin, first.id), (second.origin, second.id)
         passed = set()  # a program that names what it publishes later can close a circle

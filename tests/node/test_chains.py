@@ -89,6 +89,8 @@ def test_a_parent_that_is_none_is_told() -> None:
     bad = Message(envelope, Run("ticks", NodeId("a", 9), [envelope]), Counter())
     with pytest.raises(ProtocolError, match="parent"):
         Chains().note(bad)
+    with pytest.raises(ProtocolError, match="parent"):
+        Chains().happened_before(message(1), bad)
 
 
 @given(st.lists(st.integers(-3, 30), max_size=30), st.data())
