@@ -99,11 +99,6 @@ class Queue:
                 return False
         return bool(self._peers)
 
-    @property
-    def remote(self) -> bool:
-        """Whether any peer has members."""
-        return bool(self._peers)
-
     # --- members here ---
 
     def give(self, run: Run, eagerness: Eagerness, crashed: MemberCrashed) -> list[tuple[int, Fate]]:
