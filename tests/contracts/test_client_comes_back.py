@@ -11,7 +11,10 @@ import pytest
 
 from liminal_mesh.cluster import GROUP_SCOPE, Pid
 from liminal_mesh.node.client import Client
+from liminal_mesh.node.connecting import connect
 from liminal_mesh.node.errors import (
+    ChannelClosed,
+    ChannelNotConfigured,
     Draining,
     LimitExceeded,
     NoConnection,
@@ -290,3 +293,68 @@ async def test_sc3_its_subscriptions_are_negotiated_again(world: World) -> None:
         with pytest.raises(SchemaIncompatible):
             await take(old, 100)  # gaps
         await eventually(lambda: (own.schema, any_.schema) == (ids[2], ids[2]))
+
+
+async def test_ch2_what_was_closed_meanwhile_ends_when_it_comes_back(world: World) -> None:
+    """Behind what waits; its publishers are refused, and patterns go on."""
+    await world.b.channels.create("orders")
+    async with (
+        world.client.subscribe("orders") as subscription,
+        world.client.subscribe("orders", group="g") as member,
+        world.client.subscribe("*") as pattern,
+    ):
+        publisher = world.client.publisher("orders")
+        await publisher.send(1)
+        await publisher.flush()
+        former = cut(world.b)
+        await world.b.channels.close("orders")
+        await world.back(former)
+
+        await publisher.send(2)
+        with pytest.raises(ChannelClosed, match="orders"):
+            await publisher.flush()
+        for one in (subscription, member):
+            assert await payloads(one, 1) == [1]
+            with pytest.raises(ChannelClosed, match="orders"):
+                await take(one, 1)
+        await world.client.publish("ticks", 3)
+        assert await payloads(pattern, 2) == [1, 3]
+    await eventually(lambda: not world.b.running.hub.exchange.channels.subscriptions)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_ch2_what_was_closed_and_created_meanwhile_goes_on(world: World, times: int) -> None:
+    """With its numbers: what was published while the client was away is a gap, and nothing is taken twice."""
+    await world.b.channels.create("orders")
+    async with world.client.subscribe("orders") as subscription:
+        await world.b.publish("orders", 1)
+        assert await payloads(subscription, 1) == [1]
+        former = cut(world.b)
+        for _ in range(times):
+            await world.b.publish("orders", 2)
+            await world.b.channels.close("orders")
+            await world.b.channels.create("orders", schema={"type": "integer"})
+        await world.back(former)
+        await eventually(lambda: subscription.schema is not None)
+        await world.b.publish("orders", 3)
+
+        gap, found = await take(subscription, 2)
+        assert isinstance(gap, Gap)
+        assert (gap.first, gap.last, gap.reason) == (2, 1 + times, "link")
+        assert isinstance(found, Message)
+        assert (found.payload, found.sequence) == (3, 2 + times)
+
+
+async def test_ch2_a_channel_that_the_other_node_does_not_have_ends_there() -> None:
+    """A client that comes back at a node without it is told, as one that asks for it for the first time."""
+    async with mesh(2) as (a, b):
+        await a.channels.create("orders")
+        url = f"liminal://{a.addresses['client']},{b.addresses['client']}"
+        async with connect(url, name="tester") as client, client.subscribe("orders") as subscription:
+            publisher = client.publisher("orders")
+            await a.stop()
+            with pytest.raises(ChannelNotConfigured, match="orders"):
+                await take(subscription, 1)
+            await publisher.send(1)
+            with pytest.raises(ChannelNotConfigured, match="orders"):
+                await publisher.flush()
