@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from liminal_mesh.cluster import Pid
+from liminal_mesh.cluster import CHANNEL_SCOPE, Pid
 from liminal_mesh.node.bus import Bus
 from liminal_mesh.node.config import ChannelConfig, InboxConfig, LimitsConfig
 from liminal_mesh.node.diagnosis import diagnose
@@ -30,7 +31,7 @@ from liminal_mesh.node.values import ChannelInfo
 
 from ..nodes import mesh, node_config, until
 from .conftest import ORDER
-from .holders import Held, Pair, message, payloads, take
+from .holders import Held, Pair, eventually, message, payloads, take
 
 WIDER = {**ORDER, "properties": {**ORDER["properties"], "note": {"type": "string", "default": ""}}}
 NARROWER = {**ORDER, "required": ["id", "currency", "note"]}
@@ -85,6 +86,13 @@ async def test_ch2_a_duplicate_is_refused(held: Held) -> None:
         with pytest.raises(ChannelExists, match=name.replace("*", r"\*")):
             await held.node.channels.create(name, schema=ORDER)
         assert info(held.node, name) == before
+
+
+async def test_ch2_of_many_that_create_a_channel_at_once_one_does(held: Held) -> None:
+    """The others are told that it is there."""
+    found = await asyncio.gather(*(held.node.channels.create("new") for _ in range(5)), return_exceptions=True)
+
+    assert [type(one) for one in found] == [ChannelInfo, *[ChannelExists] * 4]
 
 
 async def test_ch2_a_channel_may_be_declared_beside_a_family_that_would_cover_it(held: Held) -> None:
@@ -202,6 +210,38 @@ async def test_ch2_subscribers_of_a_closed_channel_get_what_waits_and_are_told(h
         assert await payloads(pattern, 4) == [0, 1, 2, b"on"]
     kinds = [one["kind"] for one in held.node.running.hub.events if str(one["kind"]).startswith("channel")]
     assert kinds == ["channel_closed"]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 3, 8])
+async def test_ch2_what_waits_for_receipts_when_its_channel_is_closed_gets_them(pair: Pair, turns: int) -> None:
+    """What was accepted before is delivered and answered, what comes later refused: nothing between."""
+    async with pair.there.subscribe("receipts", wait="cluster") as subscription:
+        publishes = [asyncio.create_task(pair.here.publish("receipts", number)) for number in range(20)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await pair.a.channels.close("receipts")
+        ends = await asyncio.gather(*publishes, return_exceptions=True)
+
+        delivered = [end for end in ends if not isinstance(end, ChannelClosed)]
+        assert [end.nodes for end in delivered] == [{"b": "delivered"}] * len(delivered)  # type: ignore[union-attr]
+        assert await payloads(subscription, len(delivered)) == list(range(len(delivered)))
+
+
+@pytest.mark.parametrize("turns", [0, 1, 3, 8])
+async def test_ch2_a_subscription_that_waits_for_peers_when_its_channel_is_closed_is_told(
+    pair: Pair, turns: int
+) -> None:
+    """When it is entered, or as soon as somebody iterates; nothing of it stays."""
+    subscription = pair.here.subscribe("ticks", wait="cluster")
+    entering = asyncio.create_task(subscription.__aenter__())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await pair.a.channels.close("ticks")
+    with pytest.raises(ChannelClosed):
+        await take(await entering, 1)
+
+    await eventually(lambda: not pair.a.running.hub.exchange.channels.subscriptions)
+    await eventually(lambda: not pair.b.running.registry.members(CHANNEL_SCOPE, "ticks"))
 
 
 async def test_ch2_members_of_a_group_of_a_closed_channel_are_told(held: Held) -> None:
