@@ -10,10 +10,13 @@ from liminal_mesh.node.connecting import connect
 from liminal_mesh.node.errors import Busy, DeadlineExceeded, LimitExceeded, OutcomeUnknown
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
+from liminal_mesh.node.reference import Reference
+from liminal_mesh.node.schema import Schema
 from liminal_mesh.node.values import Gap
 from liminal_mesh.storage import Unknown
 
 from ..nodes import DEADLINE_S, until
+from .conftest import ORDER
 from .holders import Pair, account, check_in_place, collect, message, numbers, payloads, take
 
 
@@ -35,18 +38,17 @@ def hear(node: Node, peer: str) -> None:
 
 
 async def test_a_remote_publish_looks_like_a_local_one(pair: Pair) -> None:
-    """Each attribute, to subscribers on both sides."""
+    """CH6: each attribute, to subscribers on both sides."""
+    parent = Reference("ticks", "elsewhere", 7, 8, 9)
     async with (
-        pair.here.subscribe("ticks") as near,
-        pair.there.subscribe("ticks", wait="cluster") as far,
+        pair.here.subscribe("orders") as near,
+        pair.there.subscribe("orders", wait="cluster") as far,
     ):
-        outcome = await pair.here.publish("ticks", {"id": 7}, headers={"h": "v"})
+        outcome = await pair.here.publish("orders", {"id": 7}, headers={"h": "v"}, parent=parent)
         one, two = await message(near), await message(far)
 
-    names = (
-        "attempt", "body", "causal", "channel", "epoch", "headers", "id", "log", "origin", "payload", "published_at",
-        "publisher", "redelivered", "sequence",
-    )  # fmt: skip
+    names = [name for name in dir(Message) if not name.startswith("_") and name not in {"ack", "decode", "nack"}]
+    assert (one.causal, one.schema, one.headers) == (parent, Schema(ORDER).id, {"h": "v"})
     assert {name: getattr(one, name) for name in names} == {name: getattr(two, name) for name in names}
     assert (two.origin, two.epoch, two.id, two.publisher) == ("a", pair.a.epoch, outcome.message_id, pair.here.pid)
     assert (outcome.local, outcome.delivered, dict(outcome.nodes)) == (1, True, {"b": "sent"})

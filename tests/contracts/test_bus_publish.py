@@ -20,7 +20,7 @@ from .holders import Held, payloads, take
 
 
 async def test_nobody_there_is_no_delivery(held: Held) -> None:
-    """And no error either."""
+    """CH5: and no error either."""
     outcome = await held.bus.publish("ticks", b"")
 
     assert outcome.delivered is False
@@ -31,7 +31,7 @@ async def test_nobody_there_is_no_delivery(held: Held) -> None:
 
 @pytest.mark.parametrize("ack", [None, "accepted", "nodes"])
 async def test_each_local_subscriber_is_counted(held: Held, ack: str | None) -> None:
-    """Whatever is waited for, there is no other node."""
+    """CH5: whatever is waited for, there is no other node."""
     async with held.bus.subscribe("m.a"), held.bus.subscribe("m.*"), held.bus.subscribe("ticks"):
         outcome = await held.bus.publish("m.a", b"", ack=ack)  # type: ignore[arg-type]
 
@@ -39,7 +39,7 @@ async def test_each_local_subscriber_is_counted(held: Held, ack: str | None) -> 
 
 
 async def test_message_ids_grow(held: Held) -> None:
-    """Over all channels of a node."""
+    """CH6: over all channels of a node."""
     ids = [(await held.bus.publish(channel, b"")).message_id for channel in ("ticks", "m.a", "ticks", "m.b")]
 
     assert ids == sorted(set(ids))
