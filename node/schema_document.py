@@ -107,7 +107,7 @@ class SchemaDocument:
             return None
         fragment = unquote(reference[1:])
         found = self._at(fragment) if fragment.startswith("/") or not fragment else self._anchors.get(fragment)
-        return found if isinstance(found, bool) or id(found) in self._pointers else None
+        return found if isinstance(found, dict | bool) else None
 
     def keywords(self, schema: JsonSchema) -> Keywords:
         """Return the keywords of a part that count: a reference may leave no others."""

@@ -295,8 +295,9 @@ async def test_a_publisher_that_was_there_first_keeps_the_order(held: Held) -> N
     publisher = held.bus.publisher("m.1")
     async with held.bus.subscribe("m.1"):
         pass
+    await held.bus.publish("ticks", b"to the node and back")
+    await held.node.flush()  # it has left
     async with held.bus.subscribe("m.*") as subscription:
-        await held.bus.publish("ticks", b"to the node and back")
         await publisher.send(1)
         await held.bus.publish("m.1", 2)
         await publisher.flush()

@@ -385,6 +385,15 @@ async def test_sc4_a_compatible_version_is_put_in_force_and_keeps_subscribers(he
     assert (event["schema"], event["former"], event["forced"]) == (Schema(WIDER).id, Schema(ORDER).id, False)
 
 
+async def test_sc4_a_version_that_comes_again_is_offered_once(held: Held) -> None:
+    """Those that follow each other without force stay offered, the latest first."""
+    titled = {**ORDER, "title": "an order"}
+    for document in (titled, ORDER, titled):
+        found = await held.node.channels.evolve("orders", document)
+
+    assert found.versions == (Schema(titled).id, OLD)
+
+
 @pytest.mark.parametrize(
     ("document", "why"),
     [
@@ -423,8 +432,9 @@ async def test_sc4_a_first_schema_narrows_and_is_forced(held: Held) -> None:
 
 async def test_sc4_a_family_evolves_with_the_channels_that_are_in_use(held: Held) -> None:
     """And a channel that is declared for itself does not."""
-    await held.bus.publish("typed.a", {"id": 1})
     await held.node.channels.create("typed.own", schema=ORDER)
+    for name in ("typed.a", "typed.own"):
+        await held.bus.publish(name, {"id": 1})
     await held.node.channels.evolve("typed.*", WIDER)
     async with held.bus.subscribe("typed.*") as subscription:
         for name in ("typed.a", "typed.b", "typed.own"):
@@ -444,9 +454,11 @@ async def test_sc4_what_was_accepted_before_is_delivered_as_it_was(held: Held) -
 
 
 async def test_sc4_the_same_version_changes_nothing(held: Held) -> None:
-    """And an unknown channel is none."""
+    """It is no event; also none at all, where there was none. And an unknown channel is none."""
     before = info(held.node, "orders")
     assert await held.node.channels.evolve("orders", dict(reversed(ORDER.items()))) == before
+    assert (await held.node.channels.evolve("ticks", None)).schema is None
+    assert [one for one in held.node.running.hub.events if str(one["kind"]).startswith("channel")] == []
     with pytest.raises(ChannelNotConfigured, match="orders"):
         await held.node.channels.evolve("order", ORDER)
     with pytest.raises(ConfigError):
