@@ -98,12 +98,8 @@ class Exchange:
         """
         if channel.holder is not None:
             channel.holder.flush()
-        if channel.choosy:
-            if pending is None or pending.keyed is None:  # else that was done before its key was claimed
-                self.examine(channel, items)
-            self._ask(channel, Run(channel.name, self.me, items))
+        run = self._admit(channel, items, pending) if channel.choosy else Run(channel.name, self.me, items)
         self._number(channel, items, publisher)
-        run = Run(channel.name, self.me, items)
         local = self._deliver(channel, run) if channel.subscribers else 0
         if pending is not None:
             pending.message_id, pending.local = items[0].id, local
@@ -197,14 +193,19 @@ class Exchange:
                 if pending is not None:
                     pending.nodes[route.name] = "dropped"
 
-    def _ask(self, channel: Channel, run: Run) -> None:
+    def _admit(self, channel: Channel, items: list[Envelope], pending: Pending | None) -> Run:
+        """Look at what is published on a channel that does not take everything, and return it as it is taken."""
+        if pending is None or pending.keyed is None:  # else that was done before its key was claimed
+            self.examine(channel, items)
+        run = Run(channel.name, self.me, items)
         if channel.press is not None:
-            channel.press.ask(run.items)
+            channel.press.ask(items)
         for one in channel.rejecting:
             if not one.room(run):
                 self.statistics.rejected += len(run.items)
                 pressure = pressure_of(one.inbox_for(run.size), run.size)  # of the whole run
                 raise Rejected(f"{one} is full", replace(pressure, decision="reject"))
+        return run
 
     # --- subscriptions of this node ---
 

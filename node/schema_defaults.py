@@ -164,11 +164,6 @@ class Defaults:
         for part in self._parts.values():
             part.prune()
 
-    @property
-    def active(self) -> bool:
-        """Whether they ever change anything."""
-        return self._root.active
-
     def complete(self, value: object) -> bool:
         """Put the defaults into a value, in place; return whether it lacked any."""
         return self._root.active and self._root.complete(value)

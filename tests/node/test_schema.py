@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,19 @@ def test_no_file_is_read_for_a_reference(tmp_path: Path) -> None:
     (tmp_path / "there.json").write_text("{}")
     with pytest.raises(ValueError, match=r"there\.json"):
         Schema({"$ref": (tmp_path / "there.json").as_uri()})
+
+
+@pytest.mark.parametrize("keyword", ["$ref", "$dynamicRef", "$schema", "$id"])
+def test_nothing_is_asked_of_a_network(keyword: str) -> None:
+    """Whoever is referred to does not hear of it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        host, port = server.getsockname()
+        document = {keyword: f"http://{host}:{port}/other.json", "properties": {"a": {"$ref": "more.json"}}}
+        with pytest.raises(ValueError, match=r"\.json"):
+            Schema(document)
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 def test_a_schema_that_is_nested_too_deeply_is_refused() -> None:
