@@ -7,7 +7,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from liminal_mesh.cluster import BATCH_MAX, Anchored, ClientGap, Credit, Deliver, KeepAlive, KeepAliveReply, Subscribe
+from liminal_mesh.cluster import (
+    BATCH_MAX,
+    Anchored,
+    ClientGap,
+    Credit,
+    Deliver,
+    Envelope,
+    KeepAlive,
+    KeepAliveReply,
+    Subscribe,
+)
 from liminal_mesh.node.config import ChannelConfig, InboxConfig
 from liminal_mesh.node.node import Node
 
@@ -84,7 +94,7 @@ async def test_ch8_a_burst_larger_than_any_slice_arrives_whole_and_in_order(orig
         publisher = a if origin == "a" else b
         for number in range(count):
             publisher.publish_nowait("large", number)
-        items = []
+        items: list[Envelope] = []
         while len(items) < count:
             items += (await raw.expect(Deliver)).items
 
@@ -101,7 +111,7 @@ async def test_ch8_who_takes_nothing_stalls_nobody_else() -> None:
                 outcome = await a.publish("small", number, ack="nodes")
                 assert outcome.nodes == {"b": "delivered"}
                 await a.publish("large", number, ack="nodes")
-            mine = []
+            mine: list[Envelope] = []
             while len(mine) < 500:
                 frame = await raw.expect(Deliver)
                 mine += frame.items if frame.subscription == 2 else []
