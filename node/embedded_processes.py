@@ -100,6 +100,7 @@ class EmbeddedProcesses:
 
     def link(self, pid: Pid, other: Pid) -> None:
         """Link two processes."""
+        self._hub.permit(self._hub.pid, "link", "")
         self._hub.processes.link(pid, other)
 
     def unlink(self, pid: Pid, other: Pid) -> None:

@@ -173,8 +173,9 @@ class Guests:
             self._hub.processes.unlink(post.pid, other)
             return
         try:
+            self._hub.permit(self._connection.pid, "link", "")
             self._hub.processes.link(post.pid, other)
-        except LimitExceeded as error:  # nobody waits for an answer, and it must not live on unlinked
+        except LiminalError as error:  # nobody waits for an answer, and it must not live on unlinked
             self._hub.processes.exit(post.pid, f"error: {error}")
 
     def _post(self, number: int) -> Post:

@@ -15,7 +15,7 @@ __all__ = ["PUBLISH_VERBS", "Permit", "allow_all"]
 
 Permit = Callable[[Pid, str, str], None]
 """Called as ``permit(who, verb, name)``: the process that asks (a connection, or the node itself), the verb
-(``publish``, ``subscribe``, ``ready``; ``members``, ``watch_members``; ``spawn``, ``monitor``; ``join``,
+(``publish``, ``subscribe``, ``ready``; ``members``, ``watch_members``; ``spawn``, ``link``, ``monitor``; ``join``,
 ``send_group``, ``group_members``, ``watch_group``), and the channel, pattern or group ("" where there is none).
 Raises NotAuthorized."""
 

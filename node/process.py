@@ -74,6 +74,7 @@ class Process:
 
         Raises:
             LimitExceeded: there are too many links (embedded node; a client's process ends with that reason).
+            NotAuthorized: it may not (likewise).
             ValueError: there can be no such process.
         """
         check_pid(pid)

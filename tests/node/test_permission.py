@@ -143,6 +143,32 @@ async def test_every_verb_asks_before_it_does_anything(
         assert node.running.hub.processes.statistics() == before
 
 
+@pytest.mark.parametrize("kind", ["node", "client"])
+async def test_who_may_not_link_is_linked_with_nobody(kind: str) -> None:
+    """A link is a way to end the process of somebody else; the program hears of the refusal, or its process does."""
+
+    def no_links(who: Pid, verb: str, name: str) -> None:
+        if verb == "link":
+            raise NotAuthorized(verb, name)
+
+    async def wait(me: Process) -> None:
+        await me.mailbox.__anext__()
+
+    async with held(kind) as (bus, node, _):
+        node.running.hub.permit = no_links
+        async with node.subscribe("ticks") as subscription:
+            process = await bus.spawn(wait)
+            if kind == "node":
+                with pytest.raises(NotAuthorized):
+                    process.link(subscription.id)
+                process.exit("error: mine")
+            else:
+                process.link(subscription.id)
+                assert "link" in await process.wait()
+            await node.publish("ticks", b"still there")
+            assert getattr(await anext(subscription), "body", None) == b"still there"
+
+
 def test_without_tokens_everything_is_allowed() -> None:
     """Which is why nothing but loopback is listened on by default."""
     allow_all(Pid("a", 1, 1), "publish", "ticks")
