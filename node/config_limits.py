@@ -32,6 +32,8 @@ class LimitsConfig(Section):
     """Connections that the system holds until the node takes them."""
     subscriptions_per_connection: Count = 1024
     """Subscriptions and processes of one client connection."""
+    memberships_per_connection: Count = 4096
+    """Memberships of process groups of one client connection."""
     watches_per_connection: Count = 4096
     """Monitors of processes, and watches of groups and of the members, of one client connection."""
     waits_per_connection: Count = 1024

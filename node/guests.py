@@ -189,6 +189,9 @@ class Guests:
     def _join(self, frame: Join) -> None:
         post, group = self._post(frame.subscription), _checked(frame.group)
         self._hub.admit(self._connection.pid, "join", group)
+        most = self._limits.memberships_per_connection
+        if group not in post.groups and sum(len(one.groups) for one in self._posts.values()) >= most:
+            raise LimitExceeded("memberships_per_connection", most)
         if frame.wait == "cluster":
             # In the group before anything else that the client has sent is looked at: it may end the process.
             self._connection.errands.check()

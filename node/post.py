@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from liminal_mesh.cluster import GROUP_SCOPE, Pid
@@ -53,6 +54,11 @@ class Post:
         self._stays: dict[str, Stay] = {}
         self._over: str | None = None
         """Why the process is over, once it is."""
+
+    @property
+    def groups(self) -> Collection[str]:
+        """The groups that the process is in."""
+        return self._stays.keys()
 
     def join(self, group: str) -> Stay:
         """Join a group; joining twice is once.

@@ -18,10 +18,17 @@ from msgspec import Raw
 
 from liminal_mesh import LimitExceeded, Message, NoConnection
 from liminal_mesh.cluster import (
+    GROUP_SCOPE,
     Connect,
     Connected,
     Envelope,
+    Join,
+    KeepAlive,
+    KeepAliveReply,
+    Leave,
     MonitorProcess,
+    OpenMailbox,
+    Reply,
     Request,
     Subscribe,
     Subscribed,
@@ -230,6 +237,19 @@ async def test_subscriptions_per_connection() -> None:
             assert isinstance(await anext(one), Message)
         async with client.subscribe("m.c"):
             pass
+
+
+async def test_memberships_per_connection() -> None:
+    """Of all its processes together; to join twice is once, and to leave makes room."""
+    async with bounded(memberships_per_connection=2) as cluster, raw_client(cluster) as raw:
+        raw.send(OpenMailbox(1, 1, 8, True), OpenMailbox(2, 2, 8, True))
+        raw.send(Join(3, 1, "x", "", 0), Join(4, 2, "x", "", 0), Join(5, 2, "x", "", 0), Join(6, 1, "y", "", 0))
+        assert await refusal(raw) == ("LimitExceeded", {"name": "memberships_per_connection", "limit": 2})
+        raw.send(Leave(7, 2, "x"), Join(8, 1, "y", "", 0), KeepAlive(9))
+        await raw.expect(KeepAliveReply)
+        assert [frame.ref for frame in raw.seen if isinstance(frame, Reply)] == [3, 4, 5, 7, 8]
+        groups = cluster["a"].running.registry.groups(GROUP_SCOPE)
+        assert {name: len(pids) for name, pids in groups.items()} == {"x": 1, "y": 1}
 
 
 async def test_watches_per_connection() -> None:
