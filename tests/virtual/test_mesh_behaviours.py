@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
+from liminal_mesh.node import status
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
 from liminal_mesh.node.subscription import Subscription
@@ -166,10 +168,20 @@ async def test_me4_a_late_frame_cannot_bring_back_who_departed() -> None:
             assert again.id.epoch > former.id.epoch
 
 
-async def test_me5_names_come_from_the_handshake_and_learned_addresses_serve_redials() -> None:
-    """A node that is known by a seed's address only is linked under its own name, and found again without the seed."""
-    async with Cluster(nodes=["north", "south", "east"]) as cluster:
-        await cluster.kill("north")  # the seed
+def seeded(folder: Path, *nodes: str) -> Cluster:
+    """Return a cluster whose nodes have the first of them as their only seed, which is a name."""
+    cookie = folder / "cookie"
+    cookie.write_text("0123456789abcdef" * 4)
+    seeds = {"seeds": ["dns://mesh.test:7601"], "cookie_file": str(cookie), "allow_insecure_peers": True}
+    cluster = Cluster(nodes=nodes, config={"cluster": seeds})
+    cluster.name("mesh.test", nodes[0])
+    return cluster
+
+
+async def test_me5_names_come_from_the_handshake_and_learned_addresses_serve_redials(tmp_path: Path) -> None:
+    """The others know each other by what their one seed has told them."""
+    async with seeded(tmp_path, "north", "south", "east") as cluster:
+        await cluster.kill("north")
         cluster.partition("south", "east")
         await asyncio.sleep(8)
         assert not [one for one in await cluster["south"].members() if one.name == "east" and one.reachable]
@@ -177,11 +189,13 @@ async def test_me5_names_come_from_the_handshake_and_learned_addresses_serve_red
         await asyncio.sleep(8)
 
         assert {one.name for one in await cluster["south"].members() if one.reachable} == {"south", "east"}
+        dials = {(one["peer"], one["seed"]) for one in status.discovery(cluster["south"].running)["dials"]}
+        assert dials == {("north", True), ("north", False), ("east", False)}
 
 
-async def test_me6_a_node_whose_peers_are_all_unreachable_serves_locally_and_keeps_trying() -> None:
-    """And it finds them when they come."""
-    async with Cluster(nodes=2) as cluster:
+async def test_me6_a_node_whose_peers_are_all_unreachable_serves_locally_and_keeps_trying(tmp_path: Path) -> None:
+    """And it finds its seed when that comes, which knows of nobody."""
+    async with seeded(tmp_path, "a", "b") as cluster:
         await cluster.stop("b")
         await cluster.stop("a")
         lone = await cluster.restart("b")
