@@ -144,6 +144,7 @@ class Evidence:
         for case in self._cases.values():
             case.lost_at += lateness
             case.closes_at += lateness
+            case.weighed_at += lateness
 
     def _open(self, name: str, epoch: int, now: float) -> _Case:
         case = self._cases.get(name)

@@ -54,7 +54,7 @@ class Judge:
                 # The accuser may be parted from it, and we not.
                 board.tell(record.name, Rumour(record))
         elif told == known:
-            self._confirm(rumour)
+            self._confirm(rumour, now)
         elif source == record.name:
             # It tells of itself what was overtaken: it is to hear what we hold, and beats that if it lives.
             board.tell(source, Rumour(held))
@@ -87,7 +87,7 @@ class Judge:
             return
         rumour = Rumour(in_state(held, RecordState.SUSPECT), board.name)
         if held.state is RecordState.SUSPECT:
-            self._confirm(rumour)
+            self._confirm(rumour, now)
             return
         if board.options.mesh:
             board.tell(name, rumour)
@@ -147,8 +147,9 @@ class Judge:
     def excuse(self, lateness: float) -> None:
         """Move all deadlines by the time for which we were stopped."""
         self._refute_at += lateness
+        self._first = None
         for suspicion in self._suspicions.values():
-            self._extend(suspicion, lateness)
+            suspicion.extend(lateness)
 
     # --- parts --------------------------------------------------------------------------------------
 
@@ -181,15 +182,15 @@ class Judge:
         board, record = self._board, rumour.record
         penalty = board.flaps.penalty(record.name, now)
         suspicion = Suspicion(record, now, board.roster.live, penalty)
-        suspicion.plan(board.options)
+        suspicion.plan(board.options, now)
         if rumour.by:
-            suspicion.confirm(rumour.by, board.options)
+            suspicion.confirm(rumour.by, board.options, now)
         self._suspicions[record.name] = suspicion
         self._first = None
 
-    def _confirm(self, rumour: Rumour) -> None:
+    def _confirm(self, rumour: Rumour, now: float) -> None:
         suspicion = self._suspicions.get(rumour.record.name)
-        if suspicion is not None and rumour.by and suspicion.confirm(rumour.by, self._board.options):
+        if suspicion is not None and rumour.by and suspicion.confirm(rumour.by, self._board.options, now):
             self._first = None
             self._board.spread(rumour)
 
@@ -217,7 +218,8 @@ class Judge:
         suspicion = self._suspicions.get(notice.name)
         if suspicion is not None:
             suspicion.noticed = True
-            self._extend(suspicion, 0.0)
+            suspicion.plan(board.options, now)
+            self._first = None
 
     def _expire(self, name: str, suspicion: Suspicion, now: float) -> None:
         board, options = self._board, self._board.options
@@ -231,8 +233,7 @@ class Judge:
             self.convict(name, now)
 
     def _extend(self, suspicion: Suspicion, by_s: float) -> None:
-        suspicion.extra_s += by_s
-        suspicion.plan(self._board.options)
+        suspicion.extend(by_s)
         self._first = None
 
     def _isolated(self, suspicion: Suspicion, now: float) -> bool:

@@ -46,7 +46,8 @@ class Suspicion:
     """One member under suspicion.
 
     ``accusers`` are those whose own probe or link failed, the first one included. ``noticed`` says that somebody
-    already holds it for dead: then it has only the time that a refutation needs.
+    already holds it for dead: then it has only the time that a refutation needs. ``deadline`` is never moved into the
+    past: what ends a suspicion at once must not look as if this node had slept over it.
     """
 
     record: MemberRecord
@@ -58,18 +59,23 @@ class Suspicion:
     accusers: set[str] = field(default_factory=set)
     deadline: float = 0.0
 
-    def confirm(self, by: str, options: SwimOptions) -> bool:
+    def confirm(self, by: str, options: SwimOptions, now: float) -> bool:
         """Take an accusation; returns whether it is a new one, and worth telling."""
         if by in self.accusers or len(self.accusers) > options.confirmations:
             return False
         if by:
             self.accusers.add(by)
-        self.plan(options)
+        self.plan(options, now)
         return True
 
-    def plan(self, options: SwimOptions) -> None:
+    def extend(self, by_s: float) -> None:
+        """Let it last longer."""
+        self.extra_s += by_s
+        self.deadline += by_s
+
+    def plan(self, options: SwimOptions, now: float) -> None:
         """Work the deadline out anew."""
         length = suspicion_s(options, self.live, max(0, len(self.accusers) - 1))
         if self.noticed:
             length = min(length, refutation_s(options, self.live))
-        self.deadline = self.started + self.penalty * length + self.extra_s
+        self.deadline = max(min(now, self.deadline), self.started + self.penalty * length + self.extra_s)

@@ -70,6 +70,15 @@ def _advance(swim: Swim, until: float) -> list[SwimEffect]:
     return effects
 
 
+def _advance_among(swim: Swim, until: float, *others: str) -> None:
+    """Do so while bytes come from these all the time."""
+    while swim.next_tick() <= until:
+        now = swim.next_tick()
+        for other in others:
+            swim.heard(other, now)
+        swim.tick(now)
+
+
 def _states(swim: Swim) -> dict[str, str]:
     return {member.name: member.state for member in swim.members()}
 
@@ -278,6 +287,39 @@ def test_what_is_heard_after_a_stop_is_not_excused_by_it() -> None:
     _advance(swim, 60.0 + suspicion_s(LAN, 3, 0) + LAN.probe_s)
 
     assert _states(swim)["b"] == "dead"
+
+
+def test_a_suspicion_that_accusers_end_at_once_is_no_stop_of_ours() -> None:
+    """It would have been over already with so many of them from the beginning; nobody has slept, and it ends now."""
+    swim = _swim("b", "c", "d", "e", "f")
+    swim.received(NodeId("c", 1), SwimGossip([Rumour(_record("b", state=RecordState.SUSPECT), "c")]), 0.1)
+    assert suspicion_s(LAN, 6, 2) < 4.5 < 6.0 < suspicion_s(LAN, 6, 1)
+    _advance_among(swim, 6.0, *"cdef")
+    assert _states(swim)["b"] == "suspect"
+    health = swim.health
+
+    swim.received(NodeId("d", 1), SwimGossip([Rumour(_record("b", state=RecordState.SUSPECT), "d")]), 6.0)
+    due = swim.next_tick()
+    swim.tick(6.0)
+
+    assert due == 6.0
+    assert _states(swim)["b"] == "dead"
+    assert swim.health == health
+
+
+def test_a_stop_is_noticed_once() -> None:
+    """What was weighed of a lost link before it does not come due again in the past."""
+    swim = _swim("b", "c", "d")
+    swim.unlinked("b", "reset", 1.0)
+    _advance_among(swim, 1.0 + LAN.lone_death_s, *"cd")
+    before = swim.health
+
+    now = swim.next_tick() + 1.0
+    swim.tick(now)
+    noticed = swim.health
+    swim.tick(now)
+
+    assert before < noticed == swim.health
 
 
 def test_no_more_names_are_learned_than_there_is_room_for() -> None:

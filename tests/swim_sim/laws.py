@@ -19,6 +19,7 @@ from .mesh import Mesh, MeshNode
 
 __all__ = ["Laws"]
 
+ROUNDING_S = 1e-6
 Table = frozenset[tuple[str, int, int, int]]
 
 
@@ -90,7 +91,8 @@ class Laws:
         swim, options = node.swim, self._mesh.options
         for name, suspicion in swim._judge._suspicions.items():
             longest = suspicion.penalty * options.beta * shortest(options, suspicion.live)
-            assert suspicion.deadline <= suspicion.started + longest + suspicion.extra_s, f"{node.me}: {name} for ever"
+            latest = suspicion.started + longest + suspicion.extra_s
+            assert suspicion.deadline <= latest + ROUNDING_S, f"{node.me}: {name} for ever"
         names = len(swim._board.roster.names)
         assert len(swim._redial._calls) <= names
         assert len(swim._zombies._zombies) <= names

@@ -70,7 +70,7 @@ def _seed_once(redial: Redial, addresses: Iterable[str], _: float) -> None:
 
 def _without_expiry(patch: pytest.MonkeyPatch) -> None:
     """Suspect for ever."""
-    patch.setattr(Suspicion, "plan", lambda self, _: setattr(self, "deadline", self.started + 1e9))
+    patch.setattr(Suspicion, "plan", lambda self, *_: setattr(self, "deadline", self.started + 1e9))
 
 
 def _without_succession(patch: pytest.MonkeyPatch) -> None:
