@@ -237,7 +237,8 @@ class Mesh:
 
     def mesh_failed(self, error: Exception) -> None:
         """The node cannot go on in this mesh."""
-        self._bus.mesh_failed(error)
+        if self._core.ends_with(error):
+            self._bus.mesh_failed(error)
 
     def mesh_noticed(self, notice: Notice) -> None:
         """Something happened on a control link."""

@@ -29,7 +29,7 @@ from .contact import Contact, Session
 from .dialing import Attempt
 from .discovery import SeedState
 from .effects import Effect, SeedChanged
-from .errors import ProtocolError
+from .errors import ProtocolError, StaleEpoch
 from .following import Following
 from .frames import (
     LINK_PROTO,
@@ -135,22 +135,19 @@ class Peering:
 
     def closed(self, conn: int, reason: str, now: float) -> list[Effect]:
         """Note that a connection ended by itself."""
-        contact = self._ledger.contacts.get(conn)
-        if contact is not None:
+        if (contact := self._ledger.contacts.get(conn)) is not None:
             self._admission.gone(contact, reason, now)
         return self._ledger.take()
 
     def broken(self, conn: int, error: ProtocolError, now: float) -> list[Effect]:
         """Note that the caller could not read what came: the connection closes."""
-        contact = self._ledger.contacts.get(conn)
-        if contact is not None:
+        if (contact := self._ledger.contacts.get(conn)) is not None:
             self._break(contact, error, now)
         return self._ledger.take()
 
     def crowded_out(self, conn: int, now: float) -> list[Effect]:
         """Note that a connection which has not proved itself is to make room for others."""
-        contact = self._ledger.contacts.get(conn)
-        if contact is not None:
+        if (contact := self._ledger.contacts.get(conn)) is not None:
             self._admission.cut(contact, "crowded", "others wait for its place", now)
         return self._ledger.take()
 
@@ -268,6 +265,10 @@ class Peering:
     def refusals(self) -> Mapping[str, int]:
         """Connections that this node refused or cut off, by reason."""
         return self._ledger.refusals
+
+    def ends_with(self, error: Exception) -> bool:
+        """Whether what the control links fail with ends us: that we leave may come back to them before they say so."""
+        return not (self._ledger.draining and isinstance(error, StaleEpoch))
 
     def members(self) -> tuple[Member, ...]:
         """Return who is in the mesh as far as we know, this node included."""

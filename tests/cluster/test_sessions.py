@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from liminal_mesh.cluster.effects import Dial, Send, SessionDown
+from liminal_mesh.cluster.effects import Dial, Failed, Send, SessionDown
 from liminal_mesh.cluster.frames import (
     Adopt,
     Heartbeat,
@@ -125,6 +125,27 @@ def test_a_drained_node_has_left() -> None:
     a = world.add("a", epoch=2)
     world.run(2)
     assert b.core.members()[0].reachable
+
+
+def test_a_node_that_leaves_does_not_fail_when_its_goodbye_comes_back_to_it() -> None:
+    """The goodbye on its sessions is heard, and told by others, before the thread of its control links has said it."""
+    heard_early = 0
+    for seed in range(10):
+        world = World(seed)
+        world.thread_lag_s = 0.5
+        a, seen = world.add("a"), list[object]()
+        world.add("b", "a")
+        world.add("c", "a")
+        a.watchers.append(seen.append)
+        world.run(2)
+        a.drain()
+        world.run(2)
+
+        assert a.departed
+        assert not [effect for effect in seen if isinstance(effect, Failed)]
+        heard_early += any(isinstance(effect, Failed) for effect in a.control_effects)
+
+    assert heard_early
 
 
 @pytest.mark.parametrize("state", ["alive", "suspect", "dead", "left"])

@@ -268,8 +268,7 @@ class Host:
             self.effects.append(effect)
             self.times.append(self.world.now)
             self._carry_out(effect)
-            for watcher in self.watchers:
-                watcher(effect)
+            self._show(effect)
         self._ticket += 1
         due = self.core.next_tick()
         if due < math.inf:
@@ -328,8 +327,8 @@ class Host:
             effect = self._to_do.popleft()
             self.control_effects.append(effect)
             self._carry_out_control(effect)
-            for watcher in self.watchers:
-                watcher(effect)
+            if not isinstance(effect, Failed):
+                self._show(effect)
         self._busy = False
         self._control_ticket += 1
         due = self.control.next_tick()
@@ -353,7 +352,9 @@ class Host:
                 self._to_sessions.pass_on(self._doubted, name)
             case Departed():
                 self.departed = True
-            case Failed() | Notice():
+            case Failed():
+                self._to_sessions.pass_on(self._failed, effect)
+            case Notice():
                 pass
 
     # --- from one core to the other -----------------------------------------------------------------
@@ -378,6 +379,14 @@ class Host:
 
     def _doubted(self, name: str) -> None:
         self.do(self.core.doubted(name, self.world.now))
+
+    def _failed(self, effect: Failed) -> None:
+        if self.core.ends_with(effect.error):
+            self._show(effect)
+
+    def _show(self, effect: Effect | ControlEffect) -> None:
+        for watcher in self.watchers:
+            watcher(effect)
 
     def _control_tick(self, ticket: int) -> None:
         if self.alive and not self.stopped and ticket == self._control_ticket:
