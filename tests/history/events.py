@@ -29,6 +29,7 @@ __all__ = [
     "MemberState",
     "Moment",
     "NodeRun",
+    "Policy",
     "Publish",
     "Rest",
     "Run",
@@ -103,6 +104,9 @@ class Publish(Event, tag="publish"):
         fields: what the payload holds beside its content, where a schema has a say in them.
         parent: the content that it names as its cause, by its client and number.
         cause: the same by channel, origin, its epoch, and the message's id; there may be no such message.
+        priority: how important it is, 0 to 9, if it says so.
+        pressure: of an end, the worst decision of its node's consumers, and the four numbers behind it.
+        nodes: of an end, what became of it at other nodes, as far as that was asked for.
     """
 
     client: str
@@ -113,6 +117,9 @@ class Publish(Event, tag="publish"):
     fields: dict[str, Any] | None = None
     parent: tuple[str, int] | None = None
     cause: Cause | None = None
+    priority: int | None = None
+    pressure: tuple[str, int, int, int, int] | None = None
+    nodes: dict[str, str] = {}
     count: int = 1
     error: str = ""
 
@@ -263,6 +270,17 @@ class Version(Event, tag="version"):
     error: str = ""
 
 
+class Policy(Event, tag="policy"):
+    """What a node does on a channel, or a family, when its consumers are full: of all its run.
+
+    ``overflow`` is whom a full inbox costs what; what has a priority below one of ``sheds`` may be refused.
+    """
+
+    channel: str
+    overflow: str
+    sheds: list[int] = []
+
+
 class Usage(Event, tag="usage"):
     """What a process uses: ``before`` it has anything to do, ``during`` its work, and ``after`` all of that is over.
 
@@ -302,6 +320,7 @@ AnyEvent: TypeAlias = (
     | Member
     | Rest
     | Version
+    | Policy
     | Arrive
     | Usage
     | Fault

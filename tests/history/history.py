@@ -21,6 +21,7 @@ from .events import (
     Link,
     Member,
     NodeRun,
+    Policy,
     Publish,
     Rest,
     Run,
@@ -53,6 +54,7 @@ class History:
         runs: those of nodes, by name and epoch.
         drains: how nodes left, by their runs.
         versions: of schemas, by the run of a node and the channel.
+        policies: what nodes do when consumers are full, by their runs.
         arrivals: frames with publishes, as they came to nodes over links.
         meeting: what nodes saw of each other, their links and views, and the moments of rest between.
         usage: what each process said that it uses.
@@ -72,6 +74,7 @@ class History:
         self.runs: dict[NodeRun, Lifetime] = {}
         self.drains: dict[NodeRun, DrainRecord] = {}
         self.versions: dict[tuple[NodeRun, str], Versions] = defaultdict(Versions)
+        self.policies: dict[NodeRun, list[Policy]] = defaultdict(list)
         self.arrivals: list[Arrive] = []
         self.meeting: list[Link | Member | Rest] = []
         self.usage: dict[str, list[Usage]] = defaultdict(list)
@@ -83,6 +86,7 @@ class History:
             Attempt: self._attempt,
             Deliver: self._take,
             Gap: self._take,
+            Policy: lambda event: self.policies[event.node, event.epoch].append(event),
             Arrive: self.arrivals.append,
             Subscribe: self._subscribe,
             Unsubscribe: self._unsubscribe,

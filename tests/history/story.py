@@ -20,6 +20,7 @@ from .events import (
     Member,
     MemberState,
     Moment,
+    Policy,
     Publish,
     Rest,
     Run,
@@ -50,6 +51,10 @@ class Story:
     def node(self, name: str, epoch: int = 1) -> StoryNode:
         """Start a node."""
         return StoryNode(self, name, epoch)
+
+    def client(self, proc: str) -> None:
+        """Start the process of a client."""
+        self.add(Run(t_mono_ns=0, proc=proc, type="invoke"))
 
     def linked(self, *nodes: StoryNode) -> None:
         """Link nodes, all with all."""
@@ -102,12 +107,12 @@ class StoryNode:
         client: str = "",
         channel: str = "c",
         numbered: bool = True,
-        error: str = "",
+        told: dict[str, Any] | None = None,
         **more: Any,
     ) -> Deliver:
         """Publish, perhaps with ``more`` than a content; return what each subscription should be handed."""
         self.begin(client=client, channel=channel, **more)
-        return self.finish(type, client=client, channel=channel, numbered=numbered, error=error)
+        return self.finish(type, client=client, channel=channel, numbered=numbered, **(told or {}))
 
     def begin(self, *, client: str = "", channel: str = "c", **more: Any) -> None:
         """Begin a publish."""
@@ -124,13 +129,13 @@ class StoryNode:
         client: str = "",
         channel: str = "c",
         numbered: bool = True,
-        error: str = "",
+        **told: Any,
     ) -> Deliver:
-        """End the publish that was begun; ``info`` leaves it open."""
+        """End the publish that was begun, and be told of it; ``info`` leaves it open."""
         client = client or self.name
         n = self._published[client]
         if type != "info":
-            self.story.add(Publish(**self.at, id=n, type=type, client=client, error=error))
+            self.story.add(Publish(**self.at, id=n, type=type, client=client, **told))
         if numbered:
             self._sequences[channel] = self._sequences.get(channel, 0) + 1
         return Deliver(
@@ -192,6 +197,10 @@ class StoryNode:
         event = Version(**self.at, type="invoke", channel="c", version=version, document=document, forced=forced)
         self.story.add(event)
         self.story.add(replace(event, type=type))
+
+    def policy(self, overflow: str = "drop-oldest", *sheds: int) -> None:
+        """Say what is done on every channel when consumers are full."""
+        self.story.add(Policy(**self.at, channel=">", overflow=overflow, sheds=list(sheds)))
 
     def link(self, peer: StoryNode, *, up: bool = True) -> None:
         """See a link begin or end."""

@@ -18,6 +18,7 @@ from . import (
     operations,
     order,
     predicates,
+    pressure,
     schemas,
     sharing,
 )
@@ -36,6 +37,9 @@ INVARIANTS: dict[str, Check] = {
     "I3": keys.i3,
     "O1": order.o1,
     "O4": causal.o4,
+    "R1": pressure.r1,
+    "R2": pressure.r2,
+    "R3": pressure.r3,
     "S1": schemas.s1,
     "S2": schemas.s2,
     "S3": schemas.s3,

@@ -13,6 +13,7 @@ from . import (
     operations,
     order,
     predicates,
+    pressure,
     schemas,
     sharing,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "operations",
     "order",
     "predicates",
+    "pressure",
     "schemas",
     "sharing",
 ]

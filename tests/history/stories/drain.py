@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..events import Publish, Run, Usage
+from ..events import Publish, Usage
 from ..story import Story, StoryNode
 from ..telling import bad, good
 
@@ -146,7 +146,7 @@ def _client(story: Story, node: StoryNode, session: int = 1) -> None:
 @bad("N6", "lost")
 def a_client_is_sent_away_without_what_was_its_own(story: Story) -> None:
     a, b, c = _three(story)
-    story.add(Run(t_mono_ns=0, proc="client", type="invoke"))
+    story.client("client")
     one = a.subscribe(proc="client", wait="cluster")
     _client(story, a)
     one.got(a.publish())
@@ -164,13 +164,13 @@ def a_client_is_sent_away_without_what_was_its_own(story: Story) -> None:
 @good
 def a_node_leaves_amid_its_work_and_comes_back(story: Story) -> None:
     a, b, c = _three(story)
-    story.add(Run(t_mono_ns=0, proc="client", type="invoke"))
+    story.client("client")
     mine, here, there = a.subscribe(proc="client"), a.subscribe(), b.subscribe(wait="cluster")
     _client(story, a)
     first, second, last = (a.publish() for _ in range(3))
     a.begin(client="x")
     a.drain()
-    a.publish("fail", numbered=False, error="Draining")
+    a.publish("fail", numbered=False, told={"error": "Draining"})
     b.see(c, "suspect")
     b.see(c, incarnation=1)
     crossing = a.finish(client="x")
@@ -225,7 +225,7 @@ def two_nodes_leave_at_once(story: Story) -> None:
 @good
 def a_client_that_had_just_come_back_is_told_of_what_it_missed(story: Story) -> None:
     a, b, c = _three(story)
-    story.add(Run(t_mono_ns=0, proc="client", type="invoke"))
+    story.client("client")
     one = a.subscribe(proc="client")
     _client(story, a)
     first, missed = a.publish(), a.publish()

@@ -46,13 +46,13 @@ def a_version_that_was_forced_is_not_asked(story: Story) -> None:
 
 @bad("S1", "lost")
 def a_payload_that_the_schema_takes_is_refused_for_it(story: Story) -> None:
-    _node(story).publish("fail", numbered=False, fields={"amount": 7}, error="SchemaRejected: it is not nice")
+    _node(story).publish("fail", numbered=False, fields={"amount": 7}, told={"error": "SchemaRejected: it is not nice"})
 
 
 @bad("E1", "phantom")
 def what_the_schema_refused_is_delivered(story: Story) -> None:
     a = _node(story)
-    a.subscribe().got(a.publish("fail", fields={"amount": 7}, error="Rejected: no room"), **MADE)
+    a.subscribe().got(a.publish("fail", fields={"amount": 7}, told={"error": "Rejected: no room"}), **MADE)
 
 
 # --- S2: its defaults are those of a version that was in force ---
@@ -144,7 +144,7 @@ def a_channel_evolves_and_everyone_gets_what_the_version_of_the_moment_made(stor
     story.linked(a, b)
     here, there = a.subscribe(schemas=["one"], version="one"), b.subscribe(wait="cluster", version="one")
     first = a.publish(fields={"amount": 7})
-    a.publish("fail", numbered=False, fields={}, error="SchemaRejected: it lacks an amount")
+    a.publish("fail", numbered=False, fields={}, told={"error": "SchemaRejected: it lacks an amount"})
     for one in (here, there):
         one.got(first, **MADE)
     a.evolve("three", "fail", amount={"type": "string"})

@@ -8,19 +8,21 @@ from itertools import count
 from types import ModuleType
 from typing import Any
 
-from liminal_mesh.cluster import CHANNEL_SCOPE, Eagerness, Mesh, NodeId, Pid
-from liminal_mesh.node import runtime
+from liminal_mesh.cluster import CHANNEL_SCOPE, Eagerness, Envelope, Mesh, NodeId, Pid, ReceiptRun
+from liminal_mesh.node import arrivals, route, runtime
 from liminal_mesh.node.backing import Backing
 from liminal_mesh.node.causal import NEVER, CausalOrder
 from liminal_mesh.node.channel import Channel, ChannelSettings
 from liminal_mesh.node.channel_table import ChannelTable
 from liminal_mesh.node.connection import Connection
 from liminal_mesh.node.dedup import Dedup
+from liminal_mesh.node.exchange import Exchange
 from liminal_mesh.node.hub import Hub
 from liminal_mesh.node.inbox import Inbox, Notes, Run
 from liminal_mesh.node.interests import Interests
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.predicate import Predicate
+from liminal_mesh.node.pressure import ChannelPressure
 from liminal_mesh.node.queueing import Fate
 from liminal_mesh.node.queues import MemberCrashed, Queue
 from liminal_mesh.node.route import Pending, Route
@@ -253,6 +255,34 @@ def rude() -> None:
     plant(Connection, "take_leave", take_leave)
 
 
+def sheds_all() -> None:
+    """Where anything is shed, everything is."""
+
+    def sheds(self: ChannelPressure, envelope: Envelope) -> bool:
+        return self.shed_below > 0
+
+    plant(ChannelPressure, "sheds", sheds)
+
+
+def takes_all() -> None:
+    """Nobody refuses a publish, whether there is room for it or not."""
+
+    def ask(self: Exchange, channel: Channel, run: Run) -> None:
+        return None
+
+    plant(Exchange, "_ask", ask)
+
+
+def denied() -> None:
+    """A node says that it dropped what its subscribers have taken."""
+    shipped = route.receipt_runs
+
+    def receipt_runs(first: int, fates: Sequence[tuple[int, bool]]) -> list[ReceiptRun]:
+        return shipped(first, [(count, False) for count, _ in fates])
+
+    plant(arrivals, "receipt_runs", receipt_runs)
+
+
 def shared_twice() -> None:
     """What is for one member of a group at a node is given to two."""
     give = Queue.give
@@ -288,5 +318,8 @@ DEFECTS: dict[str, Callable[[], None]] = {
         slow_to_leave,
         wordless,
         rude,
+        sheds_all,
+        takes_all,
+        denied,
     )
 }

@@ -6,17 +6,19 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any, Final
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from liminal_mesh import LiminalError, Refused
 from liminal_mesh.node.client import Client
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
+from liminal_mesh.node.pressure import PRIORITY_HEADER
 from tests.history.events import Publish, Type
 from tests.history.payloads import digest, nonce, payload, read
 from tests.history.recorder import Recorder
 
 from .placing import Place
+from .pressed import priority_of
 from .shapes import TYPED, shaped
 
 __all__ = ["FAILURES", "PublishingClient", "how"]
@@ -62,7 +64,7 @@ class PublishingClient:
     async def one(self) -> None:
         """Publish one message, which must succeed."""
         body = self._begin()
-        await self._bus.publish(self._channel, body)
+        await self._bus.publish(self._channel, body, headers=self._headers())
         self._end("ok", self._n)
 
     async def awaited(self, halted: asyncio.Event, pace: float, burst: int = 1, rounds: int = 0) -> None:
@@ -70,12 +72,13 @@ class PublishingClient:
         for _ in _rounds(halted, rounds):
             for number in range(burst):
                 body = self._begin()
+                asked: dict[str, Any] = {"ack": None if number % 4 else "nodes", "headers": self._headers()}
                 try:
-                    await self._bus.publish(self._channel, body, ack=None if number % 4 else "nodes", timeout=2.0)
+                    outcome = await self._bus.publish(self._channel, body, **asked, timeout=2.0)
                 except FAILURES as error:
                     self._end(how(error), self._n, error=error)
                 else:
-                    self._end("ok", self._n)
+                    self._end("ok", self._n, nodes=dict(outcome.nodes), pressure=astuple(outcome.pressure))
             await asyncio.sleep(pace)
 
     async def unawaited(self, halted: asyncio.Event, pace: float, burst: int = 8, rounds: int = 0) -> None:
@@ -85,7 +88,7 @@ class PublishingClient:
             for _ in range(burst):
                 body = self._begin()
                 try:
-                    self._bus.publish_nowait(self._channel, body)
+                    self._bus.publish_nowait(self._channel, body, headers=self._headers())
                 except FAILURES as error:  # a client's may be about an earlier one: this one was not sent
                     how(error)
                     self._end("fail", self._n, error=error, earlier=isinstance(self._bus, Client))
@@ -104,7 +107,7 @@ class PublishingClient:
             for _ in range(burst):
                 body = self._begin()
                 try:
-                    await publisher.send(body)
+                    await publisher.send(body, headers=self._headers())
                     sent = self._n
                 except FAILURES as error:  # of an earlier one: this one was not sent
                     self._end("fail", self._n, error=error, earlier=True)
@@ -143,14 +146,20 @@ class PublishingClient:
         content = payload(self._name, self._n, unique)
         body, fields = shaped(self._n, content) if self._channel == TYPED else (content, None)
         made: dict[str, Any] = {"nonce": unique, "hash": digest(content), "fields": fields, **more}
-        self._recorder.write(Publish(**self._at(), id=self._n, type="invoke", channel=self._channel, **made))
+        where: dict[str, Any] = {"channel": self._channel, "priority": priority_of(self._channel, self._n)}
+        self._recorder.write(Publish(**self._at(), id=self._n, type="invoke", **where, **made))
         return body
 
+    def _headers(self) -> dict[str, str]:
+        """Return the headers of the publish that was begun."""
+        priority = priority_of(self._channel, self._n)
+        return {} if priority is None else {PRIORITY_HEADER: str(priority)}
+
     def _end(
-        self, kind: Type, n: int, count: int = 1, error: Exception | None = None, *, earlier: bool = False
+        self, kind: Type, n: int, count: int = 1, error: Exception | None = None, *, earlier: bool = False, **told: Any
     ) -> None:
         text = "" if error is None else f"{'earlier: ' * earlier}{type(error).__name__}: {error}"[:200]
-        self._recorder.write(Publish(**self._at(), id=n, type=kind, count=count, error=text))
+        self._recorder.write(Publish(**self._at(), id=n, type=kind, count=count, error=text, **told))
 
     def _at(self) -> dict[str, Any]:
         return {**self._place.at(), "client": self._name, "session": self._place.session}

@@ -58,11 +58,14 @@ class RecordedCommands(Commands):
         self.meter = Meter(bus, recorder, self._tasks)
         recorder.write(events.Run(**self._run(), type="invoke"))
         if isinstance(bus, Node):
-            self._begin_versions(bus)
+            self._begin_channels(bus)
 
-    def _begin_versions(self, node: Node) -> None:
-        """Write down with which versions of schemas the channels begin."""
+    def _begin_channels(self, node: Node) -> None:
+        """Write down with which versions of schemas the channels begin, and what they do when consumers are full."""
         for channel in node.config.channels:
+            sheds = [one.shed_below for one in channel.pressure if one.shed_below is not None]
+            does: dict[str, Any] = {"channel": channel.name, "overflow": channel.inbox.overflow, "sheds": sheds}
+            self.recorder.write(events.Policy(**self.place.at(), **does))
             if channel.schema is not None:
                 schema = make_schema(channel.schema)
                 self.recorder.write(events.Version(**self.place.at(), **_version(channel.name, schema)))
@@ -156,6 +159,12 @@ class RecordedCommands(Commands):
             await heard.put(None)
         self._heard.clear()
         await self.finished()
+
+    async def quiet(self, timeout: float) -> None:
+        """Wait until nothing waits for anybody at this node."""
+        async with asyncio.timeout(timeout):
+            while self.meter.waiting:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)  # nobody tells of it
 
     async def last(self, channels: list[str]) -> list[tuple[str, int, str]]:
         """Publish a last message on each channel."""

@@ -13,12 +13,13 @@ from tests.history.history import History
 from tests.history.recorder import Recorder
 
 from .fleet import Fleet, Worker
+from .pressed import PRESSED
 from .proxy import Proxy
 from .shapes import TYPED
 
 __all__ = ["CHANNELS", "RecordedMesh"]
 
-CHANNELS = ("t.x", "t.y", "t.deep.z", "t.ask", "t.answer", "t.thanks", TYPED)
+CHANNELS = ("t.x", "t.y", "t.deep.z", "t.ask", "t.answer", "t.thanks", TYPED, *PRESSED)
 PATIENCE_S = 30.0
 """How long everything may take that the end of a run waits for."""
 
@@ -111,6 +112,7 @@ class RecordedMesh:
         await self.all("halt")
         await self.all("hurry")
         await self.linked()
+        await asyncio.gather(*(one.call("quiet", timeout=PATIENCE_S) for one in self._nodes().values()))
         self.note("all is quiet")
         done = await asyncio.gather(*(one.call("last", channels=CHANNELS) for one in self._nodes().values()))
         await self.all("settle", last=[message for messages in done for message in messages], timeout=self._patience_s)

@@ -12,6 +12,7 @@ from tests.history.check import Report
 
 from .fleet import Fleet
 from .listener import CAUSAL_S
+from .pressed import PRESSED, pressed_channels
 from .proxy import Proxy
 from .recording import PATIENCE_S, RecordedMesh
 from .shapes import ONE, TWO, TYPED
@@ -38,6 +39,7 @@ async def recorded(fleet: Fleet, folder: Path, *names: str, **told: Any) -> Asyn
         channels = [
             {"name": KEYED, "inbox": INBOX},
             {"name": TYPED, "inbox": INBOX, "schema": ONE.document.root},
+            *pressed_channels(),
         ]
         options = {"inbox": INBOX, "limits": LIMITS, "channels": channels}
         patience_s = 5.0 if told.get("defect") else PATIENCE_S
@@ -65,6 +67,7 @@ async def listen(mesh: RecordedMesh, name: str) -> None:
         worker.call("listen", key="keyed", pattern=KEYED),
         worker.call("listen", key="typed", pattern=TYPED, wait="cluster", max_in_flight=64),
         worker.call("listen", key="first", pattern=TYPED, schemas=[ONE.id], wait="cluster", max_in_flight=64),
+        *(worker.call("listen", key=one, pattern=one, wait="cluster", max_in_flight=4, pause=0.02) for one in PRESSED),
         worker.call("listen", key="shared", pattern="t.x", group="g", wait="cluster", max_in_flight=64),
         worker.call("listen", key="shares", pattern="t.>", group="g", where=(2, 1), max_in_flight=4, pause=0.002),
     )
@@ -79,6 +82,9 @@ async def publish(mesh: RecordedMesh, name: str) -> None:
         ("n", "unawaited", "t.y", 0.05, 8),
         ("d", "windowed", "t.deep.z", 0.1, 4),
         ("q", "awaited", "t.ask", 0.2, 2),
+        *((f"{one}.a", "awaited", one, 0.4, 8) for one in PRESSED),
+        ("p.n", "unawaited", PRESSED[0], 0.5, 8),
+        ("p.w", "windowed", PRESSED[2], 0.5, 8),
         ("s", "awaited", TYPED, 0.05, 2),
         ("v", "windowed", TYPED, 0.1, 4),
         ("u", "unawaited", TYPED, 0.1, 2),

@@ -11,6 +11,7 @@ from tests.history.check import Report
 from tests.history.events import Deliver
 
 from .fleet import Fleet
+from .pressed import PRESSED
 from .recording import CHANNELS
 from .runs import KEYED, recorded
 from .shapes import ONE, TWO, TYPED
@@ -110,6 +111,25 @@ async def test_a_recorded_run_of_programs_that_do_not_wait_for_parents_is_reject
     rejected(report, defect, found)
     orphans = [one for one in report.history.events if isinstance(one, Deliver) and one.orphaned]
     assert bool(orphans) == (defect != "uncausal")
+
+
+@pytest.mark.parametrize(
+    ("defect", "found"), [("", set()), ("sheds_all", {"R2"}), ("takes_all", {"R1"}), ("denied", {"R3"})]
+)
+async def test_a_recorded_run_of_nodes_that_mistake_how_full_consumers_are_is_rejected(
+    fleet: Fleet, tmp_path: Path, defect: str, found: set[str]
+) -> None:
+    """Consumers are too slow at both nodes, and each channel does something else about it."""
+    async with recorded(fleet, tmp_path, "a", "b", defect=defect) as mesh:
+        for channel in PRESSED:
+            slow = {"pattern": channel, "wait": "cluster", "max_in_flight": 4, "pause": 0.02}
+            await mesh.all("listen", key=channel, **slow)
+        for channel in PRESSED:
+            options = {"how": "awaited", "pace": 0.3, "burst": 40, "rounds": 3}
+            await mesh.all("traffic", client=channel, channel=channel, **options)
+        await mesh.all("finished")
+        report = await mesh.verdict()
+    rejected(report, defect, found)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,17 @@ def assert_causal(report: Report) -> None:
     assert sum(not one.orphaned for one in came) > 100 * ROUNDS, "too few have followed their parents"
 
 
+def assert_pressed(report: Report) -> None:
+    """Assert that consumers were full, and that each way to deal with it was taken."""
+    ends = [one.end for one in report.history.publications.values() if one.end is not None]
+    decisions = Counter(one.pressure[0] for one in ends if one.pressure is not None)
+    assert min(decisions[one] for one in ("accept", "defer", "reject")) > 10 * ROUNDS, decisions
+    refused = Counter("sheds" in one.error for one in ends if one.error.startswith("Rejected"))
+    assert min(refused[shed] for shed in (False, True)) > 10 * ROUNDS, f"refused, and of that shed: {refused}"
+    assert any("dropped" in one.nodes.values() for one in ends), "nobody was told that a node dropped anything"
+    assert any(one.left and "LimitExceeded" in one.left.error for one in report.history.subscriptions.values())
+
+
 async def test_a_recorded_run_under_faults_keeps_the_promises(fleet: Fleet, tmp_path: Path) -> None:
     """P1, P3, P4, P5, P12: three nodes and clients, every way to publish, slow and brief subscribers, every fault."""
     seed = random.randrange(1 << 32)
@@ -93,5 +104,6 @@ async def test_a_recorded_run_under_faults_keeps_the_promises(fleet: Fleet, tmp_
     assert len(taken) > 500 * ROUNDS, str(report)
     assert_typed(report)
     assert_causal(report)
+    assert_pressed(report)
     gaps = [event for event in report.history.events if isinstance(event, Gap)]
     assert {gap.reason for gap in gaps} >= {"overflow", "link"}, "too few losses: this shows little"

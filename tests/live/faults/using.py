@@ -83,6 +83,11 @@ class Meter:
             await asyncio.sleep(SAMPLE_S)  # nobody tells of all of these
         self._write("after", self._counts())
 
+    @property
+    def waiting(self) -> int:
+        """How much waits in queues now."""
+        return self._counts()["waiting"]
+
     async def halt(self) -> None:
         """Say no more from time to time."""
         if self._sampling is not None:
