@@ -289,6 +289,10 @@ class PeerLane(Lane[_Key]):
             frames += super().take(bytes_max)
         return frames
 
+    def drop(self, channel: str, envelopes: Sequence[Envelope], scope: int = CHANNEL_SCOPE) -> None:
+        """Take none of consecutive publishes, as if there was no room for them."""
+        self._lose((channel, scope), envelopes[0].sequence, envelopes[-1].sequence)
+
     def _lose(self, stream: tuple[str, int], first: int, last: int) -> None:
         self.dropped += last - first + 1
         first = self._lost.get(stream, (first, last))[0]

@@ -24,6 +24,10 @@ UNANSWERED_LANES: Final = 4
 A peer answers as soon as it reads, so that what lies between is a lane, and what the systems on both sides keep."""
 
 
+RECEIPT_BYTES: Final = 32
+"""What a receipt that a peer owes counts, of what its lane may hold: about what the smallest publish takes there."""
+
+
 class Pending:
     """Publishes of one batch of which somebody wants to hear; most often one.
 
@@ -180,10 +184,18 @@ class Route:
         lane = self.lane
         if not lane.segments:  # else it is awake, or will be woken when the socket takes more
             self.wake()
+        if awaited is not None and self._owes_receipts:
+            lane.drop(run.channel, run.items, scope)
+            return 0
         taken = lane.publish(run.channel, run.items, run.encoded(), awaited is not None, scope)
         if awaited is not None and taken:
             self._await(awaited, taken, first)
         return taken
+
+    @property
+    def _owes_receipts(self) -> bool:
+        """Whether the peer owes so many that no more are asked for: it does not answer, or is far behind."""
+        return self._owed * RECEIPT_BYTES >= self.lane.bytes_max
 
     @property
     def crowded(self) -> bool:
@@ -217,6 +229,9 @@ class Route:
         if not lane.segments:
             self.wake()
         receipts = awaited is not None and plain
+        if receipts and self._owes_receipts:
+            lane.drop(run.channel, run.items)
+            return 0, 0
         number, taken = lane.offer(run.channel, run.items, run.encoded(), claims, plain, receipts)
         if awaited is not None and receipts and taken:
             self._await(awaited, taken, first)

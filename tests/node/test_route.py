@@ -13,7 +13,7 @@ from liminal_mesh.node.channel import Channel, ChannelSettings
 from liminal_mesh.node.inbox import Run
 from liminal_mesh.node.orders import Order, Piece
 from liminal_mesh.node.queues import Queue
-from liminal_mesh.node.route import UNANSWERED_LANES, Pending, Route, missing_receipts
+from liminal_mesh.node.route import RECEIPT_BYTES, UNANSWERED_LANES, Pending, Route, missing_receipts
 
 
 class Awaited(Pending):
@@ -318,3 +318,20 @@ def test_the_receipts_of_a_part_are_those_of_its_place() -> None:
     way.route.receipts(Receipt([ReceiptRun(1, 2, True), ReceiptRun(3, 1, False), ReceiptRun(4, 3, True)]))
 
     assert (pending.ends, pending.undelivered, list(pending._taken)) == (1, 1, [1, 1, 0, 1, 1, 1])
+
+
+def test_a_peer_that_sends_no_receipts_is_sent_no_more_that_ask_for_them_at_some_point() -> None:
+    """What is kept of publishes that wait for its receipts is bounded, whoever waits, and for how long."""
+    way = Way(lane_bytes=1 << 14)
+    asked = []
+    for _ in range(2000):
+        pending = Awaited(1)
+        way.publish(1, pending)
+        way.route.lane.take(1 << 20)
+        asked.append(pending)
+    assert sum(pending.left for pending in asked) == (1 << 14) // RECEIPT_BYTES
+    assert way.route.lane.dropped == 2000 - (1 << 14) // RECEIPT_BYTES
+    assert way.publish(1, None) == 1, "what asks for none is no matter of that"
+
+    way.route.receipts(Receipt([ReceiptRun(1, 100, True)]))
+    assert way.publish(1, Awaited(1)) == 1
