@@ -1,4 +1,7 @@
-"""Looks at the age of what waits for peers that take nothing; only while there is something to look at."""
+"""Looks at the age of what waits for peers that take nothing; only while there is something to look at.
+
+A peer for which more waits than can be kept loses its session.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +46,8 @@ class LaneWatch:
         self._timer = None
         now, waiting = self._loop.time(), False
         for link in self._links.values():
+            if link.lane.hopeless:
+                link.wire.abort("the peer does not read")
             crowded = link.lane.crowded
             link.lane.age(now)
             waiting = waiting or bool(link.lane)

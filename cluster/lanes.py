@@ -26,6 +26,9 @@ SEGMENT_BYTES: Final = 256 * 1024
 FRAME_OVERHEAD_BYTES: Final = 1024
 """What a batch frame needs beside its envelopes: the channel's name, and numbers."""
 
+FRAMES_BYTES_MAX: Final = 8 * 1024 * 1024
+"""How much finished frames may wait beyond what envelopes may: where ten thousand channels stand takes a third."""
+
 STALL_S: Final = 0.5
 """A full lane whose oldest entry is older than this belongs to a peer that is too slow to wait for."""
 
@@ -75,6 +78,8 @@ class Lane(Generic[Key]):
         """Whether the oldest entry is too old for more to be taken."""
         self.crowded = False
         """Whether a publisher should wait for room: half full, and the peer is worth waiting for."""
+        self.hopeless = False
+        """Whether a report had to be dropped, so that its owner has to end the connection."""
 
     def __bool__(self) -> bool:
         """Whether anything waits."""
@@ -127,7 +132,13 @@ class Lane(Generic[Key]):
         self.bytes += size
 
     def put_frame(self, frame: bytes) -> None:
-        """Queue a finished frame behind everything that waits; never refused, since it reports and does not carry."""
+        """Queue a finished frame behind everything that waits, whatever that is, since it reports and does not carry.
+
+        It is dropped only if so much waits that the peer cannot be reading; then the lane is :attr:`hopeless`.
+        """
+        if self.bytes > self.bytes_max + FRAMES_BYTES_MAX:
+            self.hopeless = True
+            return
         self._open = None
         self.segments.append(_Segment(None, 0, frame))
         self.bytes += len(frame)

@@ -53,7 +53,7 @@ class Link:
     def wake(self) -> None:
         """Say that something waits in the lane."""
         self.wire.wake()
-        if self.wire.paused:
+        if self.wire.paused or self.lane.hopeless:
             self._watch()
 
     def send(self, frame: Receipt | Taken | NoRoute | Declare | SlowDown | ProcessFrame) -> None:
