@@ -9,6 +9,7 @@ skipped for good: another node may lie behind the one before, and deliver for lo
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from liminal_mesh.cluster import BATCH_MAX, Anchored, ClientGap, Credit, Deliver, Envelope, NodeId, ProtocolError
 
@@ -16,6 +17,9 @@ from .inbox import Anchor, Inbox, Run
 from .values import Gap
 
 __all__ = ["ClientFeed"]
+
+ORIGINS_MAX: Final = 4096
+"""Of so many runs of nodes is known up to where all came: of many more than a mesh has, not of all that ever were."""
 
 
 class ClientFeed:
@@ -53,6 +57,7 @@ class ClientFeed:
         """How many of them an earlier connection brought: no node waits for their credit any more."""
         self._expected = 1
         self._heads: dict[NodeId, dict[str, int]] = {}
+        """Up to where all came; of whom nothing was heard for longest is first."""
         self._exact = exact
         self._anchors = anchors
         self._shared = shared
@@ -95,7 +100,7 @@ class ClientFeed:
     def _new(self, origin: NodeId, frame: Deliver) -> list[Envelope]:
         """Return what is not known already; whatever is missing before it is told."""
         items = frame.items
-        heads = self._heads.setdefault(origin, {})
+        heads = self._heads_of(origin)
         known = self._known_of(origin, frame.channel)
         if items[0].sequence <= known:
             repeated = sum(1 for item in items if item.sequence <= known)
@@ -122,7 +127,7 @@ class ClientFeed:
 
     def _pass_to(self, origin: NodeId, frame: ClientGap) -> int:
         """Return up to where all is known already; whatever is missing before the gap is told."""
-        heads = self._heads.setdefault(origin, {})
+        heads = self._heads_of(origin)
         known = self._known_of(origin, frame.channel)
         if frame.last > known:
             if self._resumes(origin, frame.channel):
@@ -133,7 +138,7 @@ class ClientFeed:
     def anchored(self, frame: Anchored) -> None:
         """From these heads on, everything of an origin arrives or is told."""
         origin = NodeId(frame.origin, frame.epoch)
-        heads = self._heads.setdefault(origin, {})
+        heads = self._heads_of(origin)
         for channel, sequence in frame.heads:
             if self._resumes(origin, channel):
                 self._missed_until(origin, channel, sequence)
@@ -156,12 +161,22 @@ class ClientFeed:
         """Whether what is missing was missed between two connections."""
         return origin in self._resuming or (origin, channel) in self._owed
 
+    def _heads_of(self, origin: NodeId) -> dict[str, int]:
+        """Return an origin's heads, of whom something is heard now."""
+        heads = self._heads[origin] = self._heads.pop(origin, {})
+        if len(self._heads) > ORIGINS_MAX:
+            self._forget(next(iter(self._heads)))
+        return heads
+
     def _forget_runs_before(self, origin: NodeId) -> None:
         for former in [one for one in self._heads if one.name == origin.name and one.epoch < origin.epoch]:
-            del self._heads[former]
-            self._known.pop(former, None)
-            self._resuming.discard(former)
-            self._owed = {pair for pair in self._owed if pair[0] != former}
+            self._forget(former)
+
+    def _forget(self, origin: NodeId) -> None:
+        del self._heads[origin]
+        self._known.pop(origin, None)
+        self._resuming.discard(origin)
+        self._owed = {pair for pair in self._owed if pair[0] != origin}
 
     def _known_of(self, origin: NodeId, channel: str) -> int:
         known = self._known.get(origin)
