@@ -55,6 +55,8 @@ class Sessions:
         member = ledger.membership.get(contact.name)
         if member is None or member.state in GONE or member.epoch != contact.handshake.node.epoch:
             self.free(contact.name)
+        if member is not None and member.state in GONE:  # gossip has said so before, and does not say it again
+            ledger.dialer.rest(member.name, member.epoch, left=member.state == "left")
         self._news(now)
 
     def free(self, name: str) -> None:

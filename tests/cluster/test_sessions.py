@@ -170,6 +170,25 @@ def test_what_is_held_of_a_lost_peer_is_dropped_with_its_run(state: MemberState)
     assert b.registry.members(0, "x") == (Pid("a", 1, 1),)
 
 
+def test_a_dead_member_that_had_a_session_again_is_not_dialled_when_it_is_lost() -> None:
+    """Gossip does not say a second time that it is dead."""
+    world = World()
+    a, b = world.add("a"), world.add("b", "a")
+    world.run(2)
+    dead = Member("b", 1, 0, "dead", False, False, b.address)
+    a.do(a.core.gossiped(MemberChanged(a.core.members()[1], dead), world.now))
+    assert not a.core.sessions()
+    world.run_until(lambda: "b" in a.core.sessions(), 5)
+    before = len(of(Dial, a))
+
+    world.cut(link(a, "b"), both=True)
+    world.run_until(lambda: not a.core.sessions(), 1)
+    world.run(2)
+
+    assert len(of(Dial, a)) == before
+    assert "b" in a.core.sessions()
+
+
 def test_the_session_of_a_dead_member_ends_at_once_and_comes_back_with_it() -> None:
     """What gossip holds for dead is not spoken with, nor dialled, until it is alive again."""
     world = World()
