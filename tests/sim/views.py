@@ -27,8 +27,8 @@ from .host import Host
 __all__ = ["Views"]
 
 _OPTIONS = PeeringOptions("test", "nowhere:1")
-OPENING_S = _OPTIONS.handshake_s + 2 * _OPTIONS.name_check_s + 1.0
-"""What a connection may take to become a control link."""
+OPENING_S = 2 * _OPTIONS.handshake_s + 2 * _OPTIONS.name_check_s + 1.0
+"""What a connection may take to become a control link: its handshake begins anew once it says that it is to be one."""
 
 OUTDATED_S = 10.0
 """What a session with such a run may last."""
