@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,7 +70,35 @@ def test_removing_all_leaves_nothing(patterns: list[str]) -> None:
         trie.remove(pattern)
 
     assert len(trie) == 0
-    assert trie._root.bare
+    assert not trie._root.below
+
+
+@given(st.lists(names, max_size=30), st.lists(names, max_size=30))
+def test_there_are_no_more_branches_than_two_for_each_pattern(added: list[str], removed: list[str]) -> None:
+    """However long and however alike they are, and whatever has gone: none stands between two others for nothing."""
+    trie = TokenTrie()
+    for pattern in added:
+        trie.add(pattern)
+    for pattern in removed:
+        trie.remove(pattern)
+    branches, waiting = 0, [trie._root]
+    while waiting:
+        below = waiting.pop().below.values()
+        branches += len(below)
+        waiting += below
+        assert not any(branch.needless for branch in below)
+    assert branches <= 2 * len(trie)
+
+
+def test_a_pattern_takes_the_space_of_its_text() -> None:
+    """A client can make them as long as names may be, with as many tokens."""
+    tracemalloc.start()
+    trie = TokenTrie()
+    for number in range(1000):
+        trie.add(".".join([*f"{number:04}", *"abcdefgh" * 15, "*"]))
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 2 << 20
 
 
 def test_only_whole_wildcard_tokens_make_a_pattern() -> None:
