@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 
 from liminal_mesh.cluster import Envelope, Pid
-from liminal_mesh.storage import Refused
+from liminal_mesh.storage import LiminalError, Refused
 
 from .acks import check_ack, check_timeout
 from .batch import BUSY_RETRY_S, Batch
@@ -83,15 +83,18 @@ def posted(hub: Hub, channel: Channel) -> Batch:
     """Return the batch of the node's own publishes without an answer, made when it is first asked for."""
 
     def submit(envelopes: list[Envelope]) -> None:
-        # Looked at again, since interest may have changed; it was admitted, and only the channel's end can refuse it.
-        if channel.ended:
-            hub.shared.statistics.rejected += len(envelopes)
-            return
-        resolved = hub.exchange.resolve(channel.name)
-        step = 1 if resolved.choosy else len(envelopes)
-        for start in range(0, len(envelopes), step):
+        start = 0
+        while start < len(envelopes):
+            # Looked at again, since interest may have changed, or one of them was too much for a subscriber; it was
+            # admitted, and only the channel's end can refuse it.
+            if channel.ended:
+                hub.shared.statistics.rejected += len(envelopes) - start
+                return
+            resolved = hub.exchange.resolve(channel.name)
+            stop = start + 1 if resolved.choosy else len(envelopes)
             with suppress(Refused):  # it was not choosy when they were published; they are counted
-                hub.exchange.accept(resolved, envelopes[start : start + step], hub.pid.number)
+                hub.exchange.accept(resolved, envelopes[start:stop], hub.pid.number)
+            start = stop
 
     channel.posted = Batch(channel, submit, hub.loop.call_soon)
     return channel.posted
@@ -144,16 +147,16 @@ class NodePublisher(Publisher):
     def _submit(self, envelopes: list[Envelope]) -> None:
         hub = self._hub
         hub.admit(hub.pid, "publish", self.channel)
-        channel = hub.exchange.resolve(self.channel)
-        step = 1 if channel.choosy else len(envelopes)
+        step = 1 if hub.exchange.resolve(self.channel).choosy else len(envelopes)
         for start in range(0, len(envelopes), step):
-            self._publish(channel, envelopes[start : start + step])
+            self._publish(envelopes[start : start + step])
 
-    def _publish(self, channel: Channel, envelopes: list[Envelope]) -> None:
+    def _publish(self, envelopes: list[Envelope]) -> None:
         pending = _Windowed(self, len(envelopes))
         try:
+            channel = self._hub.exchange.resolve(self.channel)
             self._hub.exchange.accept(channel, envelopes, self._hub.pid.number, pending, self._receipts)
-        except Refused as error:
+        except LiminalError as error:
             self.failed(error, len(envelopes))
             return
         if pending.left:

@@ -120,6 +120,8 @@ class Queue:
             giving.force([one for one in members if one.inbox.overflow != "reject"])
         if giving.left:
             giving.fates.append((giving.left, Fate.FULL))
+        if giving.broken:  # they are gone; what comes next may come before anybody looks who is there
+            self.members = tuple(one for one in self.members if one not in giving.broken)
         return giving.fates
 
     @property
@@ -150,7 +152,7 @@ class _Giving:
         self._run = run
         self._at = 0
         self._crashed = crashed
-        self._broken: set[Subscriber] = set()
+        self.broken: set[Subscriber] = set()
 
     @property
     def left(self) -> int:
@@ -159,7 +161,7 @@ class _Giving:
 
     def share(self, members: list[Subscriber], room: Callable[[Subscriber], int], fate: Fate) -> None:
         """Share what is left among members that have room for it."""
-        open_ = [one for one in members if one not in self._broken]
+        open_ = [one for one in members if one not in self.broken]
         while self.left and open_:
             shares = self._ring.share(self.left, open_, room)
             if not shares:
@@ -171,12 +173,12 @@ class _Giving:
                     open_.remove(member)
                 if part.items:
                     self._offer(member, part, fate)
-                    if member in self._broken and member in open_:
+                    if member in self.broken and member in open_:
                         open_.remove(member)
 
     def force(self, members: list[Subscriber]) -> None:
         """Let members have what is left, and their policies decide whom that costs."""
-        open_ = [one for one in members if one not in self._broken]
+        open_ = [one for one in members if one not in self.broken]
         for member, count in self._ring.share(self.left, open_, lambda _: self.left):
             self._offer(member, part_of(self._run, self._at, self._at + count), Fate.DEFERRED)
 
@@ -187,7 +189,7 @@ class _Giving:
             accepted = member.offer(part)
         except Exception as error:  # noqa: BLE001 - it is the supervisor's
             # It may have got them: they are not for anybody else.
-            self._broken.add(member)
+            self.broken.add(member)
             self.fates.append((count, Fate.DROPPED))
             self._crashed(member, error)
             return

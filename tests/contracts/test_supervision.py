@@ -12,7 +12,7 @@ import pytest
 
 from liminal_mesh.cluster import SCOPES
 from liminal_mesh.node.bell import Bell
-from liminal_mesh.node.config import ChannelConfig, LimitsConfig, RestartConfig
+from liminal_mesh.node.config import ChannelConfig, InboxConfig, LimitsConfig, RestartConfig
 from liminal_mesh.node.errors import ChannelFailed, DeadlineExceeded, NoProcess
 from liminal_mesh.node.inbox import Inbox, Run
 from liminal_mesh.node.message import Message
@@ -35,6 +35,8 @@ CHANNELS = (
     ChannelConfig(name="ticks", restart=RestartConfig(attempts=2, within=3600)),
     ChannelConfig(name="never", restart=RestartConfig(attempts=0)),
     ChannelConfig(name="m.*", restart=RestartConfig(attempts=0)),
+    ChannelConfig(name="strict", restart=RestartConfig(attempts=0), inbox=InboxConfig(overflow="reject")),
+    ChannelConfig(name="choosy", restart=RestartConfig(attempts=2, within=3600), inbox=InboxConfig(overflow="reject")),
 )
 
 
@@ -91,6 +93,55 @@ async def test_ch1_a_crash_restarts_the_channel_and_costs_only_the_subscriber_th
         assert (after["state"], after["restarts"]) == ("open", 1)
         assert after["pid"] != before["pid"]
         assert listed(pair.b, "never")["restarts"] == 0
+
+
+@pytest.mark.parametrize("group", [None, "g"])
+async def test_ch1_what_is_looked_at_one_by_one_crashes_on_a_subscriber_once(pair: Pair, group: str | None) -> None:
+    """It is gone after the first: the rest of its batch does not use up what the channel's budget still has."""
+    async with (
+        pair.b.subscribe("choosy", group=group, max_in_flight=7) as sick,
+        pair.b.subscribe("choosy", group=group, max_in_flight=100) as well,
+        pair.b.publisher("choosy") as publisher,
+    ):
+        for _ in range(8):
+            await publisher.send(POISON)
+        await publisher.flush()
+
+        with pytest.raises(NoProcess, match="it was poisoned"):
+            await take(sick, 1)
+        assert await payloads(well, 7) == [POISON] * 7
+        after = listed(pair.b, "choosy")
+        assert (after["state"], after["restarts"]) == ("open", 1)
+
+
+async def test_ch1_a_channel_that_fails_amid_a_batch_refuses_the_rest_of_it(pair: Pair) -> None:
+    """By its name; each of them ends once."""
+    async with (
+        pair.b.subscribe("strict", max_in_flight=7),
+        pair.b.publisher("strict") as publisher,
+    ):
+        for _ in range(5):
+            await publisher.send(POISON)
+        with pytest.raises(ChannelFailed, match="strict"):
+            await publisher.flush()
+        counts = publisher.statistics
+        assert (counts.sent, counts.acknowledged, counts.in_flight) == (5, 1, 0)
+
+
+async def test_ch1_keys_of_one_frame_crash_on_a_member_once(pair: Pair) -> None:
+    """As what has none: it is gone after the first."""
+    async with (
+        pair.b.subscribe("ticks", group="g", max_in_flight=7, wait="cluster") as sick,
+        pair.b.subscribe("ticks", group="g", max_in_flight=100, wait="cluster") as well,
+    ):
+        outcomes = await asyncio.gather(*(pair.a.publish("ticks", POISON, key=f"{number}") for number in range(8)))
+
+        with pytest.raises(NoProcess, match="it was poisoned"):
+            await take(sick, 1)
+        assert sorted(one.delivered or False for one in outcomes) == [False] + [True] * 7
+        assert await payloads(well, 7) == [POISON] * 7
+        after = listed(pair.b, "ticks")
+        assert (after["state"], after["restarts"]) == ("open", 1)
 
 
 async def test_ch1_whoever_monitors_the_process_of_a_channel_hears_of_its_crash(pair: Pair) -> None:
