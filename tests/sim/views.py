@@ -1,6 +1,7 @@
 """What must hold of every node's view of the mesh after every step, whatever happens; one method for each property.
 
-M1  A record only gives way to one that counts for more, and what was purged does not come back (G2).
+M1  A record only gives way to one that counts for more, and what was purged does not come back (G2), unless it lives:
+    a cut that lasts longer than tombstones are kept leaves nobody to tell it that it was held for dead.
 M2  Only a run of a node itself raises its incarnation.
 M3  The changes that were told, one by one, make the view as it is read.
 M4  What is shown of a member is gossip's word, and it is reachable if its session stands.
@@ -147,6 +148,8 @@ class Views:
         before, after = effect.before, effect.after
         if after is None:
             self.seen["purged"] += 1
+            if before is not None and (before.name, before.epoch) in {other.me for other in host.world.hosts.values()}:
+                del self._best[host, before.name]
             return
         record = _record(after)
         best = self._best.get((host, after.name))
