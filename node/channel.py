@@ -130,6 +130,11 @@ class Channel:
                 return True
         return bool(self.queues) and any(queue.crowded for queue in self.queues)
 
+    @property
+    def behind(self) -> bool:
+        """Whether somebody who consumes it at this node has no credit left, and should get a turn."""
+        return any(one.inbox.queued + one.inbox.lent >= one.inbox.credit for one in self.consumers)
+
     def pressure(self, envelope: Envelope) -> Pressure:
         """Return the worst decision that a publish of this envelope would meet now at the local subscribers."""
         if self.holder is not None:

@@ -49,8 +49,9 @@ class ClientPublisher(Publisher):
         self._client.queue(self._key, envelopes, self)
 
     async def _wait_writable(self) -> None:
-        if not await self._client.room(self._patience_s):
-            raise Busy(BUSY_RETRY_S, "the lane to the node")
+        while self._crowded():  # others that waited may have taken the room
+            if not await self._client.room(self._patience_s):
+                raise Busy(BUSY_RETRY_S, "the lane to the node")
 
     async def _below(self, bound: int) -> None:
         """Wait only while answers come: without a connection there are none, and there may never be one again."""

@@ -23,6 +23,7 @@ from .publisher import Publisher
 from .route import Pending, missing_receipts
 from .subscribers import Subscriber
 from .subscription import Subscription
+from .waits import TURN_PUBLISHES
 
 __all__ = ["FuturePending", "NodePublisher", "NodeSubscription", "busy", "posted"]
 
@@ -131,6 +132,8 @@ class NodePublisher(Publisher):
         resolved.kept = True
         super().__init__(channel, window, resolved)
         self._hub = hub
+        self._rested = 0
+        """How many it had sent when others got a turn."""
         self._timeout_s = check_timeout(timeout_s)
         self._receipts = (check_ack(channel, ack) or resolved.settings.ack) == "nodes"
 
@@ -138,11 +141,19 @@ class NodePublisher(Publisher):
         self._hub.check(envelope)
 
     async def _wait_writable(self) -> None:
-        await writable(self._hub, self._hub.exchange.resolve(self.channel))
+        channel = self._hub.exchange.resolve(self.channel)
+        if channel.behind or self._tireless:
+            self._rested = self._sent
+            await asyncio.sleep(0)
+        await writable(self._hub, channel)
 
     def _crowded(self) -> bool:
         channel = self._hub.exchange.resolve(self.channel)
-        return channel.crowded or channel.held
+        return channel.crowded or channel.held or channel.behind or self._tireless
+
+    @property
+    def _tireless(self) -> bool:
+        return self._sent - self._rested >= TURN_PUBLISHES
 
     def _submit(self, envelopes: list[Envelope]) -> None:
         hub = self._hub

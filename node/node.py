@@ -41,6 +41,7 @@ from .runtime import Runtime
 from .subscription import Subscription
 from .values import PublishOutcome
 from .version import VERSION
+from .waits import TURN_PUBLISHES
 from .watch import GroupWatch, MemberWatch
 
 __all__ = ["Node"]
@@ -218,8 +219,11 @@ class Node(NodeOnly):
         if pending.left:
             hub.expect(pending, timeout)
             await pending.future
-        elif resolved.crowded:
-            # So that a tight loop of publishes lets the lanes be written.
+        elif pressure.decision == "defer" or pending.message_id % TURN_PUBLISHES == 0:
+            # So that a tight loop of publishes lets those take them who are in the same loop, and others do anything.
+            await asyncio.sleep(0)
+        elif resolved.crowded or pressure.decision == "reject":
+            # So that it lets the lanes be written, and whoever takes nothing costs others no turn for each.
             await hub.turn.give_way(len(envelope.body) + MESSAGE_OVERHEAD_BYTES)
         if pending.failure is not None:
             raise pending.failure

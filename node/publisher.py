@@ -51,11 +51,11 @@ class Publisher:
         raise NotImplementedError
 
     def _crowded(self) -> bool:
-        """Whether there is no room for a batch now."""
+        """Whether others should get a turn before the next batch, or there is no room for it now."""
         raise NotImplementedError
 
     async def _wait_writable(self) -> None:
-        """Wait for room, when there is none."""
+        """Let others have their turn, and wait for room, when there is none."""
         raise NotImplementedError
 
     # --- the user's side ---
@@ -133,7 +133,7 @@ class Publisher:
     async def _make_room(self) -> None:
         self._batch.flush()
         await self._below(self._window)
-        while self._crowded():  # others that waited may have taken the room
+        if self._crowded():
             await self._wait_writable()
 
     def _leave(self, count: int) -> None:

@@ -9,13 +9,16 @@ from typing import Final, Generic, TypeVar
 
 from .wheel import STEP_S, Wheel
 
-__all__ = ["FOREVER_S", "Alarm", "Room", "Signal", "Sweep", "Turn"]
+__all__ = ["FOREVER_S", "TURN_PUBLISHES", "Alarm", "Room", "Signal", "Sweep", "Turn"]
 
 TURN_BYTES: Final = 64 * 1024
 """What one turn of the loop may publish before it gives way."""
 
 LOOK_S: Final = 0.5
 """How often who waits for room looks whether that is in vain."""
+
+TURN_PUBLISHES: Final = 2048
+"""After so many publishes others get a turn of the loop, even if nobody is interested in any of them."""
 
 FOREVER_S: Final = 1e9
 """Thirty years: a longer deadline is none, and fits into no frame."""

@@ -359,3 +359,31 @@ async def test_no_capacity_is_zero(held: Held) -> None:
     async with held.bus.subscribe("ticks") as subscription:
         with pytest.raises(ValueError, match="max_items=0"):
             await anext(subscription.batches(max_items=0))
+
+
+@pytest.mark.parametrize("how", ["awaited", "windowed"])
+async def test_who_publishes_without_a_rest_leaves_others_their_turn(held: Held, how: str) -> None:
+    """Also where nobody is interested, so that there is nothing to wait for."""
+
+    async def restless() -> None:
+        async with held.bus.publisher("ticks") as publisher:
+            while True:
+                await (held.bus.publish("ticks", b"") if how == "awaited" else publisher.send(b""))
+
+    task = asyncio.create_task(restless())
+    for _ in range(5):  # turns, and no time: that stands still in the suite's other world, where somebody is at work
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, DEADLINE_S)
+
+
+@pytest.mark.parametrize("how", ["awaited", "windowed"])
+async def test_a_subscriber_in_the_same_loop_keeps_up_with_who_publishes_in_a_loop(how: str) -> None:
+    """Many times what its inbox holds, without a gap: whoever has no credit gets a turn."""
+    async with lone_node() as node, node.subscribe("ticks") as subscription, node.publisher("ticks") as publisher:
+        taking = asyncio.create_task(payloads(subscription, 20_000))
+        for number in range(20_000):
+            await (node.publish("ticks", number) if how == "awaited" else publisher.send(number))
+        await publisher.flush()
+        assert await taking == list(range(20_000))
