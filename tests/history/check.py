@@ -129,7 +129,7 @@ def check(history: History, names: Iterable[str] = ()) -> Report:
 
 def _related(event: AnyEvent, bad: AnyEvent) -> bool:
     """Whether two events are of one operation or subscription, or one is a fault or an end of a process."""
-    if event.__struct_config__.tag in {"run", "fault", "link", "rest", "drain"}:
+    if event.__struct_config__.tag in {"run", "fault", "link", "rest", "drain", "close"}:
         return True
     if isinstance(event, Attempt) and isinstance(bad, Deliver | Attempt):
         return (event.client, event.n) == (bad.client, bad.n)

@@ -18,6 +18,7 @@ __all__ = [
     "Arrive",
     "Attempt",
     "Cause",
+    "Close",
     "Deliver",
     "Drain",
     "Event",
@@ -96,11 +97,19 @@ class Exit(Event, tag="exit"):
     code: int
 
 
+class Close(Event, tag="close"):
+    """A node closes a client's connection by force, for a ``reason``: ``invoke``, and ``ok`` when it is closed."""
+
+    session: int
+    reason: str = ""
+
+
 class Publish(Event, tag="publish"):
     """A publish; ``id`` counts those of its ``client``, from 1. An end may speak for ``count`` publishes at once.
 
     Attributes:
         session: the number of the connection, 0 within a node.
+        ack: what its publisher waits for, ``accepted`` or ``nodes``; empty if it does not wait for this one alone.
         fields: what the payload holds beside its content, where a schema has a say in them.
         parent: the content that it names as its cause, by its client and number.
         cause: the same by channel, origin, its epoch, and the message's id; there may be no such message.
@@ -114,6 +123,7 @@ class Publish(Event, tag="publish"):
     nonce: str = ""
     hash: str = ""
     session: int = 0
+    ack: str = ""
     fields: dict[str, Any] | None = None
     parent: tuple[str, int] | None = None
     cause: Cause | None = None
@@ -309,6 +319,7 @@ AnyEvent: TypeAlias = (
     Run
     | Drain
     | Exit
+    | Close
     | Publish
     | Attempt
     | Subscribe

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -13,6 +14,7 @@ from .events import (
     AnyEvent,
     Arrive,
     Attempt,
+    Close,
     Deliver,
     Drain,
     Exit,
@@ -32,10 +34,16 @@ from .events import (
     Version,
 )
 from .reader import BadHistory, read_files
-from .records import DrainRecord, Key, KeyedAttempt, Lifetime, Numbered, Publication, SubscriptionRecord
+from .records import DrainRecord, ForcedClose, Key, KeyedAttempt, Lifetime, Numbered, Publication, SubscriptionRecord
 from .versions import Versions
 
 __all__ = ["History"]
+
+STARVED_NS: Final = 300_000_000
+"""From such holes on between its measurements the machine did not run a process: three are missing."""
+
+LATELY_NS: Final = 5_000_000_000
+"""For how long that may show."""
 
 
 class History:
@@ -53,6 +61,7 @@ class History:
         lifetimes: every process, by name.
         runs: those of nodes, by name and epoch.
         drains: how nodes left, by their runs.
+        closes: how nodes closed connections by force, by the run and the connection's number.
         versions: of schemas, by the run of a node and the channel.
         policies: what nodes do when consumers are full, by their runs.
         arrivals: frames with publishes, as they came to nodes over links.
@@ -73,6 +82,7 @@ class History:
         self.lifetimes: dict[str, Lifetime] = {}
         self.runs: dict[NodeRun, Lifetime] = {}
         self.drains: dict[NodeRun, DrainRecord] = {}
+        self.closes: dict[tuple[NodeRun, int], ForcedClose] = {}
         self.versions: dict[tuple[NodeRun, str], Versions] = defaultdict(Versions)
         self.policies: dict[NodeRun, list[Policy]] = defaultdict(list)
         self.arrivals: list[Arrive] = []
@@ -99,6 +109,7 @@ class History:
             Run: self._run,
             Drain: self._drain,
             Exit: self._exit,
+            Close: self._close,
             Fault: lambda event: None,
         }
         for event in self.events:
@@ -133,6 +144,12 @@ class History:
         """Return whether a node has begun to leave, at a time."""
         drain = self.drains.get(run)
         return drain is not None and drain.began.t_mono_ns <= time
+
+    def starved(self, proc: str, time: int) -> bool:
+        """Return whether a process was not run for a while shortly before a time, by what it said of itself."""
+        times = [one.t_mono_ns for one in self.usage[proc]]
+        holes = ((former, later) for former, later in pairwise(times) if later - former >= STARVED_NS)
+        return any(former <= time and later >= time - LATELY_NS for former, later in holes)
 
     # --- one event of each kind ---
 
@@ -233,6 +250,15 @@ class History:
             self.drains[run].over = event
         else:
             raise BadHistory(f"{run} has left and never began to leave")
+
+    def _close(self, event: Close) -> None:
+        session = (event.node, event.epoch), event.session
+        if event.type == "invoke":
+            self.closes[session] = ForcedClose(event)
+        elif session in self.closes:
+            self.closes[session].over = event
+        else:
+            raise BadHistory(f"{session} is closed, and nobody has begun to close it")
 
     def _exit(self, event: Exit) -> None:
         if event.target not in self.lifetimes:

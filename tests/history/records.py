@@ -6,10 +6,11 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from .events import Attempt, Deliver, Drain, Gap, NodeRun, Publish, Settle, Subscribe, Type, Unsubscribe
+from .events import Attempt, Close, Deliver, Drain, Gap, NodeRun, Publish, Settle, Subscribe, Type, Unsubscribe
 
 __all__ = [
     "DrainRecord",
+    "ForcedClose",
     "Item",
     "Key",
     "KeyedAttempt",
@@ -176,6 +177,14 @@ class DrainRecord:
 
     began: Drain
     over: Drain | None = None
+
+
+@dataclass(slots=True, eq=False)
+class ForcedClose:
+    """How one connection of a client was closed by its node."""
+
+    began: Close
+    over: Close | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -12,6 +12,7 @@ from .events import (
     Arrive,
     Attempt,
     Cause,
+    Close,
     Deliver,
     Drain,
     Exit,
@@ -223,6 +224,14 @@ class StoryNode:
         for name, number in more.items():
             counted[name] += number
         self.story.add(Usage(**self.at, moment=moment, **counted))
+
+    def close(self, session: int, reason: str = "make room") -> None:
+        """Begin to close a connection by force."""
+        self.story.add(Close(**self.at, type="invoke", session=session, reason=reason))
+
+    def closed(self, session: int) -> None:
+        """Have closed it."""
+        self.story.add(Close(**self.at, session=session))
 
     def drain(self) -> None:
         """Begin to leave."""

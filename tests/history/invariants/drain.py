@@ -8,7 +8,6 @@ fault of theirs, nor what it thought of them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Final
 
 from ..events import Gap, Link, Member, NodeRun
@@ -21,12 +20,6 @@ __all__ = ["n2", "n4", "n5", "n6"]
 
 GRACE_S: Final = 5.0
 """What a node may take beyond its budget, for goodbyes and on a machine that is busy."""
-
-STARVED_NS: Final = 300_000_000
-"""From such holes on between its measurements a process may be suspected, and suspect others: three are missing."""
-
-LATELY_NS: Final = 5_000_000_000
-"""For how long that may show."""
 
 
 def n2(history: History) -> Iterator[Violation]:
@@ -84,7 +77,8 @@ def n5(history: History) -> Iterator[Violation]:
             if event.t_mono_ns < began or history.leaving(viewer, event.t_mono_ns):
                 continue
             seen[viewer] = event
-            if event.state in {"suspect", "dead"} and not _starved(history, event, drain):
+            starved = any(history.starved(proc, event.t_mono_ns) for proc in (event.proc, drain.began.proc))
+            if event.state in {"suspect", "dead"} and not starved:
                 yield Violation("N5", "lost", event, f"{name} was leaving, and is {event.state} to {event.node}")
         for viewer in _witnesses(history, run, drain):
             if viewer not in seen:
@@ -185,13 +179,3 @@ def _lives(history: History, run: NodeRun, time: int) -> bool:
     lifetime = history.runs[run]
     began = lifetime.began <= time and (lifetime.ended is None or lifetime.ended > time)
     return began and not history.leaving(run, time)
-
-
-def _starved(history: History, event: Member, drain: DrainRecord) -> bool:
-    """Whether one of two processes was not run for a while when one thought something of the other."""
-    for proc in (event.proc, drain.began.proc):
-        times = [one.t_mono_ns for one in history.usage[proc]]
-        for former, later in pairwise(times):
-            if later - former >= STARVED_NS and former <= event.t_mono_ns and later >= event.t_mono_ns - LATELY_NS:
-                return True
-    return False

@@ -27,6 +27,7 @@ from liminal_mesh.node.queueing import Fate
 from liminal_mesh.node.queues import MemberCrashed, Queue
 from liminal_mesh.node.route import Pending, Route
 from liminal_mesh.node.schema import Schema
+from liminal_mesh.node.server import Server
 from liminal_mesh.node.subscribers import Subscriber
 from liminal_mesh.node.supervision import Crashed
 from liminal_mesh.node.values import Gap
@@ -283,6 +284,24 @@ def denied() -> None:
     plant(arrivals, "receipt_runs", receipt_runs)
 
 
+def unmoved() -> None:
+    """A connection that is closed by force is not."""
+
+    async def force(self: Server, connections: list[Connection], reason: str) -> int:
+        return len(connections)
+
+    plant(Server, "_force", force)
+
+
+def speechless() -> None:
+    """A connection that is closed by force ends without a word."""
+
+    def say(self: Connection, code: str, reason: str, others: Sequence[str]) -> None:
+        return None
+
+    plant(Connection, "_say", say)
+
+
 def shared_twice() -> None:
     """What is for one member of a group at a node is given to two."""
     give = Queue.give
@@ -321,5 +340,7 @@ DEFECTS: dict[str, Callable[[], None]] = {
         sheds_all,
         takes_all,
         denied,
+        unmoved,
+        speechless,
     )
 }

@@ -9,6 +9,7 @@ from typing import Any, Final
 from msgspec.structs import astuple, replace
 
 from liminal_mesh import LiminalError, Refused
+from liminal_mesh.node.bus import Ack
 from liminal_mesh.node.client import Client
 from liminal_mesh.node.message import Message
 from liminal_mesh.node.node import Node
@@ -71,8 +72,9 @@ class PublishingClient:
         """Publish and await, one after the other; every fourth with the receipts of all nodes."""
         for _ in _rounds(halted, rounds):
             for number in range(burst):
-                body = self._begin()
-                asked: dict[str, Any] = {"ack": None if number % 4 else "nodes", "headers": self._headers()}
+                ack: Ack = "accepted" if number % 4 else "nodes"
+                body = self._begin(ack=ack)
+                asked: dict[str, Any] = {"ack": ack, "headers": self._headers()}
                 try:
                     outcome = await self._bus.publish(self._channel, body, **asked, timeout=2.0)
                 except FAILURES as error:
@@ -131,7 +133,9 @@ class PublishingClient:
             if self._n % 10 == 0:
                 parent = replace(parent, id=1, sequence=NEVER)
                 content = ("nobody", 1)
-            body = self._begin(parent=content, cause=(parent.channel, parent.origin, parent.epoch, parent.id))
+            body = self._begin(
+                ack="accepted", parent=content, cause=(parent.channel, parent.origin, parent.epoch, parent.id)
+            )
             try:
                 await self._bus.publish(self._channel, body, parent=parent, timeout=2.0)
             except FAILURES as error:

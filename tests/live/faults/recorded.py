@@ -148,6 +148,21 @@ class RecordedCommands(Commands):
             self._version = schema
             self.recorder.write(events.Version(**self.place.at(), **what))
 
+    async def expel(self, reason: str, most: int) -> int:
+        """Close connections of clients by force, up to so many, or all with 0; return how many these were."""
+        here = [one.pid for one in self.node.connections() if one.state == "open"][: most or None]
+        for pid in here:
+            closing = events.Close(**self.place.at(), type="invoke", session=pid.number, reason=reason)
+            self.recorder.write(closing)
+        if most:
+            for pid in here:
+                await self.node.disconnect(pid, reason)
+        else:
+            await self.node.disconnect_all(reason)
+        for pid in here:
+            self.recorder.write(events.Close(**self.place.at(), session=pid.number))
+        return len(here)
+
     async def finished(self) -> None:
         """Wait until all that publishes has ended by itself."""
         await asyncio.gather(*self.publishing)

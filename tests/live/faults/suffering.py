@@ -27,12 +27,14 @@ class Suffering:
         self._to_client = to_client
         self._chance = chance
         self._deaf_s = deaf_s
+        self._closes = 0
 
     async def all(self) -> None:
         """Do everything once, links resets a few times more."""
         doings = [
             self.reset, self.reset, self.reset, self.freeze, self.swallow, self.cut, self.cut, self.restart,
             self.evolve, self.evolve, self.drain,
+            self.expel, self.expel_all,
         ]  # fmt: skip
         self._chance.shuffle(doings)
         for doing in doings:
@@ -81,6 +83,21 @@ class Suffering:
         await self._mesh.drain("c")
         await self._start("c")
         self._to_client.point(self._mesh.workers["c"].addresses["client"])
+
+    async def expel(self) -> None:
+        """Let each node close a client's connection."""
+        for name in "abc":
+            await self._expel(name, 1)
+
+    async def expel_all(self) -> None:
+        """Let a node close all connections of clients; there is one that knows of no other node."""
+        await self._expel("a", 0)
+
+    async def _expel(self, name: str, most: int) -> None:
+        self._closes += 1
+        reason = f"reason {self._closes}"
+        self._mesh.note(f"clients of {name} are sent off: {reason}")
+        await self._mesh.workers[name].call("expel", reason=reason, most=most)
 
     async def evolve(self) -> None:
         """Let the schema of a channel at a node follow another one, and then another one that has to be forced."""

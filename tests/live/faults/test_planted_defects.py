@@ -132,6 +132,25 @@ async def test_a_recorded_run_of_nodes_that_mistake_how_full_consumers_are_is_re
     rejected(report, defect, found)
 
 
+@pytest.mark.parametrize(("defect", "found"), [("", set()), ("unmoved", {"X1"}), ("speechless", {"X2"})])
+async def test_a_recorded_run_of_nodes_that_do_not_part_with_clients_is_rejected(
+    fleet: Fleet, tmp_path: Path, defect: str, found: set[str]
+) -> None:
+    """A client publishes all the time, also while its node closes its connection."""
+    async with recorded(fleet, tmp_path, "a", "b", defect=defect) as mesh:
+        client = await mesh.client("k", mesh.workers["a"].addresses["client"])
+        await mesh.all("listen", key="x", pattern="t.x", wait="cluster")
+        for number in range(4):
+            await client.call("traffic", client=f"{number}", channel="t.x", how="awaited", pace=0.0, burst=8)
+        closed = 0
+        while closed < 5:  # it comes back each time
+            await asyncio.sleep(0.2)
+            closed += await mesh.workers["a"].call("expel", reason=f"reason {closed}", most=closed % 2)
+        await asyncio.sleep(0.2)
+        report = await mesh.verdict()
+    rejected(report, defect, found)
+
+
 @pytest.mark.parametrize(
     ("defect", "found"),
     [

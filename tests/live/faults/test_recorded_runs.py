@@ -105,5 +105,6 @@ async def test_a_recorded_run_under_faults_keeps_the_promises(fleet: Fleet, tmp_
     assert_typed(report)
     assert_causal(report)
     assert_pressed(report)
+    assert report.history.closes, "no connection was closed by force"
     gaps = [event for event in report.history.events if isinstance(event, Gap)]
     assert {gap.reason for gap in gaps} >= {"overflow", "link"}, "too few losses: this shows little"
