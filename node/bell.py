@@ -51,7 +51,7 @@ class Bell:
     def anchored(self, origin: NodeId, heads: Mapping[str, int]) -> None:
         """A peer knows of it; gaps come through the inbox, so that most receivers need not be told."""
         if self.anchored_in is not None:
-            self.anchored_in.note_anchor(Anchor(origin, dict(heads)))
+            self.anchored_in.note_anchor(Anchor(origin, heads))
             self.ready()
 
     def exited(self, pid: Pid, reason: str, parting: LiminalError | None = None) -> None:

@@ -59,7 +59,7 @@ class Delivery:
     def anchored(self, origin: NodeId, heads: Mapping[str, int]) -> None:
         """From these heads on, everything of an origin is delivered, or shows as a gap."""
         assert self.inbox is not None
-        self.inbox.note_anchor(Anchor(origin, dict(heads)))
+        self.inbox.note_anchor(Anchor(origin, heads))
         self.ready()
 
     def next_frame(self) -> bytes | None:

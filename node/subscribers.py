@@ -22,7 +22,7 @@ class Listener(Protocol):
         """Something waits in the inbox."""
 
     def anchored(self, origin: NodeId, heads: Mapping[str, int]) -> None:
-        """From ``heads`` on, everything of ``origin`` arrives or shows as a gap."""
+        """From ``heads`` on, which never change, everything of ``origin`` arrives or shows as a gap."""
 
 
 class Subscriber:
