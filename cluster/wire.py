@@ -33,7 +33,7 @@ TURN_S: Final = 0.005
 """How long one connection's frames may take in one turn of the loop."""
 
 CONTROL_BYTES_MAX: Final = 8 * 1024 * 1024
-"""More control than this in front of a transport that does not take it means that the other side is gone."""
+"""Control behind more than this that the transport has not got rid of means that the other side is gone."""
 
 
 class WireOwner(Protocol):
@@ -245,6 +245,9 @@ class Wire(asyncio.Protocol):
         parts, self._control, self._control_bytes = self._control, [], 0
         if transport is None or transport.is_closing():
             return
+        if parts and not self._closing and transport.get_write_buffer_size() > CONTROL_BYTES_MAX:
+            self.abort("the other side does not read")
+            return
         if not self._paused and not self._closing:
             data = self._owner.wire_pull(self, WRITE_BYTES)
             if data:
@@ -257,8 +260,6 @@ class Wire(asyncio.Protocol):
         if self._closing:
             transport.close()
             self._grace = self._loop.call_later(CLOSE_S, self.abort, self._reason)
-        elif transport.get_write_buffer_size() > CONTROL_BYTES_MAX:
-            self.abort("the other side does not read")
         elif self._watches:
             self._look(transport)
 

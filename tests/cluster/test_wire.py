@@ -208,6 +208,21 @@ async def test_control_for_a_reader_that_does_not_read_has_an_end(connected: Joi
         assert await owner.closed == "the other side does not read"
 
 
+@pytest.mark.parametrize("lane", ["control", "data"])
+async def test_one_answer_may_be_larger_than_all_that_may_wait_otherwise(connected: Join, lane: str) -> None:
+    """Such as who is in a group of hundreds of thousands; whoever reads it gets it."""
+    async with connected() as (wire, owner, reader, _):
+        large = frame(3, bytes(20 << 20))
+        if lane == "control":
+            wire.send(large)
+        else:
+            owner.data = [large]
+            wire.wake()
+        assert await reader.readexactly(len(large)) == large
+        wire.send(frame(1))
+        assert await reader.readexactly(5) == frame(1)
+
+
 async def test_closing_writes_what_was_sent(connected: Join) -> None:
     """Data that was not pulled yet stays with its owner."""
     async with connected() as (wire, owner, reader, _):
