@@ -26,6 +26,7 @@ from liminal_mesh.cluster import (
 
 from .environment import Environment
 from .errors import NoConnection
+from .lines import write_line
 from .waits import Alarm
 
 __all__ = ["Dialler", "Session"]
@@ -136,6 +137,7 @@ class Dialler:
                     since = self._loop.time()
                     reason = await self._lost
                     self._lost = None
+                    write_line(log, logging.WARNING, "connection_lost", {"why": reason})
                     self._session.session_down(reason)
                     if self._loop.time() - since > STABLE_S:
                         backoff = BACKOFF_FIRST_S
@@ -145,7 +147,7 @@ class Dialler:
                 try:
                     await self.connect()
                 except NoConnection as error:
-                    log.info("not connected: %s", error)
+                    write_line(log, logging.INFO, "not_connected", {"to": error.node, "why": error.reason})
         finally:
             self.close()
 
@@ -190,6 +192,7 @@ class Dialler:
         self._lost = self._loop.create_future()
         self._heard_at = self._loop.time()
         self._alarm.set(self._heard_at + KEEPALIVE_S)
+        write_line(log, logging.INFO, "connected", {"node": greeting.node, "address": str(address)})
         self._session.session_up(greeting)
 
     def _keepalive(self) -> float:
@@ -254,8 +257,9 @@ class Dialler:
     def wire_broken(self, wire: Wire, error: ProtocolError) -> None:
         """The node broke the protocol; before it has greeted it may be none."""
         what = "the node broke the protocol" if self._greeting is None else "what answers is no node's port for clients"
-        log.warning("%s: %s", what, error)
-        wire.abort(f"{what}: {error}")
+        reason = f"{what}: {error}"
+        write_line(log, logging.WARNING, "protocol_error", {"why": reason})
+        wire.abort(reason)
 
     def wire_closed(self, wire: Wire, reason: str) -> None:
         """The connection is gone."""

@@ -30,6 +30,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec import Struct
 
@@ -77,7 +78,7 @@ class Busy(Refused):
         self.retry_after = retry_after
         self.where = where
         at = f" ({where})" if where else ""
-        super().__init__(f"no room for this publish{at}: wait {retry_after:g} s, or for 'writable', and try again")
+        super().__init__(f"no room for this publish{at}: wait {retry_after:.3g} s, or for 'writable', and try again")
 
 
 class ChannelClosed(Refused):
@@ -148,7 +149,7 @@ class InFlight(Refused):
         self.key = key
         super().__init__(
             f"a publish with the key {key!r} is under way on channel {channel!r}: "
-            f"publish again with the same key in {retry_after:g} s"
+            f"publish again with the same key in {retry_after:.3g} s"
         )
 
 
@@ -283,6 +284,10 @@ class DeadlineExceeded(LiminalError):
         unsent = "" if sent else "; nothing was sent"
         super().__init__(f"time was up during {phase}{at}{tries}{without}{unsent}")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle and copy by the class that has a name of its own, which picks the kind again."""
+        return partial(DeadlineExceeded, **self.fields()), ()  # type: ignore[arg-type]
+
 
 class _DeadlineRefused(DeadlineExceeded, Refused):
     """Nothing was sent."""
@@ -290,3 +295,8 @@ class _DeadlineRefused(DeadlineExceeded, Refused):
 
 class _DeadlineUnknown(DeadlineExceeded, Unknown):
     """Something was sent, and may have happened."""
+
+
+# A traceback names what a program can catch.
+for _kind in (_DeadlineRefused, _DeadlineUnknown):
+    _kind.__name__ = _kind.__qualname__ = DeadlineExceeded.__name__

@@ -358,3 +358,14 @@ async def test_ch2_a_channel_that_the_other_node_does_not_have_ends_there() -> N
             await publisher.send(1)
             with pytest.raises(ChannelNotConfigured, match="orders"):
                 await publisher.flush()
+
+
+async def test_a_lost_connection_and_the_next_one_are_lines(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """With the reason, and the node that it leads to."""
+    caplog.set_level(logging.INFO, "liminal.client")
+    former = cut(world.b)
+    await world.back(former)
+
+    [lost], [found] = logged(caplog, "connection_lost"), logged(caplog, "connected")
+    assert (lost.levelno, lost.getMessage()) == (logging.WARNING, "connection_lost why=closed by the other side")
+    assert found.getMessage() == f"connected node=b address={world.b.addresses['client']}"

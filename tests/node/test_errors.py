@@ -1,6 +1,8 @@
 """Errors of the bus, and every error's way over a connection and back."""
 
 import copy
+import pickle
+import traceback
 from typing import Any
 
 import msgspec
@@ -87,6 +89,17 @@ def test_an_error_is_of_exactly_one_kind_and_can_be_copied(error: LiminalError) 
     """A caller can always tell whether to mend, to give up, or to retry with the same key."""
     assert sum(isinstance(error, kind) for kind in (Refused, Failed, Unknown)) == 1
     assert copy.copy(error).fields() == error.fields()
+    assert pickle.loads(pickle.dumps(error)).fields() == error.fields()
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_traceback_names_a_class_that_can_be_caught(sent: bool) -> None:
+    """Of a deadline, too, which is of one of two kinds."""
+    error = DeadlineExceeded("publish", "a", sent=sent)
+    assert traceback.format_exception_only(error)[0].startswith(
+        "liminal_mesh.node.errors.DeadlineExceeded: time was up"
+    )
+    assert isinstance(copy.copy(error), Unknown if sent else Refused)
 
 
 def test_every_error_of_the_module_is_tried_above() -> None:
