@@ -268,10 +268,10 @@ def sheds_all() -> None:
 def takes_all() -> None:
     """Nobody refuses a publish, whether there is room for it or not."""
 
-    def ask(self: Exchange, channel: Channel, run: Run) -> None:
-        return None
+    def admit(self: Exchange, channel: Channel, items: list[Envelope], pending: Pending | None) -> Run:
+        return Run(channel.name, self.me, items)
 
-    plant(Exchange, "_ask", ask)
+    plant(Exchange, "_admit", admit)
 
 
 def denied() -> None:

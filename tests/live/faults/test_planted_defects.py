@@ -190,10 +190,10 @@ async def test_a_recorded_run_of_nodes_that_give_nothing_back_is_rejected(
     async with recorded(fleet, tmp_path, "a", "b", defect=defect) as mesh:
         node = mesh.workers["a"]
         await node.call("listen", key="all", pattern="t.x", wait="cluster")
+        await node.call("traffic", client="x", channel="t.x", how="awaited", pace=0.0, burst=400, rounds=1)
+        await node.call("finished")
         for number in range(10):
             await node.call("listen", key=f"brief{number}", pattern="t.x")
             await node.call("leave", key=f"brief{number}")
-        await node.call("traffic", client="x", channel="t.x", how="awaited", pace=0.0, burst=400, rounds=1)
-        await node.call("finished")
         report = await mesh.verdict()
     rejected(report, defect, found)
