@@ -17,7 +17,7 @@ from .descriptors import allow_descriptors
 __all__ = ["REAL", "Environment"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Environment:
     """What a node or a client asks of the world. Timers are the loop's."""
 
@@ -39,6 +39,9 @@ class Environment:
     """Lets this process have so many file descriptors, if it may; returns how many it may have."""
     http: bool = True
     """Whether HTTP is served."""
+
+    def __repr__(self) -> str:
+        return f"<Environment of {type(self.network).__name__}>"
 
     def jitter(self) -> random.Random:
         """Return a source of chance that keeps no secret."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import pydoc
 import subprocess
 import sys
 
 import pytest
+
+import liminal_mesh
 
 DOORS = ("liminal_mesh", "liminal_mesh.node")
 
@@ -52,3 +55,12 @@ def test_no_lazy_name_is_also_a_module_beside_it(door: str) -> None:
     module = importlib.import_module(door)
 
     assert not [name for name, home in module._HOMES.items() if home.rpartition(".")[2] == name]
+
+
+def test_the_help_of_what_a_program_holds_shows_no_insides() -> None:
+    """No address of an object stands in a signature."""
+    shown = [
+        pydoc.plain(pydoc.render_doc(one)) for one in (liminal_mesh.Node, liminal_mesh.Client, liminal_mesh.connect)
+    ]
+
+    assert [line for text in shown for line in text.splitlines() if " at 0x" in line] == []
