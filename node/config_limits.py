@@ -35,7 +35,7 @@ class LimitsConfig(Section):
     memberships_per_connection: Count = 4096
     """Memberships of process groups of one client connection."""
     watches_per_connection: Count = 4096
-    """Monitors of processes, and watches of groups and of the members, of one client connection."""
+    """Monitors of processes, and watches of groups and of the members, of one client connection; and as many links."""
     waits_per_connection: Count = 1024
     """Requests of one client connection that wait for peers."""
     processes: Count = 100_000

@@ -65,6 +65,8 @@ class Guests:
         self._posts: dict[int, Post] = {}
         self._monitors: dict[int, int] = {}
         self._watches: dict[int, GuestWatch] = {}
+        self._links: set[tuple[Pid, Pid]] = set()
+        """Those that the client has asked for, of its processes with others; some may be over."""
 
     def frame(self, frame: ClientFrame) -> None:
         """Take a frame that asks for something of these.
@@ -170,13 +172,24 @@ class Guests:
             return
         other = Pid(frame.node, frame.epoch, frame.number)
         if not frame.linked:
+            self._links.discard((post.pid, other))
             self._hub.processes.unlink(post.pid, other)
             return
         try:
             self._hub.permit(self._connection.pid, "link", "")
+            self._check_links()
+            self._links.add((post.pid, other))
             self._hub.processes.link(post.pid, other)
         except LiminalError as error:  # nobody waits for an answer, and it must not live on unlinked
             self._hub.processes.exit(post.pid, f"error: {error}")
+
+    def _check_links(self) -> None:
+        most = self._limits.watches_per_connection
+        if len(self._links) >= most:
+            links = self._hub.processes.links
+            self._links &= {(post.pid, other) for post in self._posts.values() for other in links(post.pid)}
+            if len(self._links) >= most:
+                raise LimitExceeded("watches_per_connection", most)
 
     def _post(self, number: int) -> Post:
         post = self._posts.get(number)

@@ -198,6 +198,24 @@ async def test_everything_up_to_the_limits_is_gone_with_the_connection() -> None
         assert a.running.hub.processes.statistics().processes["process"] == 199
 
 
+async def test_links_of_one_client_are_bounded_and_those_that_are_over_do_not_count() -> None:
+    """Nobody waits for an answer: the process that was to be linked once more ends with the reason."""
+    async with baseline(watches_per_connection=3) as (a, raw):
+        pids = [await opened(raw, number, spawn=True) for number in range(1, 6)]
+
+        def link(number: int, other: int, *, linked: bool = True) -> LinkProcess:
+            return LinkProcess(number, "a", a.epoch, pids[other - 1], linked)
+
+        raw.send(link(1, 2), link(1, 2), link(1, 3), link(1, 4), link(1, 3, linked=False), link(2, 3))
+        raw.send(ExitProcess(4, "normal"), link(1, 5))
+        await alive(raw)
+        assert a.running.hub.processes.statistics().processes["process"] == 4
+        raw.send(link(5, 3))
+        ends = [await raw.expect(ExitProcess) for _ in range(4)]
+        assert {one.subscription for one in ends} == {1, 2, 3, 5}
+        assert all("limits.watches_per_connection is 3" in one.reason for one in ends)
+
+
 async def test_monitors_beyond_the_nodes_limit_leave_no_trace() -> None:
     """The number that was refused can be used again when there is room."""
     async with baseline(process_links=20) as (a, raw):
