@@ -107,7 +107,10 @@ class SwimOptions:
     """Then the pauses grow in two steps: to ``redial_slow_s``, and after ``redial_slow_until_s`` to this."""
 
     dials_per_s: float = 20.0
-    """The most dials a second; who waited longest is first."""
+    """The most dials of the dead a second; who waited longest is first."""
+
+    dials_max: int = 64
+    """The most members that are dialled at once."""
 
     connect_s: float = 2.0
     """What a dial may take, its handshake included: the kernel of a stopped process accepts, and never answers."""

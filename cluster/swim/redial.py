@@ -2,7 +2,8 @@
 
 A member without a link, and one that is suspected or dead although its link stands, is dialled until the link is
 there and it is alive; who has left is not. The pause doubles up to a cap that depends on how long it was away. The
-dead share a budget of dials, and who was tried longest ago comes first. A seed is dialled as long as it leads to no
+dead share a budget of dials, and who was tried longest ago comes first; so it does where more are due than may be
+dialled at once, since whoever gossips may make up thousands of members. A seed is dialled as long as it leads to no
 live member, since it may be the only way to the other half of a mesh that was cut.
 """
 
@@ -47,6 +48,8 @@ class Redial:
         self._seed_tries = 0
         self._tokens = board.options.dials_per_s
         self._filled_at = 0.0
+        self._busy = 0
+        """How many members are being dialled."""
 
     def seeds(self, addresses: Iterable[str], now: float) -> None:
         """Set where seeds are, as far as that is known now; all are tried, if none were known before."""
@@ -74,7 +77,7 @@ class Redial:
         if name == self._board.name:
             return
         if after is None or after.state == "left" or (after.state == "alive" and after.reachable):
-            self._calls.pop(name, None)
+            self._drop(name)
             return
         call = self._calls.get(name)
         new_run = before is not None and before.epoch != after.epoch
@@ -82,12 +85,13 @@ class Redial:
         if call is None or call.address != after.address or new_run or came_back:
             # Of two that have just learned of each other one is to dial; of two that lost each other, both.
             yields = before is None and name < self._board.name
+            self._drop(name)
             self._calls[name] = _Call(after.address, now, now + yields * self._board.rng.random() * _HEAD_START_S)
 
     def linked(self, name: str, now: float) -> None:
         """Note that a new link stands."""
         if self._board.live(name):
-            self._calls.pop(name, None)
+            self._drop(name)
         else:
             self.failed(name, now)  # the dial is over, and its member not alive yet: the link may go before it is
 
@@ -96,6 +100,7 @@ class Redial:
         call = self._calls.get(name)
         if call is not None and call.busy:
             call.busy = False
+            self._busy -= 1
             call.due = now + self._pause(call, now)
 
     def tick(self, now: float) -> None:
@@ -105,6 +110,8 @@ class Redial:
         self._filled_at = now
         due = [(call.tried_at, name) for name, call in self._calls.items() if call.due <= now and not call.busy]
         for _, name in sorted(due):
+            if self._full:
+                break
             call = self._calls[name]
             if not board.live(name):
                 if self._tokens < 1:
@@ -112,6 +119,7 @@ class Redial:
                     continue
                 self._tokens -= 1
             call.busy, call.tried_at, call.attempts = True, now, call.attempts + 1
+            self._busy += 1
             board.out.append(DialAddress(call.address, name, options.connect_s))
         if now >= self._seed_at:
             lost = self._lost_seeds()
@@ -122,7 +130,18 @@ class Redial:
 
     def next_due(self) -> float:
         """Return when :meth:`tick` is wanted."""
+        if self._full:
+            return self._seed_at
         return min((self._seed_at, *(call.due for call in self._calls.values() if not call.busy)))
+
+    @property
+    def _full(self) -> bool:
+        return self._busy >= self._board.options.dials_max
+
+    def _drop(self, name: str) -> None:
+        """Plan no dial of a member any more; one that is under way is its own affair."""
+        call = self._calls.pop(name, None)
+        self._busy -= call is not None and call.busy
 
     def _pause(self, call: _Call, now: float) -> float:
         options, away = self._board.options, now - call.since

@@ -408,3 +408,24 @@ def test_a_member_that_answers_by_another_way_is_not_suspected_though_no_link_to
     assert asked > 20
     assert {member.name: member.state for member in answered.members()} == {"a": "alive", "b": "alive"}
     assert {member.name: member.state for member in silent.members()} == {"a": "alive", "b": "dead"}
+
+
+def test_no_more_members_are_dialled_at_once_than_there_are_dials_for() -> None:
+    """However many a peer has made up; whoever waits has its turn when a dial has ended, the longest waiting first."""
+    swim = _swim("b", options=replace(LAN, dials_max=8))
+    rumours = [Rumour(_record(f"x{number:03}")) for number in range(200)]
+    dialled: list[str] = []
+    busy: list[str] = []
+    now = 0.2
+    effects = swim.received(NodeId("b", 1), SwimGossip(rumours), now)
+    while len(set(dialled)) < 200:
+        effects += swim.tick(now)
+        begun = [effect.name for effect in effects if isinstance(effect, DialAddress) and effect.name]
+        dialled += begun
+        busy += begun
+        assert len(busy) <= 8
+        assert not set(begun) & {"b"}
+        assert swim.next_tick() > now, "a full plan of dials is looked at when one has ended, and not all the time"
+        now += 0.01
+        effects = swim.dial_failed(busy.pop(0), "timeout", now)
+    assert len(dialled) == 200, "nobody twice before everybody once"
