@@ -14,6 +14,7 @@ from liminal_mesh.cluster import Address
 
 from ..logs import get_logger
 from ..node import Node
+from ..readiness import conditions
 from .errors import Code
 from .reloading import Reloader
 
@@ -136,10 +137,21 @@ def _say_what_is_open(node: Node) -> None:
         log.info("alone", why="there is no [cluster] section and no --seed or --mesh: no mesh port is open")
     elif not config.cluster.cookie_paths:
         log.warning("no_cookie", why="any program on this machine may join: cluster.cookie_file names a secret")
+    _say_who_is_missing(node)
     if not config.channels:
         log.warning("no_channels", why="every publish will be refused: declare [[channels]], or use --channel")
     if config.data_dir is None:
         log.info("nothing_is_kept", why="there is no data_dir: a name that was not configured ends with this process")
+
+
+def _say_who_is_missing(node: Node) -> None:
+    """Log which seeds have failed, when nobody was found at all; a first node looks just like a lost one."""
+    for one in conditions(node.running):
+        failed = {key: one.detail.get(key) for key in ("unresolved", "unreached") if one.detail.get(key)}
+        if failed and one.detail.get("linked") == 1:
+            log.info(
+                "no_peers", **failed, why="no seed leads to a node yet: they are tried on; liminal doctor says more"
+            )
 
 
 def _warn_if_open(name: str, address: Address, has_cookie: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.request import urlopen
@@ -188,6 +189,18 @@ def test_a_taken_port_is_named_with_its_listener() -> None:
     with Serve("a") as a, Process("serve", "--client", a.addresses["client"], "--http", "127.0.0.1:0") as second:
         assert second.wait() == 2
         assert f"client address {a.addresses['client']} is in use" in "\n".join(second.err)
+
+
+def test_a_node_whose_seeds_lead_nowhere_says_so_and_serves() -> None:
+    """Else whoever reads its log sees a node that is well, and wonders where the others are."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        seed = f"127.0.0.1:{nobody.getsockname()[1]}"
+        with Serve("a", "--mesh", "127.0.0.1:0", "--seed", seed) as node:
+            said = node.event("no_peers")
+            assert (said["unreached"], said["level"]) == ({seed: "nothing-listens"}, "info")
+            with Process("health", "--ready", "--http", node.addresses["http"]) as health:
+                assert health.wait() == 0
 
 
 def test_a_second_node_of_a_live_name_does_not_start(tmp_path: Path) -> None:
