@@ -121,7 +121,7 @@ class Sampler:
             case "boolean" if depth:
                 made = self._mixed(depth)
             case _:
-                made = {"enum": [self.leaf() for _ in range(rng.randint(1, 3))]} if rng.random() < 0.5 else made
+                made = {"enum": [self.value(1) for _ in range(rng.randint(1, 3))]} if rng.random() < 0.5 else made
         return made
 
     def _object(self, depth: int) -> dict[str, Any]:
@@ -140,6 +140,8 @@ class Sampler:
                     maxProperties=lambda: rng.randrange(4),
                     patternProperties=lambda: {rng.choice(["^a", "c"]): self.part(depth - 1)},
                     dependentRequired=lambda: {rng.choice(self.names): self._some_names(1)},
+                    dependentSchemas=lambda: {rng.choice(self.names): self.part(depth - 1)},
+                    unevaluatedProperties=lambda: rng.choice([False, self.part(depth - 1)]),
                     propertyNames=lambda: {"pattern": rng.choice(["^[ab]", "."])},
                 ),
             ),
@@ -149,7 +151,7 @@ class Sampler:
         """Return what a property has to be, now and then with a default, which may be one that it does not accept."""
         made = {"$ref": self.rng.choice(["#", "#/$defs/d"])} if self.rng.random() < 0.15 else self.part(max(depth, 0))
         if isinstance(made, dict) and self.rng.random() < 0.3:
-            made["default"] = self.rng.choice([self.leaf(), self.leaf(), {}])
+            made["default"] = self.rng.choice([self.leaf(), self.leaf(), {}, [{}]])
         return made
 
     def _list(self, depth: int) -> dict[str, Any]:
@@ -194,7 +196,7 @@ class Sampler:
         for _ in range(rng.randint(1, 2)):
             place = rng.choice(_parts(new))
             keys = sorted(place.keys() - {"$defs"})
-            bounds = [key for key in keys if type(place[key]) is int]
+            bounds = [key for key in keys if type(place[key]) in {int, float}]
             match rng.choice(["drop", "bound", "add", "add", "types", "alternative", "require", "default"]):
                 case "drop" if keys:
                     del place[rng.choice(keys)]
@@ -218,8 +220,8 @@ class Sampler:
 
     # --- chance ---
 
-    def _bound(self) -> int:
-        return self.rng.randint(-2, 3)
+    def _bound(self) -> float:
+        return self.rng.choice([self.rng.randint(-2, 3), 0.5, 2.0])
 
     def _some_names(self, most: int) -> list[str]:
         return self.rng.sample(self.names, self.rng.randint(0, min(most, len(self.names))))

@@ -414,6 +414,40 @@ def test_sc2_bytes_are_json_text() -> None:
             published(body)
 
 
+@pytest.mark.parametrize("number", ["1", "1.0", "1e300", "-0.0", "0.1", "18446744073709551615", "-9223372036854775808"])
+@pytest.mark.parametrize("as_json", [True, False])
+def test_sc2_numbers_stay_what_they_are(number: str, as_json: bool) -> None:
+    """Beside what is put in: a float that is whole stays one, and integers keep all of their digits."""
+    schema = Schema({"properties": {"n": {"type": "number"}, "d": {"default": 0}}})
+    value = json.loads(f'{{"n": {number}}}')
+    envelope = published(f'{{"n": {number}}}'.encode() if as_json else value, schema)
+    found = decode_payload(envelope.encoding, envelope.body)
+
+    assert found == {**value, "d": 0}
+    assert (type(found["n"]), repr(found["n"])) == (type(value["n"]), repr(value["n"]))
+
+
+def test_sc2_integers_beyond_64_bits_are_for_json_alone() -> None:
+    """Which has no end of them; the text keeps them, and so does what is put in beside."""
+    schema = Schema({"properties": {"n": {"minimum": 10**30}, "d": {"default": 10**40}}})
+    envelope = published(f'{{"n": {10**30}}}'.encode(), schema)
+
+    assert decode_payload(envelope.encoding, envelope.body) == {"n": 10**30, "d": 10**40}
+    with pytest.raises(SchemaRejected, match="/n"):
+        published(f'{{"n": {10**30 - 1}}}'.encode(), schema)
+    with pytest.raises(SchemaRejected, match="it cannot be encoded with its defaults"):
+        published({"n": 1e31}, schema)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"n": 1e400}', b'{"n": NaN}', b'{"n": -Infinity}', b'{"n": "\\ud800"}', b'{"n": 1} {}']
+)
+def test_sc2_what_json_does_not_hold_is_refused(body: bytes) -> None:
+    """And is not made into something else."""
+    with pytest.raises(SchemaRejected, match="bytes have to be JSON text"):
+        published(body, Schema({"properties": {"d": {"default": 0}}}))
+
+
 def test_sc1_text_is_a_json_string() -> None:
     """And no JSON text."""
     assert published("x", Schema({"type": "string"})).body == b"x"
