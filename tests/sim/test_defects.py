@@ -133,7 +133,7 @@ def a_replaced_link_that_is_reported_as_lost(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Control, "_gone", told)
 
 
-@plant_in(Faults(nodes=4, steps=40, pause_s=1.0, weights={"pause": 3.0, "cut": 3.0, "restart": 1.0}))
+@plant_in(Faults(nodes=4, steps=40, pause_s=2.0, weights={"pause": 3.0, "cut": 3.0, "restart": 1.0}))
 def newcomers_that_may_wait_for_ever(patch: pytest.MonkeyPatch) -> None:
     """Give a connection that comes to nothing no deadline."""
 
