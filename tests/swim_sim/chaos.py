@@ -230,9 +230,11 @@ class Chaos:
         self._check_tables()
 
     def _restless(self, node: MeshNode, change: MemberChanged) -> None:
-        """Nothing happens, so nothing changes: only tombstones may grow too old."""
-        purged = change.after is None and change.before is not None and change.before.state in {"dead", "left"}
-        assert purged, f"G2, G3: {node.me} saw {change} though nothing happens"
+        """Nothing happens, so nothing changes: only tombstones may be heard of late, or grow too old."""
+        member = change.after or change.before
+        assert member is not None
+        tombstone = (change.before is None or change.after is None) and member.state in {"dead", "left"}
+        assert tombstone, f"G2, G3: {node.me} saw {change} though nothing happens"
 
     def _check_tables(self) -> None:
         names = set(self._epochs)

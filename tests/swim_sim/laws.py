@@ -43,7 +43,9 @@ class Laws:
             suspicion, record = judge._suspicions.get(name), swim._board.roster.get(name)
             assert record is not None
             overdue = suspicion is not None and suspicion.deadline <= now
-            proved = refused[name] >= 2 and name not in node.ends
+            end = node.ends.get(name)
+            linked_with_it = end is not None and end.peer.node.me.epoch == record.epoch  # and not with a former run
+            proved = refused[name] >= 2 and not linked_with_it
             assert overdue or proved, f"{node.me} convicts {record} without reason: {suspicion}, {refused[name]} dials"
             self._convicted.add((name, record.epoch, record.incarnation))
             convict(name, now)
