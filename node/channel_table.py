@@ -192,7 +192,9 @@ class ChannelTable:
 
     def no_room(self, name: str, origin: NodeId, first: int, last: int, guard: Guard) -> None:
         """Tell whoever waits for a channel that is not in use of remote publishes on it: there was no room for it."""
-        passed = self._passed.setdefault(name, {}) if len(self._passed) < self._channels_max else {}
+        passed = self._passed.get(name, {})
+        if not passed and len(self._passed) < self._channels_max:
+            self._passed[name] = passed
         first, passed[origin] = max(first, passed.get(origin, 0) + 1), max(last, passed.get(origin, 0))
         count = last - first + 1
         if count <= 0:

@@ -345,5 +345,6 @@ def _merge(notes: Notes, origin: NodeId, note: Gap | Anchor) -> None:
     former = notes.get(key)
     if isinstance(former, Gap):
         first, last = min(former.first, note.first), max(former.last, note.last)
-        note = Gap(note.channel, note.origin, first, last, former.count + note.count, note.reason, note.epoch)
+        count = min(former.count + note.count, last - first + 1)  # a peer can have the same told twice
+        note = Gap(note.channel, note.origin, first, last, count, note.reason, note.epoch)
     notes[key] = note

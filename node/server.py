@@ -230,7 +230,13 @@ class Server:
     def wire_pull(self, wire: Wire, bytes_max: int) -> list[bytes]:
         """Return data to write."""
         connection = self.connections.get(wire.tag)
-        return [] if connection is None else connection.deliveries.pull(bytes_max)
+        if connection is None:
+            return []
+        try:
+            return connection.deliveries.pull(bytes_max)
+        except Exception as error:  # noqa: BLE001 - else nothing would ever be written to this client again
+            connection.crashed(error)
+            return []
 
     def _full(self, wire: Wire) -> LimitExceeded | None:
         if len(self.connections) > self.limits.connections:

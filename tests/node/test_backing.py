@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
+from msgspec import structs
 
 from liminal_mesh.cluster import (
     Address,
@@ -168,6 +169,31 @@ async def test_cn10_a_request_that_meets_a_defect_later_costs_that_connection(wo
         assert world.bus.hub.processes.reason(Pid.parse(crash["pid"])) == "error: Defect: it broke"
         other.send(KeepAlive(2))
         await other.expect(KeepAliveReply)
+
+
+def broken() -> NoReturn:
+    """Meet a defect."""
+    raise Defect("it broke")
+
+
+async def test_cn10_a_message_that_meets_a_defect_on_its_way_to_a_client_costs_that_connection(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hears so, and is not left without a word for ever; others get theirs."""
+    async with world.client() as raw, world.client() as other:
+        for one, channel in ((raw, "x"), (other, "y")):
+            one.send(Subscribe(1, 1, channel, 8, "", 0))
+            await one.expect(Subscribed)
+        [pid, _] = [one.pid for one in world.server.listed()]
+        [delivery] = world.server.connections[1].deliveries.held.values()
+        monkeypatch.setattr(delivery, "next_frame", broken)
+        other.send(PUBLISH, structs.replace(PUBLISH, ref=2, channel="y"))
+        [said] = await raw.ended()
+        assert isinstance(said, Disconnect)
+        assert said.code == "internal"
+        [crash] = world.noted("connection_crashed")
+        assert crash["pid"] == str(pid)
+        assert (await other.expect(Deliver)).channel == "y"
 
 
 async def test_cn10_an_unsubscribe_that_fails_ends_that_subscription_all_the_same(

@@ -41,7 +41,7 @@ from liminal_mesh.cluster.frames import (
 )
 from liminal_mesh.cluster.handshake import CONTROL
 from liminal_mesh.cluster.swim_frames import MemberRecord, RecordState, Rumour, SwimAck, SwimGossip, SwimPing
-from liminal_mesh.node import Gap, Message
+from liminal_mesh.node import Gap, Message, connect
 from liminal_mesh.node.node import Node
 
 from ...nodes import linked, node_config, until
@@ -293,3 +293,23 @@ async def test_the_largest_numbers_pass() -> None:
         assert (gap.first, gap.last, gap.count) == (1, most - 1, most - 1)
         assert (message.sequence, message.payload) == (most, b"last")
         await alive(peer)
+
+
+async def test_losses_that_are_told_again_are_not_counted_again_when_there_is_no_room_for_channels() -> None:
+    """However large their numbers: more than there can be fits into no frame, and no client would hear of anything."""
+    most = (1 << 64) - 1
+    first, last = Envelope(1, 1, 1, 1, 0, b"x"), Envelope(2, most, 1, 1, 0, b"x")
+    async with (
+        two(limits={"channels": 2}) as (a, _),
+        connect(f"liminal://{a.addresses['client']}") as client,
+        client.subscribe("m.>") as some,
+        joined(a) as peer,
+    ):
+        await a.publish("ticks", "has its channel in any case")
+        peer.send(*(Publish(EPOCH, f"m.{number}", 0, [first]) for number in range(6)))
+        peer.send(*(Publish(EPOCH, "m.5", 0, [first, last]) for _ in range(4)))
+        await alive(peer)
+        await client.publish("m.0", "the last")
+        items = [await anext(some) for _ in range(7)]
+        gaps = [item for item in items if isinstance(item, Gap)]
+        assert [(gap.first, gap.last, gap.count) for gap in gaps if gap.channel == "m.5"] == [(1, most, most)]
