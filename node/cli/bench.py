@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
+from .errors import Code, Stop
 from .loop import run_async
 from .options import DurationOption, JsonOption, ServerOption, seconds
 
@@ -54,7 +55,9 @@ def pub(
     from .benching import Plan, measure
 
     patience = seconds(timeout, "--timeout")
-    plan = Plan(channel, messages, size, window, None if ack == "none" else ack, 1, subscribe_at, patience, json)
+    plan = Plan(
+        _exact(channel), messages, size, window, None if ack == "none" else ack, 1, subscribe_at, patience, json
+    )
     raise typer.Exit(run_async(measure(server, plan)))
 
 
@@ -80,5 +83,14 @@ def fanout(
     from .benching import Plan, measure
 
     patience, level = seconds(timeout, "--timeout"), None if ack == "none" else ack
-    plan = Plan(channel, messages, size, window, level, subscribers, subscribe_at, patience, json)
+    plan = Plan(_exact(channel), messages, size, window, level, subscribers, subscribe_at, patience, json)
     raise typer.Exit(run_async(measure(server, plan)))
+
+
+def _exact(channel: str) -> str:
+    from ..names import check_name
+
+    try:
+        return check_name(channel)
+    except ValueError as error:
+        raise Stop(str(error), Code.USAGE) from error

@@ -71,8 +71,12 @@ def ask(url: str, path: str, timeout: float = _TIMEOUT_S, method: str = "GET") -
         raise Stop(f"{url} did not answer within {timeout:g} s", Code.TIMED_OUT) from error
     except UnicodeError as error:
         raise Stop(f"{url} is no HTTP address: no host can have this name", Code.USAGE) from error
-    except (OSError, HTTPException) as error:
-        said = (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
+    except HTTPException as error:
+        raise Stop(
+            f"{url} gave no answer in HTTP: is that a node's HTTP address, and not one of its others?"
+        ) from error
+    except OSError as error:
+        said = error.strerror or f"{type(error).__name__}: {error}"
         raise Stop(f"cannot reach {url}: {said}. Is a node running there ('liminal serve')?") from error
     finally:
         connection.close()

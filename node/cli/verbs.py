@@ -74,7 +74,8 @@ def _app(verbs: Iterable[str]) -> typer.Typer:
 
 
 def _refuse(error: typer.TyperException) -> int:
-    text = error.format_message()
+    # What checks a value for typer speaks of "input" and of errors of its own.
+    text = error.format_message().replace("Value error, ", "").replace("Input should be", "it has to be")
     if text.startswith("Usage:"):
         # Nothing was said, so the whole help is the answer.
         say(text)

@@ -158,3 +158,14 @@ def test_an_interrupt_ends_it_with_130(node: Node) -> None:
 
     assert process.returncode == 130
     assert err == "interrupted\n"
+
+
+def test_a_value_that_an_option_cannot_take_is_told_in_our_words(run: Run) -> None:
+    """And not in those of the library that has looked at it."""
+    ran = run("pub", "orders", "x", "--count", "0")
+    assert (ran.code, ran.err.splitlines()[0]) == (
+        2,
+        "error: Invalid value for '--count' / '-n': it has to be greater than or equal to 1",
+    )
+    assert "'all' is not one of 'accepted', 'nodes'" in run("pub", "orders", "x", "--ack", "all").err
+    assert "Value error" not in run("pub", "orders", "x", "--ack", "all").err

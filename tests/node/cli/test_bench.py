@@ -102,3 +102,12 @@ def test_nobody_there_is_one_sentence(run: Run) -> None:
 
 def test_a_payload_has_room_for_its_mark(run: Run) -> None:
     assert run("bench", "pub", "--size", "15").code == 2
+
+
+@pytest.mark.parametrize("verb", ["pub", "fanout"])
+def test_a_pattern_is_no_channel_to_publish_on(run: Run, verb: str) -> None:
+    """Told before anything is measured."""
+    ran = run("bench", verb, "--channel", "m.*")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "error: 'm.*' is a pattern: a channel has an exact name here\n"

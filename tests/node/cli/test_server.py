@@ -1,5 +1,8 @@
 """Which node a verb talks to."""
 
+import socket
+import threading
+
 import pytest
 
 from liminal_mesh.node.cli.errors import Code, Stop
@@ -54,3 +57,24 @@ def test_what_is_no_http_address_is_a_mistake_of_the_command(url: str) -> None:
         ask(url, "/health")
 
     assert stop.value.code is Code.USAGE
+
+
+@pytest.mark.parametrize("said", [b"\x00\x00\x00\x05\x93", b""])
+def test_a_port_that_speaks_something_else_is_called_that(said: bytes) -> None:
+    """The node's port for clients, most often, whose answer is nothing to show; or its mesh port, which gives none."""
+
+    def answer(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1024)
+            connection.sendall(said)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(Stop) as stop:
+            ask(url, "/health")
+        thread.join()
+
+    assert stop.value.text.startswith(f"{url} gave no answer in HTTP: ")
