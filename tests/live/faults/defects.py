@@ -16,7 +16,6 @@ from liminal_mesh.node.channel import Channel, ChannelSettings
 from liminal_mesh.node.channel_table import ChannelTable
 from liminal_mesh.node.connection import Connection
 from liminal_mesh.node.dedup import Dedup
-from liminal_mesh.node.exchange import Exchange
 from liminal_mesh.node.hub import Hub
 from liminal_mesh.node.inbox import Inbox, Notes, Run
 from liminal_mesh.node.interests import Interests
@@ -268,10 +267,10 @@ def sheds_all() -> None:
 def takes_all() -> None:
     """Nobody refuses a publish, whether there is room for it or not."""
 
-    def admit(self: Exchange, channel: Channel, items: list[Envelope], pending: Pending | None) -> Run:
-        return Run(channel.name, self.me, items)
+    def room(self: Subscriber, run: Run) -> bool:
+        return True
 
-    plant(Exchange, "_admit", admit)
+    plant(Subscriber, "room", room)
 
 
 def denied() -> None:

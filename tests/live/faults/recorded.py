@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 import sys
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -176,10 +177,11 @@ class RecordedCommands(Commands):
         await self.finished()
 
     async def quiet(self, timeout: float) -> None:
-        """Wait until nothing waits for anybody at this node."""
-        async with asyncio.timeout(timeout):
-            while self.meter.waiting:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)  # nobody tells of it
+        """Wait until nothing waits for anybody at this node, or for the time that it may take."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while self.meter.waiting:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)  # nobody tells of it
 
     async def last(self, channels: list[str]) -> list[tuple[str, int, str]]:
         """Publish a last message on each channel."""

@@ -112,7 +112,7 @@ class RecordedMesh:
         await self.all("halt")
         await self.all("hurry")
         await self.linked()
-        await asyncio.gather(*(one.call("quiet", timeout=PATIENCE_S) for one in self._nodes().values()))
+        await asyncio.gather(*(one.call("quiet", timeout=self._patience_s) for one in self._nodes().values()))
         self.note("all is quiet")
         done = await asyncio.gather(*(one.call("last", channels=CHANNELS) for one in self._nodes().values()))
         await self.all("settle", last=[message for messages in done for message in messages], timeout=self._patience_s)

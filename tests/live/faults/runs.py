@@ -77,9 +77,9 @@ async def publish(mesh: RecordedMesh, name: str) -> None:
     """Let a process publish in every way."""
     worker = mesh.workers[name]
     for client, how, channel, pace, burst in (
-        ("a", "awaited", "t.x", 0.02, 2),
-        ("w", "windowed", "t.x", 0.05, 8),
-        ("n", "unawaited", "t.y", 0.05, 8),
+        ("a", "awaited", "t.x", 0.04, 2),
+        ("w", "windowed", "t.x", 0.1, 8),
+        ("n", "unawaited", "t.y", 0.1, 8),
         ("d", "windowed", "t.deep.z", 0.1, 4),
         ("q", "awaited", "t.ask", 0.2, 2),
         *((f"{one}.a", "awaited", one, 0.4, 8) for one in PRESSED),

@@ -39,7 +39,7 @@ class Suffering:
         self._chance.shuffle(doings)
         for doing in doings:
             await doing()
-            await asyncio.sleep(self._chance.uniform(0.3, 1.0))
+            await asyncio.sleep(self._chance.uniform(0.2, 0.8))
 
     async def reset(self) -> None:
         """Reset the links that were dialled to a node."""
