@@ -235,7 +235,7 @@ class Server:
         try:
             return connection.deliveries.pull(bytes_max)
         except Exception as error:  # noqa: BLE001 - else nothing would ever be written to this client again
-            connection.crashed(error)
+            self.loop.call_soon(connection.crashed, error)  # not amid a write: its last word would not be in it
             return []
 
     def _full(self, wire: Wire) -> LimitExceeded | None:
