@@ -11,6 +11,7 @@ The proof goes place by place. It is careful: what it cannot see through (``not`
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -73,7 +74,7 @@ def _describes_objects(schema: Schema) -> bool:
 
 
 class _Comparison:
-    """The walk through two versions.
+    """The walk through two versions, from the outside to the inside.
 
     Args:
         old: the former one.
@@ -82,47 +83,84 @@ class _Comparison:
 
     def __init__(self, old: Schema, new: Schema) -> None:
         self._same = Sameness(old.document, new.document)
-        self._under_way: set[object] = set()
+        self._well: dict[object, None] = {}
+        """Places at which nothing speaks against the new version, unless something does so at those still to be seen.
+
+        A schema that holds itself is well if it is well at every depth. If something is found, that is told, or the
+        attempt has failed in which it was looked for; then what came to be well in that is so no more."""
+        self._ill: dict[object, str] = {}
+        """A reason for others, as it is told behind the place."""
         self._steps = 0
 
-    def reasons(self, place: Place) -> list[str]:
-        """Return what the new version takes away at a place and below it."""
-        if False in place.olds or self._is_same(place) or place.key in self._under_way:
-            return []  # the last: a schema that holds itself; it is well if it is well at every depth
-        self._steps += 1
-        if self._steps > _STEPS_MAX:
-            return [f"{place.where}: is too intricate to be compared"]
-        self._under_way.add(place.key)
-        try:
-            reasons = list(self._look(place))
-            return [] if reasons and self._covered_by_cases(place) else reasons
-        finally:
-            self._under_way.discard(place.key)
+    def reasons(self, start: Place) -> Iterator[str]:
+        """Yield what the new version takes away at a place and below it."""
+        waiting = deque([start])
+        while waiting:
+            place = waiting.popleft()
+            if place.key in self._ill:
+                yield place.where + self._ill[place.key]
+            elif not self._is_well(place):
+                found, further = self._see(place)
+                yield from found
+                waiting += further
+
+    def _is_well(self, place: Place) -> bool:
+        return place.key in self._well or False in place.olds or self._is_same(place)
 
     def _is_same(self, place: Place) -> bool:
         olds, news = place.olds, place.news
         return len(olds) == len(news) and all(map(self._same.of, olds, news))
 
-    def _covered_by_cases(self, place: Place) -> bool:
-        """Whether each alternative of which the former version wants one is well by itself."""
-        if not place.still:
-            return False
-        for words in place.old_words:
-            for alternatives in (words.get("anyOf"), words.get("oneOf")):
-                if alternatives is None:
-                    continue
-                cases = [self._with(place, alternative) for alternative in alternatives]
-                if not any(case is None or self.reasons(case) for case in cases):
-                    return True
-        return False
+    def _see(self, place: Place) -> tuple[list[str], list[Place]]:
+        """Return what speaks against the new version at a place, and at which others nothing may do so."""
+        self._well[place.key] = None
+        found, further = self._divided(place)
+        splits = self._splits(place)
+        if not splits or not (found or not self._attempt(further)):
+            return found, further
+        # What is not seen of all values together may be seen of each alternative of which the former version wants one.
+        if len(splits) == 1:
+            return [], splits[0]
+        if any(map(self._attempt, splits)):
+            return [], []
+        return found, further
 
-    def _with(self, place: Place, alternative: JsonSchema) -> Place | None:
-        """Return a place with one more demand of the former version, None when that is there already."""
-        parts = place.old.document.conjuncts(alternative)
-        olds = tuple({id(part): part for part in (*place.olds, *parts)}.values())
-        return place.unfilled(olds, place.news) if len(olds) > len(place.olds) else None
+    def _attempt(self, places: Sequence[Place]) -> bool:
+        """Whether nothing speaks against the new version at some places, where it may do so."""
+        well = len(self._well)
+        for place in places:
+            reason = next(self.reasons(place), None)
+            if reason is not None:
+                self._ill[place.key] = reason.removeprefix(place.where)
+                for key in list(self._well)[well:]:
+                    del self._well[key]
+                return False
+        return True
 
-    def _look(self, place: Place) -> Iterator[str]:
+    def _splits(self, place: Place) -> list[list[Place]]:
+        """Return the places that together are this one, each with one alternative, for each keyword that has some."""
+        found = []
+        for words in place.old_words if place.still else ():
+            for alternatives in filter(None, (words.get("anyOf"), words.get("oneOf"))):
+                cases = [place.narrowed(alternative) for alternative in alternatives]
+                if all(len(case.olds) > len(place.olds) for case in cases):  # else one of them was chosen before
+                    found.append(cases)
+        return found
+
+    def _divided(self, place: Place) -> tuple[list[str], list[Place]]:
+        self._steps += 1
+        if self._steps > _STEPS_MAX:
+            return [f"{place.where}: is too intricate to be compared"], []
+        found, further = list[str](), list[Place]()
+        for one in self._look(place):
+            if isinstance(one, str):
+                found.append(one)
+            else:
+                further.append(one)
+        return found, further
+
+    def _look(self, place: Place) -> Iterator[str | Place]:
+        """Yield what speaks against the new version at a place, and at which others nothing may do so."""
         if not place.types:
             return
         finite = finite_values(place.old_words)
@@ -151,12 +189,18 @@ class _Comparison:
             if refusal:
                 yield f"{place.where}: {refusal}"
 
-    def _opaque(self, place: Place, words: Keywords) -> Iterator[str]:
+    def _opaque(self, place: Place, words: Keywords) -> Iterator[str | Place]:
         for kind, groups in _OPAQUE.items():
             for group in groups:
-                speaks = group[0] in words and (not kind or kind in place.types)
-                if speaks and not self._kept(place, words, group, still=kind == "string" or place.still):
+                if group[0] not in words or (kind and kind not in place.types):
+                    continue
+                if self._kept(place, words, group, still=kind == "string" or place.still):
+                    continue
+                further = self._chosen(place, words["anyOf"]) if group[0] == "anyOf" and place.still else None
+                if further is None:
                     yield f"{place.where}: '{group[0]}' is new, or not seen to accept what was accepted"
+                else:
+                    yield from further
 
     def _kept(self, place: Place, words: Keywords, group: Sequence[str], *, still: bool) -> bool:
         """Whether what the new version says by a group of keywords is nothing new."""
@@ -165,8 +209,6 @@ class _Comparison:
             return True  # it was followed
         if not still or first.startswith("unevaluated"):
             return False
-        if first == "anyOf" and self._accepted_by_any(place, words["anyOf"]):
-            return True
         return any(all(self._same_word(old, words, key) for key in group) for old in place.old_words)
 
     def _same_word(self, old: Keywords, new: Keywords, key: str) -> bool:
@@ -174,13 +216,33 @@ class _Comparison:
             return key not in old and key not in new
         return self._same.of_keyword(key, old[key], new[key])
 
-    def _accepted_by_any(self, place: Place, alternatives: Sequence[JsonSchema]) -> bool:
-        document = place.new.document
-        return any(not self.reasons(place.unfilled(place.olds, document.conjuncts(one))) for one in alternatives)
+    def _chosen(self, place: Place, alternatives: Sequence[JsonSchema]) -> list[Place] | None:
+        """Return where nothing may speak against one of the new version's alternatives, None if each does."""
+        candidates = [place.facing(alternative) for alternative in alternatives]
+        if any(map(self._is_well, candidates)):
+            return []
+        if not self._splits(place):  # else it may be that none is seen to accept all, and one does
+            seen = [(candidate, self._likely(candidate)) for candidate in candidates]
+            likely = [(candidate, further) for candidate, further in seen if further is not None]
+            if len(likely) == 1:
+                return likely[0][1]
+            candidates = [candidate for candidate, _ in likely]
+        return [] if any(self._attempt([candidate]) for candidate in candidates) else None
+
+    def _likely(self, candidate: Place) -> list[Place] | None:
+        """Return where nothing may speak against an alternative, None if something does so right here."""
+        if candidate.key in self._ill:
+            return None
+        self._well[candidate.key] = None  # it may be an alternative of its own
+        found, further = self._divided(candidate)
+        del self._well[candidate.key]
+        if found:
+            self._ill[candidate.key] = found[0].removeprefix(candidate.where)
+        return None if found else further
 
     # --- objects ---
 
-    def _objects(self, place: Place) -> Iterator[str]:
+    def _objects(self, place: Place) -> Iterator[str | Place]:
         yield from (f"{place.where}/{name}: is removed" for name in sorted(place.old_names - place.still_named))
         yield from _fills(place)
         yield from _required(place)
@@ -189,23 +251,23 @@ class _Comparison:
             parts = place.property(name)
             unheard_of = name not in place.old_names and not parts[0] and not place.speaks_of_others
             if not unheard_of:
-                yield from self.reasons(place.under(name, parts))
+                yield place.under(name, parts)
         others = place.others()
         if False in others[1] and False not in others[0]:
             yield f"{place.where}: other properties are not accepted any more"
         elif others[1]:
-            yield from self.reasons(place.under("*", others))
+            yield place.under("*", others)
 
     # --- arrays ---
 
-    def _arrays(self, place: Place) -> Iterator[str]:
+    def _arrays(self, place: Place) -> Iterator[str | Place]:
         unique = any(words.get("uniqueItems") for words in place.new_words)
         if unique and not (place.still and any(words.get("uniqueItems") for words in place.old_words)):
             yield f"{place.where}: its items have to differ now"
         if not place.tuples:
             items = place.items()
             if items[1]:
-                yield from self.reasons(place.under("*", items))
+                yield place.under("*", items)
             return
         group = ("prefixItems", "items", "additionalItems")
         for words in place.new_words:

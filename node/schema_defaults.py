@@ -90,6 +90,10 @@ class _Part:
         if not any(node.active for node in self.leading) and self.items is None:
             self.leading = []
 
+    def node_of(self, name: str) -> _Node | None:
+        """Return what is put into the value of a property."""
+        return self.inner.get(name) or (None if name in self.known else self.extra)
+
     def complete_object(self, value: dict[Any, Any]) -> bool:
         changed = False
         for name, fill in self.fills.items():
@@ -157,7 +161,12 @@ class Defaults:
         self._document = document
         self._nodes: dict[int, _Node] = {}
         self._parts: dict[int, _Part] = {}
+        self._open: list[tuple[_Node, JsonSchema]] = []
+        """Nodes that have no parts yet."""
         self._root = self._node(document.root)
+        while self._open:
+            node, schema = self._open.pop()
+            node.parts = [self._part(part) for part in document.conjuncts(schema) if isinstance(part, dict)]
         self._settle()
         for fill in self.fills():
             fill.make()  # now, so that what is wrong with it shows now
@@ -187,7 +196,7 @@ class Defaults:
         """Return what a property is given in an object that lacks it and has to fulfil all of these parts."""
         found = [part for part in map(self._parts.get, map(id, parts)) if part is not None]
         value = next(part.fills[name].make() for part in found if name in part.fills)
-        nodes = [part.inner[name] for part in found if name in part.inner]
+        nodes = [node for part in found if (node := part.node_of(name)) is not None]
         while any(node.complete(value) for node in nodes):
             pass
         return value
@@ -196,7 +205,7 @@ class Defaults:
         node = self._nodes.get(id(schema))
         if node is None:
             node = self._nodes[id(schema)] = _Node()
-            node.parts = [self._part(part) for part in self._document.conjuncts(schema) if isinstance(part, dict)]
+            self._open.append((node, schema))
         return node
 
     def _part(self, schema: dict[str, Any]) -> _Part:
@@ -223,9 +232,14 @@ class Defaults:
 
     def _settle(self) -> None:
         """Find out which nodes put anything in; they may hold each other in circles."""
-        changed = True
-        while changed:
-            changed = False
-            for node in self._nodes.values():
-                if not node.active and any(part.active for part in node.parts):
-                    node.active = changed = True
+        holders: dict[_Node, list[_Node]] = {}
+        for node in self._nodes.values():
+            for part in node.parts:
+                for child in part.children():
+                    holders.setdefault(child, []).append(node)
+        active = [node for node in self._nodes.values() if any(part.fills for part in node.parts)]
+        while active:
+            node = active.pop()
+            if not node.active:
+                node.active = True
+                active += holders.get(node, ())

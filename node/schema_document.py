@@ -128,7 +128,7 @@ class SchemaDocument:
         A reference that leads nowhere stays where it is, for whoever has to know.
         """
         found: dict[int, JsonSchema] = {}
-        self._collect(schema, found)
+        self._collect(schema, found, set())
         return tuple(found.values())
 
     def default(self, schema: JsonSchema) -> Any:
@@ -138,16 +138,17 @@ class SchemaDocument:
         parts = [part for part in self.conjuncts(schema) if isinstance(part, dict)]
         return next((part["default"] for part in parts if "default" in part), MISSING)
 
-    def _collect(self, schema: JsonSchema, found: dict[int, JsonSchema]) -> None:
-        if id(schema) in found:
+    def _collect(self, schema: JsonSchema, found: dict[int, JsonSchema], seen: set[int]) -> None:
+        if id(schema) in seen:
             return
+        seen.add(id(schema))
         target = self.resolve(schema["$ref"]) if isinstance(schema, dict) and "$ref" in schema else None
-        if not (self._lone_refs and target is not None):
+        if target is None or not (self._lone_refs or len(schema) == 1):  # type: ignore[arg-type]
             found[id(schema)] = schema
         if target is not None:
-            self._collect(target, found)
+            self._collect(target, found, seen)
         for part in _schemas(self.keywords(schema).get("allOf")):
-            self._collect(part, found)
+            self._collect(part, found, seen)
 
     def _index(self) -> None:
         """Note where each part stands, and the names that parts bear: first what is in its place, then what is not."""

@@ -77,10 +77,10 @@ class Place:
             any(map(self.old.defaults.active_in, self.olds)) or any(map(self.new.defaults.active_in, self.news))
         )
 
-    @property
-    def key(self) -> tuple[frozenset[int], frozenset[int], bool]:
+    @cached_property
+    def key(self) -> object:
         """Two places with the same demands have the same."""
-        return frozenset(map(id, self.olds)), frozenset(map(id, self.news)), self.filling
+        return frozenset(map(id, self.olds)), frozenset(map(id, self.news)), self.filling, self._beside
 
     @cached_property
     def old_fills(self) -> set[str]:
@@ -142,7 +142,16 @@ class Place:
         olds, news = parts
         return Place(self.old, self.new, olds, news, f"{self.where}/{step}", filling=self.filling)
 
-    def unfilled(self, olds: Parts, news: Parts) -> Place:
+    def narrowed(self, alternative: JsonSchema) -> Place:
+        """Return this place with one more demand of the former version."""
+        parts = self.old.document.conjuncts(alternative)
+        return self._unfilled(tuple({id(part): part for part in (*self.olds, *parts)}.values()), self.news)
+
+    def facing(self, alternative: JsonSchema) -> Place:
+        """Return this place with another demand of the new version, in the place of all others."""
+        return self._unfilled(self.olds, self.new.document.conjuncts(alternative))
+
+    def _unfilled(self, olds: Parts, news: Parts) -> Place:
         """Return this place with other demands, of which none puts anything in."""
         return Place(self.old, self.new, olds, news, self.where, filling=False, beside=self.still_named)
 

@@ -144,6 +144,16 @@ def test_a_schema_that_is_nested_too_deeply_is_refused() -> None:
         Schema(document)
 
 
+def test_a_schema_may_have_many_parts_that_lead_to_each_other() -> None:
+    """In a row as long as it may be, as long as each is a value within the other; what stands at its end is put in."""
+    parts: dict[str, Any] = {f"n{one}": {"properties": {"a": {"$ref": f"#/$defs/n{one + 1}"}}} for one in range(2000)}
+    parts["n2000"] = {"properties": {"b": {"default": 1}}}
+    value: dict[str, Any] = {"a": {"a": {}}}
+
+    assert normalised({"$ref": "#/$defs/n1998", "$defs": parts}, value) == {"a": {"a": {"b": 1}}}
+    assert normalised({"$ref": "#/$defs/n0", "$defs": parts}, value) == value
+
+
 @pytest.mark.parametrize("document", [True, {}, {"$ref": "https://json-schema.org/draft/2020-12/schema"}])
 def test_what_json_schema_allows_is_a_schema(document: Any) -> None:
     """Also if it says little."""

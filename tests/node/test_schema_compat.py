@@ -135,7 +135,7 @@ NARROWER: list[tuple[str, dict[str, Any], Any, str]] = [
         objects({"a": {"enum": [1, True]}}),
         "payload/a: 2 is not",
     ),
-    ("null no more", objects({"a": OPTIONAL}), objects({"a": TEXT}), "may not be"),
+    ("null no more", objects({"a": OPTIONAL}), objects({"a": TEXT}), "payload/a: null is not of type"),
     ("one alternative less", objects({"a": OPTIONAL}), objects({"a": {"anyOf": [TEXT]}}), "'anyOf'"),
     ("higher", A, objects({"a": {"type": "integer", "minimum": 0}}), "minimum is raised to 0"),
     (
@@ -231,6 +231,19 @@ NARROWER: list[tuple[str, dict[str, Any], Any, str]] = [
         "payload/b: its default is not accepted",
     ),
     (
+        "a default that what is said of others makes wrong",
+        objects({"o": {"additionalProperties": {"properties": {"x": {"default": 1}}}}}),
+        objects(
+            {
+                "o": {
+                    "additionalProperties": {"properties": {"x": {"default": 1}}},
+                    "allOf": [{"properties": {"b": {"default": {}, "maxProperties": 0}}}],
+                }
+            }
+        ),
+        "payload/o/b: its default is not accepted",
+    ),
+    (
         "a default that is gone beside alternatives",
         objects({"a": {**INT, "default": 1}}, required=["a"], anyOf=[{"maxProperties": 5}, {"minProperties": 5}]),
         objects({"a": INT}, required=["a"]),
@@ -288,13 +301,52 @@ def test_sc4_every_reason_is_given() -> None:
     ]
 
 
-def test_sc4_a_comparison_has_an_end() -> None:
-    """Schemas that hold each other in many ways are not compared for ever."""
+def woven(count: int) -> dict[str, Any]:
+    """Return a schema of many kinds of objects that hold each other in all ways."""
+    kinds = {
+        f"k{number}": objects(
+            {
+                "leaf": TEXT,
+                "one": {"$ref": f"#/$defs/k{(number * 7 + 1) % count}"},
+                "maybe": {"anyOf": [{"$ref": f"#/$defs/k{(number * 3 + 2) % count}"}, {"type": "null"}]},
+                "many": {"type": "array", "items": {"$ref": f"#/$defs/k{(number + 1) % count}"}},
+            }
+        )
+        for number in range(count)
+    }
+    return {**kinds["k0"], "$defs": kinds}
+
+
+@pytest.mark.parametrize("count", [3, 20, 300])
+def test_sc4_schemas_that_hold_each_other_in_many_ways_are_compared(count: int) -> None:
+    """Each part once, however many ways lead to it, and however long they are; what is wrong is told near by."""
+    old, wider, narrower = woven(count), woven(count), woven(count)
+    wider["$defs"][f"k{count - 1}"]["properties"]["leaf"] = {"type": ["string", "null"]}
+    narrower["$defs"]["k1"]["properties"]["leaf"] = INT
+
+    assert reasons(old, wider) == ""
+    assert "payload/one/leaf: may not be a string any more" in incompatibilities(Schema(old), Schema(narrower))
+    assert "may not be null" in reasons(wider, old) or "null is not of type" in reasons(wider, old)
+
+
+def test_sc4_a_comparison_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given up when it takes too long."""
+    old, new = woven(20), woven(20)
+    new["$defs"]["k19"]["properties"]["leaf"] = {"type": ["string", "null"]}
+    monkeypatch.setattr("liminal_mesh.node.schema_compat._STEPS_MAX", 20)
+
+    assert "is too intricate to be compared" in reasons(old, new)
+
+
+def test_sc4_what_can_be_itself_in_place_is_compared() -> None:
+    """Alternatives that lead in circles demand nothing by that."""
     old = {f"n{one}": objects({f"p{other}": {"$ref": f"#/$defs/n{other}"} for other in range(9)}) for one in range(9)}
     new = copy.deepcopy(old)
     for part in new.values():
         part["anyOf"] = [{"$ref": f"#/$defs/{name}"} for name in new]
-    assert reasons({**old["n0"], "$defs": old}, {**new["n0"], "$defs": new})
+
+    assert reasons({**old["n0"], "$defs": old}, {**new["n0"], "$defs": new}) == ""
+    assert Schema({**new["n0"], "$defs": new}).normalise({"p0": {"p8": {}}}) is False
 
 
 # --- the promise ---
