@@ -59,6 +59,8 @@ class ClientSession:
 
     def __init__(self, url: str, name: str | None, environment: Environment) -> None:
         self._addresses = parse_url(url)
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name={name!r}: give a text, by which the node shows the client")
         self._name = name or f"{socket.gethostname()}-{os.getpid()}"
         self._environment = environment
         self._dialler: Dialler | None = None

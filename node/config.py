@@ -62,7 +62,7 @@ class ClientConfig(Section):
 
     listen: Listen = "127.0.0.1:7600"
     """Where clients connect. Port 0 takes a free one."""
-    advertise: Advertise | None = None
+    advertise: Annotated[Advertise | None, Field(examples=["a.example:7600"])] = None
     """Where other nodes send their clients when they stop: ``host:port``, or ``auto`` for this machine's host name."""
     allow_insecure: Flag = False
     """Listen off loopback although there are neither tokens nor TLS: whoever reaches the port may do everything."""

@@ -9,6 +9,7 @@ from typing import Self
 
 from liminal_mesh.cluster import Pid
 
+from .acks import check_timeout
 from .errors import DeadlineExceeded
 from .names import check_pid
 from .values import Down
@@ -75,7 +76,7 @@ class Monitor:
         if not self._entered:
             raise RuntimeError(f"the monitor of {self.pid} is not entered: use it within 'async with'")
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(None if timeout is None else check_timeout(timeout)):
                 await self._told.wait()
         except TimeoutError:
             if self._down is None:

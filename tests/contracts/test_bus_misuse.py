@@ -15,7 +15,7 @@ from liminal_mesh.node.errors import NoConnection
 from liminal_mesh.node.node import Node
 
 from ..nodes import DEADLINE_S, node_config
-from .holders import Held
+from .holders import Held, stay
 
 NO_PID: Any = "a.1.2"
 
@@ -62,6 +62,9 @@ async def test_what_is_not_entered_says_so(held: Held) -> None:
         await anext(subscription)
     with pytest.raises(RuntimeError, match="subscription to 'ticks' is not entered: it has no id"):
         _ = subscription.id
+    async with held.bus.monitor((await held.bus.spawn(stay)).pid) as other:
+        with pytest.raises(TypeError, match="timeout='5s': give a number of seconds"):
+            await other.down("5s")  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match=r"monitor of .* is not entered: use it within 'async with'"):
         await monitor.down()
 
@@ -94,6 +97,8 @@ def test_what_is_no_configuration_is_refused_before_anything_runs() -> None:
             Node(config)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="7600 is no address of a node: expected a text, liminal://host:port"):
         connect(7600)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="name=7: give a text"):
+        connect(name=7)  # type: ignore[arg-type]
 
 
 async def test_nobody_there_is_told_with_what_the_system_says() -> None:

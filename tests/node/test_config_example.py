@@ -8,15 +8,20 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from liminal_mesh.node.config import ChannelConfig, ClusterConfig, NodeConfig
+from liminal_mesh.node.config import ChannelConfig, ClientConfig, ClusterConfig, NodeConfig
 from liminal_mesh.node.config_example import CHANNEL, to_example
 from liminal_mesh.node.config_sources import load_config
 
 
 def keys(text: str) -> set[str]:
-    """Return the key of each line that sets one, or would."""
-    lines = (line.removeprefix("#") for line in text.splitlines() if not line.startswith("# "))
-    return {line.partition(" = ")[0] for line in lines if " = " in line}
+    """Return the key of each line that sets one, or would, behind its section."""
+    found, section = set(), ""
+    for line in (line.removeprefix("#") for line in text.splitlines() if not line.startswith("# ")):
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif " = " in line:
+            found.add(f"{section}.{line.partition(' = ')[0]}")
+    return found
 
 
 def test_it_loads_as_it_stands(tmp_path: Path) -> None:
@@ -40,7 +45,8 @@ def test_every_line_of_it_is_right_when_its_mark_is_removed(tmp_path: Path) -> N
 
     cluster = ClusterConfig(advertise="a.example:7601", cookie_file=tmp_path / "cookie", expected=3)
     channels = [ChannelConfig(name=CHANNEL, schema=tmp_path / "schemas" / "order.json")]
-    expected = NodeConfig(name="a", data_dir=tmp_path / "data", cluster=cluster, channels=channels)
+    client = ClientConfig(advertise="a.example:7600")
+    expected = NodeConfig(name="a", data_dir=tmp_path / "data", client=client, cluster=cluster, channels=channels)
     assert values == expected.model_dump(mode="json")
 
 
@@ -49,17 +55,17 @@ def test_every_key_is_in_it() -> None:
     assert keys(to_example()) == set(_keys(NodeConfig()))
 
 
-def _keys(section: BaseModel) -> Iterator[str]:
+def _keys(section: BaseModel, title: str = "") -> Iterator[str]:
     for name in type(section).model_fields:
         value = getattr(section, name)
         if isinstance(section, NodeConfig) and name == "channels":
-            yield from _keys(ChannelConfig(name=CHANNEL))
+            yield from _keys(ChannelConfig(name=CHANNEL), name)
         elif isinstance(section, NodeConfig) and name == "cluster":
-            yield from _keys(ClusterConfig())
+            yield from _keys(ClusterConfig(), name)
         elif isinstance(section, NodeConfig) and isinstance(value, BaseModel):
-            yield from _keys(value)
+            yield from _keys(value, name)
         else:
-            yield name
+            yield f"{title}.{name}"
 
 
 def test_every_key_says_what_it_means() -> None:
